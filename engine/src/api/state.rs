@@ -1,0 +1,74 @@
+//! State on its way in and out of a snapshot.
+
+use bytes::Bytes;
+
+use crate::ids::{KeyGroup, SubtaskIndex};
+
+/// How list state is redistributed when the parallelism changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// Every element goes to exactly one subtask.
+    EvenSplit,
+    /// Every subtask gets all elements.
+    Union,
+}
+
+/// Keyed state of one subtask: entries of (key group, key, value).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyedSnapshot {
+    /// The entries.
+    pub entries: Vec<(KeyGroup, Bytes, Bytes)>,
+}
+
+/// What one subtask writes at a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct StateSnapshot {
+    pub(crate) lists: Vec<(&'static str, ListKind, Vec<Bytes>)>,
+    pub(crate) keyed: Vec<(&'static str, KeyedSnapshot)>,
+}
+
+impl StateSnapshot {
+    /// Writes a list state.
+    pub fn put_list(&mut self, name: &'static str, kind: ListKind, items: Vec<Bytes>) {
+        self.lists.push((name, kind, items));
+    }
+
+    /// Writes a keyed state.
+    pub fn put_keyed(&mut self, name: &'static str, keyed: KeyedSnapshot) {
+        self.keyed.push((name, keyed));
+    }
+}
+
+/// What a group gets back at a restore, already redistributed to its subtasks.
+#[derive(Clone, Debug, Default)]
+pub struct GroupState {
+    pub(crate) is_restored: bool,
+    pub(crate) lists: Vec<(SubtaskIndex, String, Vec<Bytes>)>,
+    pub(crate) keyed: Vec<(SubtaskIndex, String, KeyedSnapshot)>,
+}
+
+impl GroupState {
+    /// Whether there was a checkpoint at all; without one, sources choose their start themselves.
+    pub fn is_restored(&self) -> bool {
+        self.is_restored
+    }
+
+    /// The elements of list state `name`, subtask by subtask.
+    pub fn lists<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (SubtaskIndex, &'a [Bytes])> + 'a {
+        self.lists
+            .iter()
+            .filter(move |(_, n, _)| n == name)
+            .map(|(subtask, _, items)| (*subtask, items.as_slice()))
+    }
+
+    /// The entries of keyed state `name`, subtask by subtask.
+    pub fn keyed<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (SubtaskIndex, &'a KeyedSnapshot)> + 'a {
+        self.keyed.iter().filter(move |(_, n, _)| n == name).map(|(subtask, _, k)| (*subtask, k))
+    }
+}
