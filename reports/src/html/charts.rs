@@ -70,7 +70,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
                 (chart("rate", "Throughput, records per second", &[("a", "in"), ("b", "out")]))
                 (chart("lag", "Lag, records", &[("a", "true"), ("b", "committed")]))
                 @if latency {
-                    (chart("latency", "Latency, milliseconds", &[("a", "p50"), ("b", "p99")]))
+                    (chart("latency", "Latency, logarithmic", &[("a", "p50"), ("b", "p99")]))
                 }
             }
             @if !result.checkpoints.is_empty() {

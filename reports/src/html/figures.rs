@@ -1,12 +1,12 @@
 //! The key figures and the latency table.
 //!
-//! Only figures that the result holds; nothing is derived here but a median of recoveries.
+//! Only figures that the result holds; nothing is derived here but medians.
 
 use maud::{Markup, html};
 
 use super::{part, table};
 use crate::figures::{NONE, bytes, count, counted, decimal, millis, optional, seconds};
-use crate::schema::{Latency, Quantiles, RunResult};
+use crate::schema::{CheckpointStatus, Latency, Quantiles, RunResult};
 use crate::text;
 
 /// The key figures, as a row of tiles.
@@ -59,6 +59,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
             bytes(result.peak_rss_bytes),
             "resident, system under test".to_owned(),
         ),
+        checkpoint(result),
         ("Wall time", seconds(result.wall_s), phases(result)),
     ];
     html! {
@@ -71,6 +72,24 @@ pub(super) fn section(result: &RunResult) -> Markup {
             }
         }
     }
+}
+
+/// The median duration of the checkpoints that completed.
+fn checkpoint(result: &RunResult) -> (&'static str, String, String) {
+    let completed = result
+        .checkpoints
+        .iter()
+        .filter(|c| c.status == CheckpointStatus::Completed);
+    let mut took_s: Vec<f64> = completed
+        .filter_map(|c| c.completed_s.map(|end| end - c.triggered_s))
+        .collect();
+    took_s.sort_by(f64::total_cmp);
+    let median = optional(took_s.get(took_s.len() / 2), |s| seconds(*s));
+    (
+        "Checkpoint, median",
+        median,
+        "trigger to commit point".to_owned(),
+    )
 }
 
 /// Latency from intended and from actual time, side by side.

@@ -61,11 +61,9 @@ pub(super) fn faults(result: &RunResult) -> Markup {
     let columns = [
         "Fault",
         "What and where",
-        "Step",
-        "Action",
+        "Step and action",
         "#Checkpoint",
         "#Struck",
-        "#Healed",
         "Effect",
     ];
     let lead = "A fault counts only when its effect was observed.";
@@ -79,8 +77,10 @@ pub(super) fn faults(result: &RunResult) -> Markup {
 
 fn fault(fault: &FaultSummary) -> Markup {
     let healed = match (fault.fired_s, fault.healed_s) {
-        (Some(fired), Some(healed)) => format!("after {}", millis((healed - fired) * 1000.0)),
-        _ => NONE.to_owned(),
+        (Some(fired), Some(healed)) => {
+            format!("healed after {}", millis((healed - fired) * 1000.0))
+        }
+        _ => String::new(),
     };
     let state = match (fault.landed, fault.mid_checkpoint) {
         (false, _) => "did not land",
@@ -91,14 +91,15 @@ fn fault(fault: &FaultSummary) -> Markup {
         tr.missed[!fault.landed] {
             td { (show(&fault.id)) }
             td.wide { (show(&fault.what)) small { (show(&fault.target)) } }
-            td { (show(fault.step.as_deref().unwrap_or(NONE))) }
-            td { (show(&fault.action)) }
+            td {
+                (show(fault.step.as_deref().unwrap_or("at any step")))
+                small { (show(&fault.action)) }
+            }
             td.n {
                 (optional(fault.checkpoint, |id| format!("chk-{id}")))
                 @if let Some(attempt) = fault.attempt { small { "attempt " (attempt) } }
             }
-            td.n { (optional(fault.fired_s, moment)) }
-            td.n { (healed) }
+            td.n { (optional(fault.fired_s, moment)) small { (healed) } }
             td.wide { (state) small { (show(&fault.effect)) } }
         }
     }
