@@ -75,8 +75,9 @@ pub(crate) fn seconds(s: f64) -> String {
     if s.abs() < 1.0 {
         return format!("{} ms", figure(s * 1000.0));
     }
-    if s.abs() < 60.0 {
-        return format!("{} s", figure(s));
+    if s.abs() < 59.95 {
+        let decimals = if s.abs() < 10.0 { 2 } else { 1 };
+        return format!("{s:.decimals$} s");
     }
     let whole = s.abs().round();
     let (minutes, rest) = ((whole / 60.0).floor(), whole % 60.0);
@@ -89,6 +90,16 @@ pub(crate) fn seconds(s: f64) -> String {
 /// A duration given in milliseconds.
 pub(crate) fn millis(ms: f64) -> String {
     seconds(ms / 1000.0)
+}
+
+/// A duration given in microseconds.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn micros(us: u64) -> String {
+    if us < 1000 {
+        format!("{us} µs")
+    } else {
+        millis(us as f64 / 1000.0)
+    }
 }
 
 /// A point in time of the run, in seconds, to the millisecond.
@@ -138,7 +149,14 @@ mod tests {
         let shown = [0.34, 12.3, 59.96, 312.4, 7325.0, f64::NAN].map(seconds);
         assert_eq!(
             shown,
-            ["340 ms", "12.3 s", "60 s", "5 min 12 s", "2 h 2 min", NONE]
+            [
+                "340 ms",
+                "12.3 s",
+                "1 min 0 s",
+                "5 min 12 s",
+                "2 h 2 min",
+                NONE
+            ]
         );
         assert_eq!(moment(1.23456), "1.235 s");
     }

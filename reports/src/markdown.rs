@@ -23,7 +23,7 @@ pub fn render(result: &RunResult) -> String {
         symbol(verdict),
         proof::headline(verdict),
         prose(&result.scenario, text::NAME),
-        prose(&result.verdict_reason, text::CELL),
+        prose(proof::reason(result), text::CELL),
     );
     for why in result.contradictions().iter().take(SENTENCES) {
         let _ = writeln!(

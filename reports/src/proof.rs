@@ -3,7 +3,7 @@
 //! Invariants: a sentence says only what the figures say; a relation's sign is computed from its
 //! figures, so `=` and `≤` never stand where they do not hold. Shared by all renderers.
 
-use crate::figures::{bytes, count, counted, decimal, seconds};
+use crate::figures::{bytes, count, counted, decimal, micros, seconds};
 use crate::schema::{RunResult, Verdict};
 use crate::text;
 
@@ -103,6 +103,15 @@ fn storm(result: &RunResult) -> String {
     )
 }
 
+/// Why the verdict is what is shown: the result's own reason, unless its figures deny it.
+pub(crate) fn reason(result: &RunResult) -> &str {
+    if result.shown_verdict() == result.verdict {
+        &result.verdict_reason
+    } else {
+        "The run was called proven, and its own figures do not support that."
+    }
+}
+
 /// A verdict's headline.
 pub(crate) fn headline(verdict: Verdict) -> &'static str {
     match verdict {
@@ -122,7 +131,7 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
     ]
     .map(count);
     let (exact, bounded) = (signs.exact, signs.bounded);
-    vec![
+    let mut rows = vec![
         ("Records", count(result.records)),
         ("Effects", count(result.effects)),
         ("Lost", count(result.lost)),
@@ -162,5 +171,13 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
         ),
         ("Peak memory", bytes(result.peak_rss_bytes)),
         ("Wall time", seconds(result.wall_s)),
-    ]
+    ];
+    if let Some(latency) = &result.latency {
+        let [p50, p99] = [latency.intended.p50_us, latency.intended.p99_us].map(micros);
+        rows.push((
+            "Latency",
+            format!("p50 {p50}, p99 {p99}, from intended send time"),
+        ));
+    }
+    rows
 }

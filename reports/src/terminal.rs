@@ -51,10 +51,10 @@ pub fn render(result: &RunResult, colour: Colour) -> String {
     let verdict = result.shown_verdict();
     let headline = format!("{} {}", verdict.mark(), verdict.as_str().to_uppercase());
     let mut out = format!(
-        "{}  {}\n{}\n\n",
+        "{}  {}\n{}\n",
         colour.verdict(verdict, &headline),
         text::line(&result.scenario, text::NAME),
-        text::line(&result.verdict_reason, text::CELL),
+        text::line(proof::reason(result), text::CELL),
     );
     for why in result.contradictions() {
         let why = text::line(&why, text::CELL);
@@ -64,6 +64,7 @@ pub fn render(result: &RunResult, colour: Colour) -> String {
             colour.verdict(Verdict::Unknown, &format!("! {why}"))
         );
     }
+    out.push('\n');
     for (name, figure) in proof::rows(result) {
         let _ = writeln!(
             out,

@@ -5,7 +5,7 @@
 use maud::{Markup, html};
 
 use super::{part, table};
-use crate::figures::{NONE, bytes, count, counted, decimal, millis, optional, seconds};
+use crate::figures::{NONE, bytes, count, counted, decimal, micros, millis, optional, seconds};
 use crate::schema::{CheckpointStatus, Latency, Quantiles, RunResult};
 use crate::text;
 
@@ -149,14 +149,5 @@ fn phases(result: &RunResult) -> String {
         NONE.to_owned()
     } else {
         shown.join(", ")
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn micros(us: u64) -> String {
-    if us < 1000 {
-        format!("{us} µs")
-    } else {
-        millis(us as f64 / 1000.0)
     }
 }

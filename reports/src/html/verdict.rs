@@ -25,7 +25,7 @@ pub(super) fn header(result: &RunResult) -> Markup {
                 span { time { (show(&result.started_at)) } }
             }
             h1 { (mark(verdict)) " " (proof::headline(verdict)) }
-            p.reason { bdi { (text::line(&result.verdict_reason, text::PROSE)) } }
+            p.reason { bdi { (text::line(proof::reason(result), text::PROSE)) } }
             (contradictions(result))
             (relations(result))
             div.words {
