@@ -38,7 +38,12 @@ fn a_buffer_that_is_not_refilled_loses_its_records() {
         ["no-loss", "duplicates-exact"],
     );
     // Most of these records had an effect that the restore discarded: only the exact rule sees it.
-    assert!(lost.len() > 5 && exact.len() > 20, "{} {}", lost.len(), exact.len());
+    assert!(
+        lost.len() > 5 && exact.len() > 20,
+        "{} {}",
+        lost.len(),
+        exact.len()
+    );
     assert!(
         some_witness(&lost, "was in the buffer of sink subtask"),
         "{lost:#?}"
@@ -53,7 +58,12 @@ fn channel_state_that_is_not_brought_back_loses_its_records() {
         Bug::ChannelStateIgnored,
         ["no-loss", "duplicates-exact"],
     );
-    assert!(lost.len() > 5 && exact.len() > 20, "{} {}", lost.len(), exact.len());
+    assert!(
+        lost.len() > 5 && exact.len() > 20,
+        "{} {}",
+        lost.len(),
+        exact.len()
+    );
     assert!(
         some_witness(&lost, "was in the channel state of source"),
         "{lost:#?}"

@@ -5,6 +5,7 @@ mod bugs;
 mod correct;
 mod imports;
 mod on_disk;
+mod scale;
 mod simulation;
 mod tampered;
 mod unknowns;
