@@ -1,1 +1,4 @@
-//! placeholder
+//! The stormproof harness.
+
+pub mod oracle;
+pub mod workload;

@@ -1,0 +1,3 @@
+//! What flows into the system under test: the ledger of the input topic.
+
+pub mod ledger;
