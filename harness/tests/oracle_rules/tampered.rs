@@ -11,10 +11,7 @@ use crate::simulation::{History, Plan, simulate};
 
 /// A correct run with several restores, without in-doubt batches.
 fn history() -> History {
-    let history = simulate(&Plan {
-        crashes: 4,
-        ..Plan::new(5, Mode::ExactlyOnce)
-    });
+    let history = simulate(&Plan { crashes: 4, ..Plan::new(5, Mode::ExactlyOnce) });
     assert!(history.restored().len() >= 3, "the seed makes restores");
     history
 }
@@ -38,43 +35,23 @@ fn the_untouched_history_is_proven() {
 fn a_lost_record_is_attributed_to_the_restore_it_vanished_in() {
     let mut history = history();
     let lost = history.only_effect();
-    assert_eq!(
-        lost.sink_attempt,
-        AttemptId(1),
-        "it survived the first restore"
-    );
-    history
-        .audit
-        .effects
-        .retain(|effect| effect.seq != lost.seq);
+    assert_eq!(lost.sink_attempt, AttemptId(1), "it survived the first restore");
+    history.audit.effects.retain(|effect| effect.seq != lost.seq);
     let check = history.convicted_by("no-loss");
     assert_eq!(check.witnesses[0].site, record(&lost));
     let restored = history.restored()[0];
     for part in [
-        format!(
-            "offset {} of partition {} was below S",
-            lost.offset, lost.partition
-        ),
+        format!("offset {} of partition {} was below S", lost.offset, lost.partition),
         format!("absent after restore of {restored} by attempt 2"),
         "its partition first did not add up at checkpoint".to_owned(),
         "the nearest effects are of".to_owned(),
     ] {
-        assert!(
-            check.witnesses[0].text.contains(&part),
-            "{part:?} in {check:#?}"
-        );
+        assert!(check.witnesses[0].text.contains(&part), "{part:?} in {check:#?}");
     }
-    assert!(names(
-        &history.convicted_by("duplicates-exact"),
-        record(&lost)
-    ));
+    assert!(names(&history.convicted_by("duplicates-exact"), record(&lost)));
     let holes = history.convicted_by("conservation");
     assert!(names(&holes, record(&lost)), "{holes:#?}");
-    assert!(
-        holes.witnesses[0]
-            .text
-            .contains("not in its buffers or channel state")
-    );
+    assert!(holes.witnesses[0].text.contains("not in its buffers or channel state"));
 }
 
 #[test]
@@ -82,26 +59,13 @@ fn a_doubled_record_is_named_with_its_rows() {
     let mut history = history();
     let original = history.only_effect();
     let seq = history.audit.effects.last().map_or(0, |effect| effect.seq) + 1;
-    let position = history
-        .audit
-        .effects
-        .iter()
-        .position(|e| e.seq > original.seq)
-        .unwrap();
-    let copy = Effect {
-        batch: 999,
-        ..original
-    };
+    let position = history.audit.effects.iter().position(|e| e.seq > original.seq).unwrap();
+    let copy = Effect { batch: 999, ..original };
     history.audit.effects.insert(position, copy);
     for (at, effect) in history.audit.effects.iter_mut().enumerate() {
         effect.seq = at as u64 + 1;
     }
-    for fence in history
-        .audit
-        .fences
-        .iter_mut()
-        .filter(|f| f.after_seq >= original.seq)
-    {
+    for fence in history.audit.fences.iter_mut().filter(|f| f.after_seq >= original.seq) {
         fence.after_seq += 1;
     }
     assert_eq!(history.audit.effects.last().unwrap().seq, seq);
@@ -111,14 +75,8 @@ fn a_doubled_record_is_named_with_its_rows() {
     assert!(check.witnesses[0].text.contains("batch 999"), "{check:#?}");
     let check = history.convicted_by("duplicates-exact");
     assert!(names(&check, record(&original)));
-    assert!(names(
-        &history.convicted_by("conservation"),
-        record(&original)
-    ));
-    assert_eq!(
-        history.judge().check("fencing").unwrap().verdict,
-        Verdict::Proven
-    );
+    assert!(names(&history.convicted_by("conservation"), record(&original)));
+    assert_eq!(history.judge().check("fencing").unwrap().verdict, Verdict::Proven);
 }
 
 #[test]
@@ -126,11 +84,7 @@ fn a_flood_of_doubled_records_breaks_the_bound() {
     let mut history = history();
     let bound = history.judge().duplicates_bound.unwrap();
     let last = *history.audit.effects.last().unwrap();
-    let flood = (1..=bound + 1).map(|n| Effect {
-        seq: last.seq + n,
-        batch: 999 + n,
-        ..last
-    });
+    let flood = (1..=bound + 1).map(|n| Effect { seq: last.seq + n, batch: 999 + n, ..last });
     history.audit.effects.extend(flood.collect::<Vec<_>>());
     let judgement = history.judge();
     let check = judgement.check("duplicates-bound").unwrap();
@@ -159,17 +113,10 @@ fn a_key_that_goes_back_within_an_attempt_is_out_of_order() {
     (effects[first].offset, effects[second].offset) = (b, a);
     let moved = effects[second];
     let check = history.convicted_by("per-key-order");
-    assert_eq!(
-        check.witnesses[0].site,
-        record(&moved).of(moved.sink_attempt)
-    );
+    assert_eq!(check.witnesses[0].site, record(&moved).of(moved.sink_attempt));
     let judgement = history.judge();
     for id in ["no-loss", "duplicates-exact", "conservation"] {
-        assert_eq!(
-            judgement.check(id).unwrap().verdict,
-            Verdict::Proven,
-            "{id}"
-        );
+        assert_eq!(judgement.check(id).unwrap().verdict, Verdict::Proven, "{id}");
     }
 }
 
@@ -178,12 +125,7 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
     let clean = history();
     let facts = clean.ledger.keys().find(|facts| facts.records > 1).unwrap();
     let site = Site::record(facts.partition, facts.offset);
-    let row = clean
-        .audit
-        .results
-        .iter()
-        .position(|r| r.key_hash == facts.hash)
-        .unwrap();
+    let row = clean.audit.results.iter().position(|r| r.key_hash == facts.hash).unwrap();
 
     let mut stale = clean.clone();
     let earlier = clean.ledger.partitions()[facts.partition.0 as usize]
@@ -196,17 +138,11 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
     stale.audit.results[row].version = version_of(facts.partition, earlier);
     let check = stale.convicted_by("final-values");
     assert_eq!(check.witnesses[0].site, site);
-    assert!(
-        check.witnesses[0].text.contains("a stale row"),
-        "{check:#?}"
-    );
+    assert!(check.witnesses[0].text.contains("a stale row"), "{check:#?}");
 
     let mut other_value = clean.clone();
     other_value.audit.results[row].value = Some(b"something else".to_vec());
-    assert_eq!(
-        other_value.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(other_value.convicted_by("final-values").witnesses[0].site, site);
 
     let mut ahead = clean.clone();
     ahead.audit.results[row].version += 65_536;
@@ -214,77 +150,43 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
 
     let mut miscounted = clean.clone();
     miscounted.audit.results[row].record_count += 1;
-    assert_eq!(
-        miscounted.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(miscounted.convicted_by("final-values").witnesses[0].site, site);
     miscounted.conditions.mode = Mode::AtLeastOnce;
-    assert_eq!(
-        miscounted.judge().check("final-values").unwrap().verdict,
-        Verdict::Proven
-    );
+    assert_eq!(miscounted.judge().check("final-values").unwrap().verdict, Verdict::Proven);
     miscounted.audit.results[row].record_count = facts.records - 1;
-    assert_eq!(
-        miscounted.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(miscounted.convicted_by("final-values").witnesses[0].site, site);
 
     let mut missing = clean.clone();
     missing.audit.results.remove(row);
-    assert!(
-        missing.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("has no row")
-    );
+    assert!(missing.convicted_by("final-values").witnesses[0].text.contains("has no row"));
 
     let mut twice = clean.clone();
     let copy = twice.audit.results[row].clone();
     twice.audit.results.push(copy);
-    assert!(
-        twice.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("more than one")
-    );
+    assert!(twice.convicted_by("final-values").witnesses[0].text.contains("more than one"));
 
     let mut unknown = clean;
     let mut made_up = unknown.audit.results[row].clone();
     made_up.key = b"k9-made-up".to_vec();
     made_up.key_hash = hash_key(&made_up.key);
     unknown.audit.results.push(made_up);
-    assert!(
-        unknown.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("k9-made-up")
-    );
+    assert!(unknown.convicted_by("final-values").witnesses[0].text.contains("k9-made-up"));
 }
 
 #[test]
 fn an_effect_behind_a_later_fence_is_a_zombies() {
     let mut history = history();
     let seq = history.audit.effects.last().unwrap().seq + 1;
-    let at = history
-        .audit
-        .effects
-        .iter()
-        .position(|e| e.sink_attempt == AttemptId(1))
-        .unwrap();
+    let at = history.audit.effects.iter().position(|e| e.sink_attempt == AttemptId(1)).unwrap();
     let zombie = history.audit.effects.remove(at);
     history.audit.effects.push(Effect { seq, ..zombie });
     let check = history.convicted_by("fencing");
     assert_eq!(check.witnesses[0].site, record(&zombie).of(AttemptId(1)));
-    assert!(
-        check.witnesses[0]
-            .text
-            .contains("after attempt 2 had taken its fence")
-    );
+    assert!(check.witnesses[0].text.contains("after attempt 2 had taken its fence"));
 
     history.audit.effects.last_mut().unwrap().sink_attempt = AttemptId(77);
     let check = history.convicted_by("fencing");
-    assert!(
-        check.witnesses[0]
-            .text
-            .contains("attempt 77, which never took its fence")
-    );
+    assert!(check.witnesses[0].text.contains("attempt 77, which never took its fence"));
     history.convicted_by("duplicates-exact");
 }
 
@@ -294,32 +196,14 @@ fn an_effect_without_a_record_is_a_phantom() {
     let last = *clean.audit.effects.last().unwrap();
     let seq = last.seq + 1;
     for phantom in [
-        Effect {
-            seq,
-            offset: Offset(9_999),
-            batch: 999,
-            ..last
-        },
-        Effect {
-            seq,
-            partition: PartitionId(42),
-            batch: 999,
-            ..last
-        },
-        Effect {
-            seq,
-            index: 1,
-            batch: 999,
-            ..last
-        },
+        Effect { seq, offset: Offset(9_999), batch: 999, ..last },
+        Effect { seq, partition: PartitionId(42), batch: 999, ..last },
+        Effect { seq, index: 1, batch: 999, ..last },
     ] {
         let mut history = clean.clone();
         history.audit.effects.push(phantom);
         let check = history.convicted_by("no-phantom");
-        assert_eq!(
-            check.witnesses[0].site,
-            record(&phantom).of(phantom.sink_attempt)
-        );
+        assert_eq!(check.witnesses[0].site, record(&phantom).of(phantom.sink_attempt));
         history.convicted_by("duplicates-exact");
     }
 }
@@ -328,25 +212,14 @@ fn an_effect_without_a_record_is_a_phantom() {
 fn an_offset_in_a_gap_of_the_log_is_a_phantom() {
     let mut history = history();
     let partition = &history.ledger.partitions()[0];
-    let gap = (0..partition.end().0)
-        .map(Offset)
-        .find(|o| partition.position(*o).is_none());
+    let gap = (0..partition.end().0).map(Offset).find(|o| partition.position(*o).is_none());
     let gap = gap.expect("the simulated log has gaps");
     let last = *history.audit.effects.last().unwrap();
     let id = partition.id();
-    let phantom = Effect {
-        seq: last.seq + 1,
-        partition: id,
-        offset: gap,
-        batch: 999,
-        ..last
-    };
+    let phantom = Effect { seq: last.seq + 1, partition: id, offset: gap, batch: 999, ..last };
     history.audit.effects.push(phantom);
     let check = history.convicted_by("no-phantom");
-    assert_eq!(
-        check.witnesses[0].site,
-        record(&phantom).of(phantom.sink_attempt)
-    );
+    assert_eq!(check.witnesses[0].site, record(&phantom).of(phantom.sink_attempt));
 }
 
 #[test]
@@ -360,11 +233,7 @@ fn a_checkpoint_needs_every_subtask() {
     manifest.subtasks_expected -= 1;
     assert_eq!(manifest.subtasks_expected, manifest.subtasks_acknowledged);
     let check = history.convicted_by("offset-coverage");
-    assert_eq!(
-        check.witnesses[0].site.checkpoint,
-        Some(id),
-        "the vertices have more subtasks"
-    );
+    assert_eq!(check.witnesses[0].site.checkpoint, Some(id), "the vertices have more subtasks");
 }
 
 #[test]
@@ -375,26 +244,17 @@ fn a_split_has_one_owner_and_moves_forward_within_the_log() {
     let convicted = |history: &mut History, text: &str| {
         let check = history.convicted_by("offset-coverage");
         let site = check.witnesses.iter().find(|w| w.text.contains(text));
-        let site = site
-            .unwrap_or_else(|| panic!("{text:?} in {check:#?}"))
-            .site;
+        let site = site.unwrap_or_else(|| panic!("{text:?} in {check:#?}")).site;
         assert_eq!((site.checkpoint, site.partition), (Some(id), Some(p)));
     };
 
     let mut twice = clean.clone();
     let splits = &mut twice.checkpoint(id).1.splits;
-    splits.push(Split {
-        subtask: 2,
-        ..splits[1]
-    });
+    splits.push(Split { subtask: 2, ..splits[1] });
     convicted(&mut twice, "owned twice");
 
     let mut never = clean.clone();
-    never
-        .checkpoint(id)
-        .1
-        .splits
-        .retain(|split| split.partition != p);
+    never.checkpoint(id).1.splits.retain(|split| split.partition != p);
     convicted(&mut never, "no source subtask owns partition 1");
 
     let mut beyond = clean.clone();
@@ -406,11 +266,7 @@ fn a_split_has_one_owner_and_moves_forward_within_the_log() {
     convicted(&mut backward, "went back from offset");
 
     let mut foreign = clean;
-    let split = Split {
-        partition: PartitionId(8),
-        next_offset: Offset(0),
-        subtask: 0,
-    };
+    let split = Split { partition: PartitionId(8), next_offset: Offset(0), subtask: 0 };
     foreign.checkpoint(id).1.splits.push(split);
     let check = foreign.convicted_by("offset-coverage");
     assert_eq!(check.witnesses[0].site.partition, Some(PartitionId(8)));
@@ -443,10 +299,7 @@ fn a_buffer_or_channel_that_drops_a_frame_breaks_conservation() {
             dropped += 1;
         }
     }
-    assert!(
-        dropped > 40,
-        "{dropped} of 80 histories have a frame to drop"
-    );
+    assert!(dropped > 40, "{dropped} of 80 histories have a frame to drop");
 }
 
 #[test]
@@ -456,45 +309,27 @@ fn what_was_restored_must_be_whole_and_the_newest() {
     let attempt = clean.audit.fences.last().unwrap().attempt;
 
     let mut torn = clean.clone();
-    let found = torn
-        .checkpoints
-        .checkpoints
-        .iter_mut()
-        .find(|(found, _)| *found == id)
-        .unwrap();
-    found.1 = Err(Torn {
-        reason: "it ends within its first line".to_owned(),
-    });
+    let found = torn.checkpoints.checkpoints.iter_mut().find(|(found, _)| *found == id).unwrap();
+    found.1 = Err(Torn { reason: "it ends within its first line".to_owned() });
     let check = torn.convicted_by("restore-newest");
     assert!(check.witnesses.iter().any(|w| {
         w.site.checkpoint == Some(id) && w.text.contains("it ends within its first line")
     }));
     let judgement = torn.judge();
-    assert_eq!(
-        judgement.check("duplicates-exact").unwrap().verdict,
-        Verdict::Unknown
-    );
+    assert_eq!(judgement.check("duplicates-exact").unwrap().verdict, Verdict::Unknown);
     assert_eq!(judgement.duplicates_bound, None);
 
     let mut back = clean.clone();
     let first = back.restored()[0];
     back.audit.fences.last_mut().unwrap().restored = first;
     let check = back.convicted_by("restore-newest");
-    assert_eq!(
-        check.witnesses[0].site,
-        Site::default().at(first).of(attempt)
-    );
-    assert!(
-        check.witnesses[0].text.contains("went back to checkpoint"),
-        "{check:#?}"
-    );
+    assert_eq!(check.witnesses[0].site, Site::default().at(first).of(attempt));
+    assert!(check.witnesses[0].text.contains("went back to checkpoint"), "{check:#?}");
 
     let mut unknown = clean;
     unknown.audit.fences.last_mut().unwrap().restored = CheckpointId(4711);
     assert_eq!(
-        unknown.convicted_by("restore-newest").witnesses[0]
-            .site
-            .checkpoint,
+        unknown.convicted_by("restore-newest").witnesses[0].site.checkpoint,
         Some(CheckpointId(4711))
     );
 }
@@ -505,43 +340,19 @@ fn attempts_follow_each_other() {
     let mut twice = clean.clone();
     let fence = twice.audit.fences[1];
     twice.audit.fences.insert(1, fence);
-    assert_eq!(
-        twice.convicted_by("attempt-order").witnesses[0]
-            .site
-            .attempt,
-        Some(fence.attempt)
-    );
+    assert_eq!(twice.convicted_by("attempt-order").witnesses[0].site.attempt, Some(fence.attempt));
 
     let mut early = clean.clone();
     let last = early.audit.fences.last_mut().unwrap();
-    *last = Fence {
-        after_seq: 0,
-        ..*last
-    };
+    *last = Fence { after_seq: 0, ..*last };
     let attempt = last.attempt;
-    assert_eq!(
-        early.convicted_by("attempt-order").witnesses[0]
-            .site
-            .attempt,
-        Some(attempt)
-    );
+    assert_eq!(early.convicted_by("attempt-order").witnesses[0].site.attempt, Some(attempt));
 
     let mut stale = clean;
-    let (id, _) = *stale
-        .checkpoints
-        .checkpoints
-        .last()
-        .map(|(id, _)| (id, ()))
-        .as_ref()
-        .unwrap();
+    let (id, _) = *stale.checkpoints.checkpoints.last().map(|(id, _)| (id, ())).as_ref().unwrap();
     let id = *id;
     stale.checkpoint(id).0.attempt = AttemptId(77);
-    assert_eq!(
-        stale.convicted_by("attempt-order").witnesses[0]
-            .site
-            .checkpoint,
-        Some(id)
-    );
+    assert_eq!(stale.convicted_by("attempt-order").witnesses[0].site.checkpoint, Some(id));
 }
 
 #[test]
@@ -551,34 +362,18 @@ fn committed_offsets_are_those_of_a_checkpoint() {
     let committed = clean.conditions.committed.clone().unwrap()[&p];
     let mut history = clean.clone();
     let mut commit = |offset: Offset, faults: u64| {
-        history
-            .conditions
-            .committed
-            .as_mut()
-            .unwrap()
-            .insert(p, offset);
+        history.conditions.committed.as_mut().unwrap().insert(p, offset);
         history.conditions.faults_landed = faults;
         let judgement = history.judge();
         judgement.check("committed-offsets").unwrap().clone()
     };
     let ahead = commit(Offset(committed.0 + 1), 1);
     assert_eq!(ahead.verdict, Verdict::Violated);
-    assert!(
-        names(&ahead, Site::record(p, Offset(committed.0 + 1))),
-        "{ahead:#?}"
-    );
+    assert!(names(&ahead, Site::record(p, Offset(committed.0 + 1))), "{ahead:#?}");
     let between = commit(Offset(committed.0 - 1), 1);
     assert_eq!(between.verdict, Verdict::Violated, "{between:#?}");
-    assert_eq!(
-        commit(Offset(0), 0).verdict,
-        Verdict::Unknown,
-        "behind, and no fault explains it"
-    );
-    assert_eq!(
-        commit(Offset(0), 1).verdict,
-        Verdict::Proven,
-        "a notification may be lost"
-    );
+    assert_eq!(commit(Offset(0), 0).verdict, Verdict::Unknown, "behind, and no fault explains it");
+    assert_eq!(commit(Offset(0), 1).verdict, Verdict::Proven, "a notification may be lost");
     assert_eq!(commit(committed, 0).verdict, Verdict::Proven);
 }
 

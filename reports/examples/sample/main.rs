@@ -13,11 +13,7 @@ use stormproof_reports::schema::RunResult;
 use stormproof_reports::{html, markdown, terminal};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(
-        std::env::args()
-            .nth(1)
-            .ok_or("give the folder to render to")?,
-    );
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("give the folder to render to")?);
     fs::create_dir_all(&folder)?;
     for (name, result) in [("proven", storm::proven()), ("violated", storm::violated())] {
         render(&folder, name, &result)?;

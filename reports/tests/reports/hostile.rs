@@ -38,12 +38,7 @@ fn everywhere(payload: &str) -> RunResult {
     result.not_tested = vec![text()];
     result.notes = vec![text()];
     result.recoveries[0].fault = Some(text());
-    result.coverage.push(CoverageCell {
-        step: text(),
-        action: text(),
-        scheduled: 1,
-        landed: 0,
-    });
+    result.coverage.push(CoverageCell { step: text(), action: text(), scheduled: 1, landed: 0 });
     result.faults.push(fault(payload));
     result.checks.push(check(payload));
     result
@@ -87,22 +82,14 @@ fn markup_never_reaches_the_page() {
         let (expected, found) = (clean.matches(token).count(), page.matches(token).count());
         assert_eq!(found, expected, "{token}");
     }
-    assert!(
-        page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"),
-        "shown as text"
-    );
-    assert!(
-        page.contains(r"\u003c/script\u003e"),
-        "escaped in the charts' data"
-    );
+    assert!(page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"), "shown as text");
+    assert!(page.contains(r"\u003c/script\u003e"), "escaped in the charts' data");
 }
 
 #[test]
 fn quotes_cannot_leave_an_attribute() {
     let page = html::render(&everywhere(r#"" onmouseover="alert(1)" x=""#));
-    let (markup, _) = page
-        .split_once("application/json")
-        .expect("the charts' data");
+    let (markup, _) = page.split_once("application/json").expect("the charts' data");
     assert!(!markup.contains(r#"" onmouseover="#));
     assert!(markup.contains("&quot; onmouseover="));
 }
@@ -110,23 +97,15 @@ fn quotes_cannot_leave_an_attribute() {
 #[test]
 fn direction_overrides_and_controls_are_visible_everywhere() {
     let result = everywhere(&format!("{OVERRIDE}{ESCAPE}"));
-    for rendered in [
-        html::render(&result),
-        markdown::render(&result),
-        terminal::render(&result, Colour::Plain),
-    ] {
+    for rendered in
+        [html::render(&result), markdown::render(&result), terminal::render(&result, Colour::Plain)]
+    {
         assert!(!rendered.contains('\u{202e}'), "no override");
-        assert!(
-            !rendered.contains('\u{1b}') && !rendered.contains('\u{7}'),
-            "no control"
-        );
+        assert!(!rendered.contains('\u{1b}') && !rendered.contains('\u{7}'), "no control");
         assert!(rendered.contains("u{202e}"), "shown instead");
     }
     let coloured = terminal::render(&result, Colour::Ansi);
-    assert!(
-        !coloured.contains("\u{1b}]") && !coloured.contains("\u{1b}[2J"),
-        "only colours"
-    );
+    assert!(!coloured.contains("\u{1b}]") && !coloured.contains("\u{1b}[2J"), "only colours");
 }
 
 #[test]
@@ -146,16 +125,10 @@ fn markdown_stays_text() {
         assert!(columns == 3 || columns == 4, "{line}");
     }
     let (prose, command) = summary.split_once("Run it again").expect("a command");
-    assert!(
-        !prose.contains("@everyone") && !prose.contains("<img"),
-        "{prose}"
-    );
+    assert!(!prose.contains("@everyone") && !prose.contains("<img"), "{prose}");
     assert!(!prose.contains("https://"), "{prose}");
     assert!(!prose.lines().any(|line| line.starts_with("# ")), "{prose}");
-    assert!(
-        command.contains("\n````sh\n"),
-        "the fence is longer than the payload's: {command}"
-    );
+    assert!(command.contains("\n````sh\n"), "the fence is longer than the payload's: {command}");
 }
 
 #[test]

@@ -84,12 +84,8 @@ fn the_names_on_disk_are_the_agreed_ones() {
     assert_eq!(json["checkpoints"][4]["status"], "aborted");
     assert_eq!(json["checks"][0]["witnesses"][0]["details"]["offset"], 812);
     assert_eq!(json["checks"][0]["figures"]["lost_records"], 3.0);
-    let names: Vec<&str> = json
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<&str> =
+        json.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(names, NAMES);
 }
 
@@ -101,10 +97,7 @@ fn another_version_is_refused_with_both_versions_named() {
     assert!(said.contains("schema version 2"), "{said}");
     assert!(said.contains("reads version 1 only"), "{said}");
     let gone = load_text(r#"{"schema_version":7,"everything":"else"}"#).expect_err("version 7");
-    assert!(
-        matches!(gone, SchemaError::Version { found: 7, .. }),
-        "the version is judged first"
-    );
+    assert!(matches!(gone, SchemaError::Version { found: 7, .. }), "the version is judged first");
 }
 
 #[test]
@@ -114,10 +107,7 @@ fn an_added_field_is_ignored_and_an_optional_one_may_be_absent() {
         json["checks"][0]["added_later"] = json!([1, 2]);
         json.as_object_mut().expect("an object").remove("notes");
     });
-    let expected = RunResult {
-        notes: Vec::new(),
-        ..storm::violated()
-    };
+    let expected = RunResult { notes: Vec::new(), ..storm::violated() };
     assert_eq!(loaded.expect("loaded"), expected);
 }
 
@@ -133,45 +123,25 @@ fn a_missing_field_is_named() {
 #[test]
 fn a_wrong_value_is_named() {
     let said = load_changed(|json| json["verdict"] = json!("passed")).expect_err("no such verdict");
-    assert!(
-        said.to_string().contains("unknown variant `passed`"),
-        "{said}"
-    );
+    assert!(said.to_string().contains("unknown variant `passed`"), "{said}");
 }
 
 #[test]
 fn what_is_no_result_says_so() {
     for text in ["", "[]", "{}", r#"{"schema_version":"one"}"#, "not json"] {
         let error = load_text(text).expect_err(text);
-        assert!(
-            matches!(error, SchemaError::NotAResult { .. }),
-            "{text}: {error}"
-        );
-        assert!(
-            error.to_string().contains("is not a Stormproof result"),
-            "{error}"
-        );
+        assert!(matches!(error, SchemaError::NotAResult { .. }), "{text}: {error}");
+        assert!(error.to_string().contains("is not a Stormproof result"), "{error}");
     }
 }
 
 #[test]
 fn a_path_that_cannot_be_used_is_named() {
     let path = PathBuf::from("/nowhere/at/all/result.json");
-    let read = RunResult::load(&path)
-        .expect_err("no such file")
-        .to_string();
-    assert!(
-        read.contains("cannot read the result /nowhere/at/all/result.json"),
-        "{read}"
-    );
-    let write = storm::proven()
-        .save(&path)
-        .expect_err("no such folder")
-        .to_string();
-    assert!(
-        write.contains("cannot write the result /nowhere/at/all/result.json"),
-        "{write}"
-    );
+    let read = RunResult::load(&path).expect_err("no such file").to_string();
+    assert!(read.contains("cannot read the result /nowhere/at/all/result.json"), "{read}");
+    let write = storm::proven().save(&path).expect_err("no such folder").to_string();
+    assert!(write.contains("cannot write the result /nowhere/at/all/result.json"), "{write}");
 }
 
 #[test]
@@ -203,10 +173,7 @@ fn the_worst_verdict_wins() {
     }
     assert_eq!(Verdict::worst_of([Proven, Unknown, Proven]), Unknown);
     assert_eq!(Verdict::worst_of([]), Unknown, "no evidence proves nothing");
-    assert_eq!(
-        [Proven, Violated, Unknown].map(Verdict::exit_code),
-        [0, 1, 2]
-    );
+    assert_eq!([Proven, Violated, Unknown].map(Verdict::exit_code), [0, 1, 2]);
 }
 
 #[test]
@@ -234,10 +201,7 @@ fn a_proven_result_must_have_earned_it() {
         let mut result = storm::proven();
         spoil(&mut result);
         let found = result.contradictions();
-        assert!(
-            found.len() == 1 && found[0].contains(why),
-            "{why}: {found:?}"
-        );
+        assert!(found.len() == 1 && found[0].contains(why), "{why}: {found:?}");
         assert_eq!(result.shown_verdict(), Verdict::Unknown, "{why}");
     }
 }
@@ -247,13 +211,6 @@ fn a_violation_without_a_witness_is_a_contradiction() {
     let mut result = storm::violated();
     assert_eq!(result.contradictions(), Vec::<String>::new());
     result.checks[0].witnesses.clear();
-    assert_eq!(
-        result.contradictions(),
-        ["The check no-loss is violated without a witness."]
-    );
-    assert_eq!(
-        result.shown_verdict(),
-        Verdict::Violated,
-        "a violation is never softened"
-    );
+    assert_eq!(result.contradictions(), ["The check no-loss is violated without a witness."]);
+    assert_eq!(result.shown_verdict(), Verdict::Violated, "a violation is never softened");
 }

@@ -14,10 +14,7 @@ pub(super) fn failures() -> Vec<AttemptEnd> {
             AttemptEnd {
                 attempt,
                 restored_checkpoint: Some((at / 5.0) as u64),
-                cause: format!(
-                    "{action} of sink {} at step {step}",
-                    (at * 37.0) as u64 % 2000
-                ),
+                cause: format!("{action} of sink {} at step {step}", (at * 37.0) as u64 % 2000),
                 duplicates: (bound as f64 * (0.45 + 0.5 * noise(at + 1.0))) as u64,
                 bound,
             }
@@ -31,14 +28,9 @@ pub(super) fn checkpoints() -> Vec<CheckpointSummary> {
     for id in 1..36_u64 {
         let at = id as f64 * 5.0 + 0.02;
         let took_s = 0.35 + 0.5 * noise(id as f64);
-        let struck = STORM
-            .iter()
-            .find(|s| s.4 && s.0 > at - 2.5 && s.0 < at + took_s);
-        let status = if struck.is_some() {
-            CheckpointStatus::Aborted
-        } else {
-            CheckpointStatus::Completed
-        };
+        let struck = STORM.iter().find(|s| s.4 && s.0 > at - 2.5 && s.0 < at + took_s);
+        let status =
+            if struck.is_some() { CheckpointStatus::Aborted } else { CheckpointStatus::Completed };
         all.push(CheckpointSummary {
             id,
             attempt,
@@ -78,12 +70,7 @@ pub(super) fn faults() -> Vec<FaultSummary> {
             healed_s: Some(at + lasts_s),
             landed: true,
             mid_checkpoint: n % 4 != 3,
-            effect: if *fatal {
-                "attempt ended, next one ran"
-            } else {
-                "writes retried"
-            }
-            .into(),
+            effect: if *fatal { "attempt ended, next one ran" } else { "writes retried" }.into(),
         });
         attempt += u32::from(*fatal);
     }

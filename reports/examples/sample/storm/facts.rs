@@ -11,11 +11,7 @@ pub(super) fn timeline() -> Vec<Sample> {
     let step_s = 0.1;
     for i in 0..=(RUN_S / step_s) as u32 {
         let t_s = f64::from(i) * step_s;
-        let rate_in = if t_s < LOAD_S {
-            RATE * (0.98 + 0.04 * noise(t_s))
-        } else {
-            0.0
-        };
+        let rate_in = if t_s < LOAD_S { RATE * (0.98 + 0.04 * noise(t_s)) } else { 0.0 };
         produced += rate_in * step_s;
         let down = STORM.iter().any(|s| t_s > s.0 && t_s < s.0 + s.1);
         let backlog = produced - effects;
@@ -55,17 +51,8 @@ pub(super) fn latency() -> Latency {
         p999_us: 6_912_000,
         max_us: 7_204_311,
     };
-    let actual = Quantiles {
-        p50_us: 39_800,
-        p90_us: 1_998_000,
-        ..intended
-    };
-    Latency {
-        intended,
-        actual,
-        samples: 9_900_000,
-        negative: 0,
-    }
+    let actual = Quantiles { p50_us: 39_800, p90_us: 1_998_000, ..intended };
+    Latency { intended, actual, samples: 9_900_000, negative: 0 }
 }
 
 pub(super) fn checks() -> Vec<CheckResult> {
@@ -74,10 +61,7 @@ pub(super) fn checks() -> Vec<CheckResult> {
         title: title.into(),
         verdict: Verdict::Proven,
         summary: summary.into(),
-        figures: figures
-            .iter()
-            .map(|(name, figure)| ((*name).into(), *figure))
-            .collect(),
+        figures: figures.iter().map(|(name, figure)| ((*name).into(), *figure)).collect(),
         witnesses: Vec::new(),
     };
     vec![
@@ -85,11 +69,7 @@ pub(super) fn checks() -> Vec<CheckResult> {
             "no-loss",
             "No record is lost",
             "Each of 9,900,000 records has an effect.",
-            &[
-                ("ledger_records", 9_900_000.0),
-                ("lost_records", 0.0),
-                ("judged_s", 3.4),
-            ],
+            &[("ledger_records", 9_900_000.0), ("lost_records", 0.0), ("judged_s", 3.4)],
         ),
         check(
             "exact-duplicates",
@@ -122,21 +102,12 @@ pub(super) fn checks() -> Vec<CheckResult> {
             "2,000 partitions, no gap and no overlap at any restore.",
             &[("partitions", 2_000.0)],
         ),
-        check(
-            "fencing",
-            "No zombie writes after its fence",
-            "10 fences, no late effect.",
-            &[],
-        ),
+        check("fencing", "No zombie writes after its fence", "10 fences, no late effect.", &[]),
     ]
 }
 
 pub(super) fn environment() -> EnvironmentFacts {
-    let versions = [
-        ("rustc", "1.90.0"),
-        ("librdkafka", "2.12.1"),
-        ("SQLite", "3.50.4"),
-    ];
+    let versions = [("rustc", "1.90.0"), ("librdkafka", "2.12.1"), ("SQLite", "3.50.4")];
     EnvironmentFacts {
         name: "embedded".into(),
         os: "Debian GNU/Linux 12".into(),
@@ -144,24 +115,14 @@ pub(super) fn environment() -> EnvironmentFacts {
         cpu_model: "Sample CPU, 8 cores at 3.4 GHz".into(),
         cores: 8,
         memory_bytes: 32 << 30,
-        versions: versions
-            .map(|(name, version)| (name.into(), version.into()))
-            .into(),
+        versions: versions.map(|(name, version)| (name.into(), version.into())).into(),
         git_commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
         stormproof_version: "0.1.0".into(),
     }
 }
 
 pub(super) fn phases() -> Vec<Phase> {
-    [
-        ("set up", 0.8),
-        ("storm", LOAD_S),
-        ("drain", RUN_S - LOAD_S),
-        ("judge", 3.4),
-    ]
-    .map(|(name, seconds)| Phase {
-        name: name.into(),
-        seconds,
-    })
-    .into()
+    [("set up", 0.8), ("storm", LOAD_S), ("drain", RUN_S - LOAD_S), ("judge", 3.4)]
+        .map(|(name, seconds)| Phase { name: name.into(), seconds })
+        .into()
 }

@@ -21,13 +21,7 @@ const STORM: [(f64, f64, &str, &str, bool); 12] = [
     (12.31, 1.9, "aligning", "panic", true),
     (24.12, 3.2, "sink flush sent", "kill", true),
     (37.42, 1.8, "snapshot async", "panic", true),
-    (
-        49.05,
-        4.0,
-        "sink flush confirmed",
-        "connection reset",
-        false,
-    ),
+    (49.05, 4.0, "sink flush confirmed", "connection reset", false),
     (62.38, 2.1, "acked", "panic", true),
     (74.30, 3.4, "all acked", "kill", true),
     (87.44, 2.0, "metadata durable", "panic", true),
@@ -43,10 +37,8 @@ pub(crate) fn proven() -> RunResult {
     let failures = failures();
     let duplicates = failures.iter().map(|f| f.duplicates).sum();
     let checkpoints = checkpoints();
-    let completed = checkpoints
-        .iter()
-        .filter(|c| c.status == CheckpointStatus::Completed)
-        .count() as u64;
+    let completed =
+        checkpoints.iter().filter(|c| c.status == CheckpointStatus::Completed).count() as u64;
     let records = (RATE * LOAD_S) as u64;
     RunResult {
         verdict: Verdict::Proven,
