@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stormproof_engine::connectors::{BlackholeFactory, GeneratorConfig, GeneratorFactory, KeySkew};
+use stormproof_engine::connectors::blackhole::BlackholeFactory;
+use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory, KeySkew};
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::runtime::{
     CheckpointConfig, CheckpointMode, Job, JobConfig, JobEvent, JobSeams, RestartStrategy,
