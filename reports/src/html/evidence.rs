@@ -1,0 +1,112 @@
+//! The table of checks, with figures, witnesses and attribution.
+//!
+//! Invariants: checks stand in the oracle's order; one that is not proven is open; witnesses are
+//! bounded per check and over the page.
+
+use maud::{Markup, html};
+
+use super::verdict::mark;
+use super::{ROWS, part, remainder, show};
+use crate::figures::{counted, figure};
+use crate::schema::{CheckResult, RunResult, Verdict, Witness};
+use crate::text;
+
+/// Witnesses shown at most of one check.
+const WITNESSES: usize = 12;
+/// Checks whose witnesses are shown at most.
+const WITNESSED: usize = 24;
+/// Details and figures shown at most of one thing.
+const DETAILS: usize = 24;
+
+/// The section of checks.
+pub(super) fn checks(result: &RunResult) -> Markup {
+    let total = result.checks.len();
+    let with = |v| result.checks.iter().filter(|c| c.verdict == v).count();
+    let lead = format!(
+        "{}: {} proven, {} violated, {} unknown. Each is judged from outside the engine.",
+        counted(total as u64, "check"),
+        with(Verdict::Proven),
+        with(Verdict::Violated),
+        with(Verdict::Unknown),
+    );
+    let mut witnessed = 0;
+    let body = html! {
+        div.checks {
+            @for check in result.checks.iter().take(ROWS) {
+                @let show_witnesses = !check.witnesses.is_empty() && witnessed < WITNESSED;
+                @let _ = witnessed += usize::from(show_witnesses);
+                (one(check, show_witnesses))
+            }
+        }
+        (remainder(total.min(ROWS), total))
+    };
+    part("checks", "Checks", &lead, &body)
+}
+
+fn one(check: &CheckResult, show_witnesses: bool) -> Markup {
+    let bare = check.figures.is_empty() && check.witnesses.is_empty();
+    let line = html! {
+        (mark(check.verdict))
+        span.what {
+            strong { (show(&check.title)) } " "
+            code { (text::line(&check.id, text::NAME)) }
+            span.saw { (show(&check.summary)) }
+        }
+        span.word.(check.verdict.as_str()) { (check.verdict.as_str()) }
+    };
+    html! {
+        @if bare {
+            div.check { div.line { (line) } }
+        } @else {
+            details.check open[check.verdict != Verdict::Proven] {
+                summary.line { (line) }
+                div.inside { (figures(check)) @if show_witnesses { (witnesses(check)) } }
+            }
+        }
+    }
+}
+
+fn figures(check: &CheckResult) -> Markup {
+    html! {
+        @if !check.figures.is_empty() {
+            dl.facts {
+                @for (name, value) in check.figures.iter().take(DETAILS) {
+                    div { dt { (show(&name.replace('_', " "))) } dd { (figure(*value)) } }
+                }
+            }
+        }
+    }
+}
+
+fn witnesses(check: &CheckResult) -> Markup {
+    let total = check.witnesses.len();
+    html! {
+        ol.witnesses { @for found in check.witnesses.iter().take(WITNESSES) { (witness(found)) } }
+        (remainder(total.min(WITNESSES), total))
+    }
+}
+
+fn witness(witness: &Witness) -> Markup {
+    html! {
+        li {
+            span.anomaly { (show(&witness.what)) }
+            @if !witness.attribution.is_empty() {
+                span.attribution { (show(&witness.attribution)) }
+            }
+            @if !witness.details.is_empty() {
+                span.coordinates {
+                    @for (name, value) in witness.details.iter().take(DETAILS) {
+                        span { (show(name)) " " b { (detail(value)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn detail(value: &serde_json::Value) -> Markup {
+    match value {
+        serde_json::Value::String(text) => show(text),
+        other => show(&other.to_string()),
+    }
+}

@@ -1,0 +1,143 @@
+//! The key figures and the latency table.
+//!
+//! Only figures that the result holds; nothing is derived here but a median of recoveries.
+
+use maud::{Markup, html};
+
+use super::{part, table};
+use crate::figures::{NONE, bytes, count, counted, decimal, millis, optional, seconds};
+use crate::schema::{Latency, Quantiles, RunResult};
+use crate::text;
+
+/// The key figures, as a row of tiles.
+pub(super) fn section(result: &RunResult) -> Markup {
+    let latency = result.latency.as_ref();
+    let p99 = optional(latency, |l| micros(l.intended.p99_us));
+    let p50 = optional(latency, |l| format!("median {}", micros(l.intended.p50_us)));
+    let mut outages: Vec<f64> = result
+        .recoveries
+        .iter()
+        .filter_map(|r| r.outage_ms())
+        .collect();
+    outages.sort_by(f64::total_cmp);
+    let recovered = counted(outages.len() as u64, "recovery").replace("recoverys", "recoveries");
+    let tiles = [
+        (
+            "Throughput",
+            decimal(result.records_per_s, 0),
+            "records per second".to_owned(),
+        ),
+        (
+            "Latency p99",
+            p99,
+            if latency.is_some() {
+                p50
+            } else {
+                "not measured".to_owned()
+            },
+        ),
+        (
+            "Outage, median",
+            optional(outages.get(outages.len() / 2), |ms| millis(*ms)),
+            format!("fault to first output, {recovered}"),
+        ),
+        (
+            "Parallelism",
+            count(result.parallelism.into()),
+            format!(
+                "subtasks per vertex on {}",
+                counted(result.workers.into(), "worker")
+            ),
+        ),
+        (
+            "Mode",
+            text::line(&result.mode, text::NAME),
+            "of checkpoints".to_owned(),
+        ),
+        (
+            "Peak memory",
+            bytes(result.peak_rss_bytes),
+            "resident, system under test".to_owned(),
+        ),
+        ("Wall time", seconds(result.wall_s), phases(result)),
+    ];
+    html! {
+        section id="figures" {
+            h2.quiet { "Key figures" }
+            dl.tiles {
+                @for (name, figure, remark) in tiles {
+                    div { dt { (name) } dd { bdi { (figure) } small { bdi { (remark) } } } }
+                }
+            }
+        }
+    }
+}
+
+/// Latency from intended and from actual time, side by side.
+pub(super) fn latency(result: &RunResult) -> Markup {
+    let Some(latency) = result.latency.as_ref() else {
+        return html! {};
+    };
+    let rows = [
+        row("from intended send time", &latency.intended),
+        row("from append to the log", &latency.actual),
+    ];
+    let columns = [
+        "Latency to commit",
+        "#p50",
+        "#p90",
+        "#p99",
+        "#p99.9",
+        "#max",
+    ];
+    part(
+        "latency",
+        "Latency",
+        &remark(latency),
+        &table(&columns, &rows, rows.len()),
+    )
+}
+
+fn remark(latency: &Latency) -> String {
+    let samples = counted(latency.samples, "measurement");
+    let negative = match latency.negative {
+        0 => "none of them negative".to_owned(),
+        n => format!("{} of them negative: the clocks disagree", count(n)),
+    };
+    format!(
+        "{samples}, {negative}. Where the first row exceeds the second, the load generator was held \
+         up: coordinated omission that the second row hides."
+    )
+}
+
+fn row(name: &str, q: &Quantiles) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            @for us in [q.p50_us, q.p90_us, q.p99_us, q.p999_us, q.max_us] { td.n { (micros(us)) } }
+        }
+    }
+}
+
+fn phases(result: &RunResult) -> String {
+    let shown: Vec<String> = result
+        .phases
+        .iter()
+        .take(6)
+        .map(|p| format!("{} {}", text::line(&p.name, 24), seconds(p.seconds)))
+        .collect();
+    if shown.is_empty() {
+        NONE.to_owned()
+    } else {
+        shown.join(", ")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn micros(us: u64) -> String {
+    if us < 1000 {
+        format!("{us} µs")
+    } else {
+        millis(us as f64 / 1000.0)
+    }
+}

@@ -1,0 +1,166 @@
+//! The evidence behind a verdict, in plain words and as relations between figures.
+//!
+//! Invariants: a sentence says only what the figures say; a relation's sign is computed from its
+//! figures, so `=` and `≤` never stand where they do not hold. Shared by all renderers.
+
+use crate::figures::{bytes, count, counted, decimal, seconds};
+use crate::schema::{RunResult, Verdict};
+use crate::text;
+
+/// `duplicates = expected ≤ bound`, with the signs that hold.
+pub(crate) struct Duplicates {
+    /// Between the duplicates and the expectation: `=` or `≠`.
+    pub(crate) exact: &'static str,
+    /// Between the duplicates and the bound: `≤` or `>`.
+    pub(crate) bounded: &'static str,
+    /// Whether both hold.
+    pub(crate) holds: bool,
+}
+
+/// Compares the duplicates with their expectation and their bound.
+pub(crate) fn duplicates(result: &RunResult) -> Duplicates {
+    let exact = result.duplicates == result.duplicates_expected;
+    let bounded = result.duplicates <= result.duplicates_bound;
+    Duplicates {
+        exact: if exact { "=" } else { "≠" },
+        bounded: if bounded { "≤" } else { ">" },
+        holds: exact && bounded,
+    }
+}
+
+/// Whether `records − lost + duplicates = effects`.
+pub(crate) fn balances(result: &RunResult) -> bool {
+    let [records, lost, duplicates, effects] = [
+        result.records,
+        result.lost,
+        result.duplicates,
+        result.effects,
+    ]
+    .map(i128::from);
+    records - lost + duplicates == effects
+}
+
+/// The evidence in plain words: loss, duplicates, storm.
+pub(crate) fn sentences(result: &RunResult) -> Vec<String> {
+    let mut said = Vec::with_capacity(4);
+    if result.shown_verdict() == Verdict::Unknown {
+        said.push("What follows was observed, and proves nothing.".to_owned());
+    }
+    said.push(loss(result));
+    said.push(duplication(result));
+    said.push(storm(result));
+    said
+}
+
+fn loss(result: &RunResult) -> String {
+    let (lost, records) = (result.lost, result.records);
+    match lost {
+        0 => format!(
+            "No record was lost: {} went in, and each has an effect.",
+            count(records)
+        ),
+        1 => format!("1 record of {} has no effect: it is lost.", count(records)),
+        _ => format!(
+            "{} of {} records have no effect: they are lost.",
+            count(lost),
+            count(records)
+        ),
+    }
+}
+
+fn duplication(result: &RunResult) -> String {
+    let [seen, expected, bound] = [
+        result.duplicates,
+        result.duplicates_expected,
+        result.duplicates_bound,
+    ]
+    .map(count);
+    if !duplicates(result).holds {
+        return format!(
+            "{} where the restored checkpoints predict {expected} and allow at most {bound}.",
+            counted(result.duplicates, "duplicate")
+        );
+    }
+    if result.duplicates == 0 {
+        return format!("No effect is a duplicate, as predicted; up to {bound} were allowed.");
+    }
+    format!(
+        "{seen} effects are duplicates: exactly as many as the restored checkpoints predict, \
+         within the bound of {bound}."
+    )
+}
+
+fn storm(result: &RunResult) -> String {
+    format!(
+        "{} of {} landed, {} of them while a checkpoint was in progress; {} completed, {} aborted; \
+         {} in all.",
+        count(result.faults_landed),
+        counted(result.faults_scheduled, "scheduled fault"),
+        count(result.faults_landed_mid_checkpoint),
+        counted(result.checkpoints_completed, "checkpoint"),
+        count(result.checkpoints_aborted),
+        counted(result.attempts, "execution attempt"),
+    )
+}
+
+/// A verdict's headline.
+pub(crate) fn headline(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proven => "Proven",
+        Verdict::Violated => "Violated",
+        Verdict::Unknown => "Unknown",
+    }
+}
+
+/// The figures that every summary shows, by name.
+pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
+    let signs = duplicates(result);
+    let [seen, expected, bound] = [
+        result.duplicates,
+        result.duplicates_expected,
+        result.duplicates_bound,
+    ]
+    .map(count);
+    let (exact, bounded) = (signs.exact, signs.bounded);
+    vec![
+        ("Records", count(result.records)),
+        ("Effects", count(result.effects)),
+        ("Lost", count(result.lost)),
+        (
+            "Duplicates",
+            format!("{seen} {exact} {expected} expected {bounded} {bound} bound"),
+        ),
+        (
+            "Checkpoints",
+            format!(
+                "{} completed, {} aborted",
+                count(result.checkpoints_completed),
+                count(result.checkpoints_aborted)
+            ),
+        ),
+        (
+            "Faults landed",
+            format!(
+                "{} of {} ({} mid-checkpoint)",
+                count(result.faults_landed),
+                count(result.faults_scheduled),
+                count(result.faults_landed_mid_checkpoint)
+            ),
+        ),
+        (
+            "Parallelism",
+            format!(
+                "{} on {} workers, {}",
+                count(result.parallelism.into()),
+                count(result.workers.into()),
+                text::line(&result.mode, text::NAME)
+            ),
+        ),
+        (
+            "Throughput",
+            format!("{} records/s", decimal(result.records_per_s, 0)),
+        ),
+        ("Peak memory", bytes(result.peak_rss_bytes)),
+        ("Wall time", seconds(result.wall_s)),
+    ]
+}

@@ -1,0 +1,69 @@
+//! What was measured over a run: latency quantiles and the timeline.
+//!
+//! Invariants: latency is end to end, to the effect's commit; negative latencies are counted,
+//! never dropped; a sample's counters are totals since the run's start.
+
+use serde::{Deserialize, Serialize};
+
+use super::number;
+
+/// End-to-end latency, measured twice so that coordinated omission shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// From the time at which a record should have been sent.
+    pub intended: Quantiles,
+    /// From the time at which it was appended to the log.
+    pub actual: Quantiles,
+    /// Measurements behind each set of quantiles.
+    #[serde(default)]
+    pub samples: u64,
+    /// Measurements below zero: a clock problem, if there are any.
+    pub negative: u64,
+}
+
+/// Quantiles of a latency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50_us: u64,
+    /// 90 of 100 are not slower.
+    pub p90_us: u64,
+    /// 99 of 100 are not slower.
+    pub p99_us: u64,
+    /// 999 of 1000 are not slower.
+    pub p999_us: u64,
+    /// The slowest.
+    pub max_us: u64,
+}
+
+/// One point of the timeline.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Seconds since the run's start.
+    #[serde(deserialize_with = "number::or_nan")]
+    pub t_s: f64,
+    /// Records produced into the log.
+    pub produced: u64,
+    /// Records that the sources have emitted, replays included.
+    pub emitted: u64,
+    /// Effects in the sink, duplicates included.
+    pub effects: u64,
+    /// True lag: produced minus effects. Duplicates can make it negative.
+    pub lag_records: i64,
+    /// Committed lag: log end offsets minus committed offsets.
+    pub committed_lag_records: i64,
+    /// Records produced per second since the sample before.
+    #[serde(deserialize_with = "number::or_nan")]
+    pub rate_in_per_s: f64,
+    /// Effects per second since the sample before.
+    #[serde(deserialize_with = "number::or_nan")]
+    pub rate_out_per_s: f64,
+    /// Median latency of the effects since the sample before.
+    #[serde(default)]
+    pub latency_p50_ms: Option<f64>,
+    /// 99th percentile of the same.
+    #[serde(default)]
+    pub latency_p99_ms: Option<f64>,
+    /// Resident set size of the system under test.
+    pub rss_bytes: u64,
+}

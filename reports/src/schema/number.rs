@@ -1,0 +1,24 @@
+//! Numbers that survive JSON: it has no NaN and no infinity, serde writes both as `null`.
+//!
+//! A `null` is read back as NaN, so that one undefined ratio can never make a whole result
+//! unreadable. The renderers show NaN as a dash.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a number, or `null` as NaN.
+pub(super) fn or_nan<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
+}
+
+/// Reads a map of numbers, `null`s as NaN.
+pub(super) fn map_or_nan<'de, D: Deserializer<'de>>(
+    source: D,
+) -> Result<BTreeMap<String, f64>, D::Error> {
+    let figures = BTreeMap::<String, Option<f64>>::deserialize(source)?;
+    Ok(figures
+        .into_iter()
+        .map(|(name, figure)| (name, figure.unwrap_or(f64::NAN)))
+        .collect())
+}
