@@ -1,0 +1,3 @@
+//! Workloads: the load that is written, and the ledger of what the log holds.
+
+pub mod generator;
