@@ -1,0 +1,70 @@
+//! Committed offsets: the group's offsets are those of a completed checkpoint, never ahead.
+
+use super::case::{Case, Finding, NotJudged};
+use super::cut::Cut;
+use super::verdict::{Site, Verdict, Witnesses};
+
+/// The rule `committed-offsets`.
+pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
+    let history = case.history()?;
+    let committed =
+        case.conditions.committed.as_ref().ok_or_else(|| {
+            NotJudged::because("the group's committed offsets were not looked up")
+        })?;
+    let chain: Vec<usize> = history.lineage.final_chain().collect();
+    let last = history.cuts.iter().rev().find(|cut| {
+        history
+            .lineage
+            .index(cut.attempt())
+            .is_some_and(|at| chain.contains(&at))
+    });
+    let last: &Cut = last.ok_or_else(|| NotJudged::because("no checkpoint was completed"))?;
+    let mut faults = Witnesses::default();
+    let mut behind = 0;
+    for (partition, offset) in committed {
+        let Some(slot) = case.ledger.slot(*partition) else {
+            continue;
+        };
+        let next = last.next[slot];
+        if *offset == next {
+            continue;
+        }
+        let cuts = || history.cuts.iter().map(|cut| cut.next[slot]);
+        let highest = cuts().max().unwrap_or(next);
+        let lowest = cuts().min().unwrap_or(next);
+        let site = Site::record(*partition, *offset);
+        if *offset > highest {
+            faults.add(site.at(last.id()), || {
+                format!(
+                    "partition {partition} is committed at {offset}, ahead of every completed \
+                     checkpoint: the highest S is {highest}"
+                )
+            });
+        } else if *offset > lowest && !cuts().any(|next| next == *offset) {
+            faults.add(site, || {
+                format!("partition {partition} is committed at {offset}, the S of no checkpoint")
+            });
+        } else {
+            behind += 1;
+        }
+    }
+    let finding = Finding::from_cases(
+        [&faults],
+        format!(
+            "{} partitions are committed at checkpoints; {behind} behind the last one, {}",
+            committed.len(),
+            last.id()
+        ),
+        |cases| format!("{cases} partitions are committed where no checkpoint is"),
+    );
+    let excused = behind == 0 || case.conditions.faults_landed > 0;
+    let finding = if finding.verdict == Verdict::Proven && !excused {
+        let summary = format!("{behind} partitions are committed behind the last checkpoint");
+        finding.turned(Verdict::Unknown, summary)
+    } else {
+        finding
+    };
+    Ok(finding
+        .figure("partitions", committed.len() as u64)
+        .figure("behind", behind))
+}

@@ -1,0 +1,79 @@
+//! What the oracle is told about a run besides the evidence.
+
+use std::collections::BTreeMap;
+
+use super::checkpoint_reader::Mode;
+use crate::workload::ledger::{Offset, PartitionId};
+
+/// The circumstances of a run.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// The checkpoint mode of the job.
+    pub mode: Mode,
+    /// Whether the job was given the time to read and write everything: then what is missing is
+    /// lost, otherwise it may still have come.
+    pub drained: bool,
+    /// Whether records are partitioned by key: then each key is counted by one subtask, and its
+    /// records take effect in order.
+    pub keyed: bool,
+    /// Whether effects become visible only when their checkpoint completes.
+    pub transactional_sink: bool,
+    /// Whether a fault landed that can leave the outcome of a database transaction in doubt:
+    /// on the database, or on the link to it. Then a sink buffer may hold records of a
+    /// transaction that was committed but never confirmed.
+    pub outcomes_in_doubt: bool,
+    /// How many faults were seen to take effect.
+    pub faults_landed: u64,
+    /// What must have happened for the run to prove anything.
+    pub required: Required,
+    /// The consumer group's committed offsets, if they were looked up after the run.
+    pub committed: Option<BTreeMap<PartitionId, Offset>>,
+}
+
+impl Conditions {
+    /// A drained, keyed run in this mode, with every requirement.
+    pub fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            drained: true,
+            keyed: true,
+            transactional_sink: false,
+            outcomes_in_doubt: false,
+            faults_landed: 0,
+            required: Required::default(),
+            committed: None,
+        }
+    }
+}
+
+/// What must have happened for a pass to mean something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Required {
+    /// At least one fault landed.
+    pub fault: bool,
+    /// At least one checkpoint was completed.
+    pub checkpoint: bool,
+    /// At least one restore had something to replay.
+    pub replay: bool,
+}
+
+impl Default for Required {
+    fn default() -> Self {
+        Self {
+            fault: true,
+            checkpoint: true,
+            replay: true,
+        }
+    }
+}
+
+impl Required {
+    /// Nothing is required: a run without faults, judged for what it shows.
+    pub fn nothing() -> Self {
+        Self {
+            fault: false,
+            checkpoint: false,
+            replay: false,
+        }
+    }
+}

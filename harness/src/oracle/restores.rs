@@ -1,0 +1,129 @@
+//! Attempts and what they restored.
+
+use super::case::{Case, Finding, NotJudged};
+use super::history::History;
+use super::ids::CheckpointId;
+use super::lineage::{Attempt, Start};
+use super::verdict::{Site, Witnesses};
+
+/// The rule `attempt-order`: attempts begin one after the other, each once.
+pub(super) fn check_order(case: &Case<'_>) -> Result<Finding, NotJudged> {
+    let history = case.history()?;
+    if history.fences.is_empty() {
+        return Err(NotJudged::because(
+            "the fence table is empty: no attempt ever began",
+        ));
+    }
+    let mut faults = Witnesses::default();
+    for pair in history.fences.windows(2) {
+        if pair[1].attempt <= pair[0].attempt {
+            faults.add(Site::default().of(pair[1].attempt), || {
+                format!(
+                    "attempt {} has a fence after attempt {}",
+                    pair[1].attempt, pair[0].attempt
+                )
+            });
+        }
+        if pair[1].after_seq < pair[0].after_seq {
+            faults.add(Site::default().of(pair[1].attempt), || {
+                format!(
+                    "attempt {} took its fence at row {}, before that of attempt {} at row {}",
+                    pair[1].attempt, pair[1].after_seq, pair[0].attempt, pair[0].after_seq
+                )
+            });
+        }
+    }
+    for cut in &history.cuts {
+        if history.lineage.index(cut.attempt()).is_none() {
+            faults.add(Site::default().at(cut.id()).of(cut.attempt()), || {
+                format!(
+                    "checkpoint {} was made by attempt {}, which never took a fence",
+                    cut.id(),
+                    cut.attempt()
+                )
+            });
+        }
+    }
+    let attempts = history.fences.len() as u64;
+    let finding = Finding::from_cases(
+        [&faults],
+        format!("{attempts} attempts began one after the other"),
+        |cases| format!("{cases} attempts or checkpoints are out of order"),
+    );
+    Ok(finding.figure("attempts", attempts))
+}
+
+/// The rule `restore-newest`: what is restored exists and is the newest completed checkpoint.
+pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
+    let history = case.history()?;
+    if history.fences.is_empty() {
+        return Err(NotJudged::because(
+            "the fence table is empty: no attempt ever began",
+        ));
+    }
+    let mut faults = Witnesses::default();
+    let mut one_behind = 0;
+    for (at, attempt) in history.lineage.attempts.iter().enumerate() {
+        let site = Site::default().at(attempt.restored).of(attempt.id);
+        if let Start::Broken(reason) = &attempt.start {
+            faults.add(site, || match torn_reason(history, attempt.restored) {
+                Some(torn) => format!("{reason}: {torn}"),
+                None => reason.clone(),
+            });
+            continue;
+        }
+        let newer = newer_than_restored(history, at, attempt);
+        let before = &history.lineage.attempts[..at];
+        let highest = before.iter().map(|earlier| earlier.restored).max();
+        if let Some(back) = highest.filter(|highest| newer.contains(highest)) {
+            faults.add(site, || {
+                format!(
+                    "attempt {} went back to checkpoint {} although checkpoint {back}, restored \
+                     before, is whole",
+                    attempt.id, attempt.restored
+                )
+            });
+        } else if let [second, .., newest] = newer[..] {
+            faults.add(site, || {
+                format!(
+                    "attempt {} restored checkpoint {} although {second} and up to {newest} were \
+                     completed before",
+                    attempt.id, attempt.restored
+                )
+            });
+        } else {
+            one_behind += newer.len() as u64;
+        }
+    }
+    let restores = history
+        .lineage
+        .attempts
+        .iter()
+        .filter(|a| a.restored != CheckpointId::NONE);
+    let finding = Finding::from_cases(
+        [&faults],
+        "every attempt restored the newest completed checkpoint".to_owned(),
+        |cases| format!("{cases} attempts restored something else than the newest checkpoint"),
+    );
+    Ok(finding
+        .figure("restores", restores.count() as u64)
+        .figure("torn_checkpoints", history.torn.len() as u64)
+        .figure("completed_around_the_restore", one_behind))
+}
+
+/// Whole checkpoints of earlier attempts with a higher id than the restored one. A single one
+/// may have been completed by the dying attempt while the next one already read the folder.
+fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<CheckpointId> {
+    let earlier = history.lineage.attempts[..at]
+        .iter()
+        .flat_map(|earlier| &earlier.cuts);
+    let ids = earlier.map(|cut| history.cuts[*cut].id());
+    let mut newer: Vec<CheckpointId> = ids.filter(|id| *id > attempt.restored).collect();
+    newer.sort_unstable();
+    newer
+}
+
+fn torn_reason(history: &History, checkpoint: CheckpointId) -> Option<&str> {
+    let torn = history.torn.iter().find(|(id, _)| *id == checkpoint)?;
+    Some(&torn.1.reason)
+}

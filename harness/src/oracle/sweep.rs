@@ -1,0 +1,207 @@
+//! The one pass over the audit table: each effect is located once, then shown to every tracker.
+//!
+//! Effects of batches that were tried more than once are set aside: of the rows that the tries
+//! left for one record, the last try's is the effect and the earlier ones are *in-doubt copies*,
+//! the duplicates that a transaction with an unknown outcome may leave.
+
+use std::collections::BTreeSet;
+
+use super::conservation::Cells;
+use super::duplicates::Fate;
+use super::evidence::{AuditSource, Effect, EvidenceError};
+use super::fencing::FencingTracker;
+use super::heights::Heights;
+use super::history::History;
+use super::ids::BatchId;
+use super::lineage::Origin;
+use super::order::OrderTracker;
+use super::seen::Seen;
+use super::verdict::{Site, Witnesses};
+use crate::workload::ledger::Ledger;
+
+/// An effect and what the ledger and the lineage say about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Located<'a> {
+    pub(super) effect: &'a Effect,
+    pub(super) slot: usize,
+    /// The offset relative to the start, when the ledger has such a record.
+    pub(super) relative: Option<u32>,
+    /// The record's place among the records of its partition.
+    pub(super) position: Option<usize>,
+    /// The index of the attempt whose source read the record, if it is known.
+    pub(super) source: Option<usize>,
+    /// The index of the attempt whose sink wrote the effect.
+    pub(super) sink: usize,
+    /// The effect survives with respect to the sink attempt's cuts of this and higher ranks.
+    pub(super) rank: usize,
+    pub(super) origin: Origin,
+}
+
+/// What the pass found.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// Rows of the audit table.
+    pub(super) effects: u64,
+    /// Effects of records that the ledger does not have.
+    pub(super) phantoms: Witnesses,
+    pub(super) fencing: FencingTracker,
+    pub(super) seen: Seen,
+    pub(super) order: OrderTracker,
+    pub(super) heights: Heights,
+    pub(super) cells: Cells,
+    pub(super) fate: Fate,
+    /// Rows of batches of which a later try left rows, too.
+    pub(super) in_doubt_copies: u64,
+    set_aside: Vec<Effect>,
+}
+
+impl Sweep {
+    /// Reads the audit table once.
+    pub(super) fn run(
+        ledger: &Ledger,
+        history: &History,
+        keyed: bool,
+        audit: &mut dyn AuditSource,
+    ) -> Result<Self, EvidenceError> {
+        let retried = audit.retried_batches()?;
+        let mut sweep = Self {
+            effects: 0,
+            phantoms: Witnesses::default(),
+            fencing: FencingTracker::default(),
+            seen: Seen::new(history, ledger),
+            order: OrderTracker::new(ledger, keyed),
+            heights: Heights::new(history, ledger),
+            cells: Cells::new(history, ledger),
+            fate: Fate::new(history, ledger),
+            in_doubt_copies: 0,
+            set_aside: Vec::new(),
+        };
+        audit.effects(&mut |effect| sweep.visit(effect, &retried, ledger, history))?;
+        sweep.settle_retried(ledger, history);
+        Ok(sweep)
+    }
+
+    fn visit(
+        &mut self,
+        effect: &Effect,
+        retried: &BTreeSet<BatchId>,
+        ledger: &Ledger,
+        history: &History,
+    ) {
+        self.effects += 1;
+        self.fencing.observe(effect, &history.lineage);
+        if !retried.is_empty() && retried.contains(&effect.batch_id()) {
+            self.set_aside.push(*effect);
+        } else if let Some(located) = locate(effect, ledger, history) {
+            self.order.observe(&located, ledger);
+            self.absorb(&located, ledger, history);
+        } else {
+            self.stray(effect, ledger);
+        }
+    }
+
+    /// Splits the rows of retried batches into effects and in-doubt copies.
+    fn settle_retried(&mut self, ledger: &Ledger, history: &History) {
+        let mut rows = std::mem::take(&mut self.set_aside);
+        rows.sort_unstable_by_key(|row| (same_write(row), row.batch_try, row.seq));
+        for (at, row) in rows.iter().enumerate() {
+            let next = rows
+                .get(at + 1)
+                .filter(|next| same_write(next) == same_write(row));
+            match (next, locate(row, ledger, history)) {
+                (Some(next), _) if next.batch_try > row.batch_try => self.in_doubt_copies += 1,
+                (_, Some(located)) => self.absorb(&located, ledger, history),
+                (_, None) => self.stray(row, ledger),
+            }
+        }
+    }
+
+    fn absorb(&mut self, located: &Located<'_>, ledger: &Ledger, history: &History) {
+        if located.relative.is_none() {
+            self.phantom(located.effect);
+        }
+        self.seen.observe(located, history);
+        self.heights.observe(located);
+        self.cells.observe(located, history);
+        self.fate.observe(located, ledger, history);
+    }
+
+    /// An effect of an unknown partition, or of an attempt that never took its fence.
+    fn stray(&mut self, effect: &Effect, ledger: &Ledger) {
+        let known = ledger.slot(effect.partition).and_then(|slot| {
+            ledger.partitions()[slot]
+                .position(effect.offset)
+                .filter(|_| effect.index == 0)
+        });
+        if known.is_none() {
+            self.phantom(effect);
+        }
+        self.fate
+            .over(effect, "belongs to no attempt and partition of the run");
+    }
+
+    fn phantom(&mut self, effect: &Effect) {
+        let site = Site::record(effect.partition, effect.offset).of(effect.sink_attempt);
+        self.phantoms.add(site, || {
+            let of = if effect.index == 0 {
+                String::new()
+            } else {
+                format!("derived record {} of ", effect.index)
+            };
+            format!(
+                "row {} is an effect of {of}offset {} of partition {}, which the input does not \
+                 hold (written by attempt {}, sink subtask {})",
+                effect.seq, effect.offset, effect.partition, effect.sink_attempt, effect.subtask
+            )
+        });
+    }
+}
+
+/// What the tries of one batch have in common for one record.
+fn same_write(row: &Effect) -> impl Ord + Copy + use<> {
+    (
+        row.batch_id(),
+        row.partition,
+        row.offset,
+        row.index,
+        row.source_attempt,
+    )
+}
+
+/// Finds an effect's place; `None` when its partition or its sink attempt is unknown.
+pub(super) fn locate<'a>(
+    effect: &'a Effect,
+    ledger: &Ledger,
+    history: &History,
+) -> Option<Located<'a>> {
+    let (lineage, cuts) = (&history.lineage, &history.cuts[..]);
+    let slot = ledger.slot(effect.partition)?;
+    let sink = lineage.index(effect.sink_attempt)?;
+    let source = lineage.index(effect.source_attempt);
+    let partition = &ledger.partitions()[slot];
+    let position = partition
+        .position(effect.offset)
+        .filter(|_| effect.index == 0);
+    let relative = position.and_then(|_| partition.relative(effect.offset));
+    let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
+    let made = &lineage.attempts[sink];
+    let mut rank = made.tag_rank(effect.tag);
+    // A buffer that still holds the record at the next cut: no transaction was confirmed by then.
+    while made
+        .cuts
+        .get(rank)
+        .is_some_and(|cut| cuts[*cut].holds(slot, effect.offset, effect.source_attempt))
+    {
+        rank += 1;
+    }
+    Some(Located {
+        effect,
+        slot,
+        relative,
+        position,
+        source,
+        sink,
+        rank,
+        origin,
+    })
+}

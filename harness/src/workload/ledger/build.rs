@@ -1,0 +1,148 @@
+//! Building a ledger record by record.
+//!
+//! Each partition's records come in offset order; partitions may interleave in any way.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+
+use super::partition::{PartitionLedger, PendingRecord};
+use super::{Ledger, LedgerError, Offset, PartitionId, hash_key, hash_value};
+
+/// Collects records until [`finish`](Self::finish) makes a [`Ledger`] of them.
+#[derive(Debug, Default)]
+pub struct LedgerBuilder {
+    partitions: BTreeMap<PartitionId, Pending>,
+    records: u64,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    bounds: Option<(Offset, Offset)>,
+    /// Offsets in `present` are relative to this: the first offset that was pushed.
+    base: Offset,
+    present: RoaringBitmap,
+    records: Vec<PendingRecord>,
+}
+
+impl LedgerBuilder {
+    /// An empty builder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that a partition exists and which offsets it spans, also when it holds no record.
+    /// Without it a partition spans what was pushed.
+    pub fn set_bounds(&mut self, partition: PartitionId, start: Offset, end: Offset) {
+        self.partitions.entry(partition).or_default().bounds = Some((start, end.max(start)));
+    }
+
+    /// Adds one record.
+    pub fn push(
+        &mut self,
+        partition: PartitionId,
+        offset: Offset,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), LedgerError> {
+        let pending = self.partitions.entry(partition).or_default();
+        if pending.records.is_empty() {
+            pending.base = offset;
+        }
+        let last = pending
+            .present
+            .max()
+            .map(|at| Offset(pending.base.0 + u64::from(at)));
+        if let Some(last) = last.filter(|last| *last >= offset) {
+            return Err(LedgerError::NotIncreasing {
+                partition,
+                offset,
+                last,
+            });
+        }
+        let span = offset.0 - pending.base.0 + 1;
+        let Ok(relative) = u32::try_from(span - 1) else {
+            return Err(LedgerError::TooLong { partition, span });
+        };
+        pending.present.insert(relative);
+        pending.records.push(PendingRecord {
+            key: key.map(hash_key),
+            value_hash: hash_value(value),
+            intended_us: intended_us(partition, key, value),
+        });
+        self.records += 1;
+        Ok(())
+    }
+
+    /// The number of records pushed so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Makes the ledger; each partition's scratch memory is released as soon as it is done.
+    pub fn finish(self) -> Result<Ledger, LedgerError> {
+        let partitions = self
+            .partitions
+            .into_iter()
+            .map(|(id, pending)| pending.finish(id));
+        Ok(Ledger::new(partitions.collect::<Result<_, _>>()?))
+    }
+}
+
+impl Pending {
+    fn finish(self, id: PartitionId) -> Result<PartitionLedger, LedgerError> {
+        let last = self
+            .present
+            .max()
+            .map(|at| Offset(self.base.0 + u64::from(at)));
+        let pushed_end = last.map_or(self.base, |last| Offset(last.0 + 1));
+        let (start, end) = self.bounds.unwrap_or((self.base, pushed_end));
+        if let Some(last) = last.filter(|last| self.base < start || *last >= end) {
+            let offset = if self.base < start { self.base } else { last };
+            return Err(LedgerError::OutOfBounds {
+                partition: id,
+                offset,
+                start,
+                end,
+            });
+        }
+        let span = end.0 - start.0;
+        if span > u64::from(u32::MAX) {
+            return Err(LedgerError::TooLong {
+                partition: id,
+                span,
+            });
+        }
+        let shift = if last.is_some() {
+            (self.base.0 - start.0) as u32
+        } else {
+            0
+        };
+        let present = match shift {
+            0 => self.present,
+            shift => self
+                .present
+                .iter()
+                .map(|relative| relative + shift)
+                .collect(),
+        };
+        Ok(PartitionLedger::build(
+            id,
+            (start, end),
+            present,
+            &self.records,
+        ))
+    }
+}
+
+/// The intended time of a record that the built-in load generator wrote: its key is
+/// `k<partition>-<n>`, its value starts with `u64 id, i64 intended_us`.
+fn intended_us(partition: PartitionId, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<i64> {
+    let rest = std::str::from_utf8(key?).ok()?.strip_prefix('k')?;
+    let (owner, serial) = rest.split_once('-')?;
+    if owner.parse() != Ok(partition.0) || serial.parse::<u64>().is_err() {
+        return None;
+    }
+    let time = value?.get(8..16)?;
+    Some(i64::from_le_bytes(time.try_into().ok()?))
+}
