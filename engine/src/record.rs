@@ -109,6 +109,14 @@ impl Record {
         whole.then_some(Self { frame: item })
     }
 
+    /// A copy of the record for another downstream subtask.
+    #[must_use]
+    pub fn retargeted(&self, target: SubtaskIndex) -> Self {
+        let mut frame = BytesMut::from(&self.frame[..]);
+        frame[14..16].copy_from_slice(&target.0.to_le_bytes());
+        Self { frame: frame.freeze() }
+    }
+
     /// The frame's bytes, as they go into state.
     pub fn frame(&self) -> &Bytes {
         &self.frame

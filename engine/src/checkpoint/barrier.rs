@@ -1,0 +1,311 @@
+//! The barrier handler of a gate: barriers in, decisions out. Pure: no I/O, no clock, no records.
+//!
+//! One handler serves all subtasks of a group, because a barrier of an upstream subtask is one
+//! mark for all of its channels into the worker. It hears of each barrier twice: when it is
+//! *ingested* (seen on its way into the inbox) and when it is *processed* (everything before it on
+//! its channel has been processed). From these two moments all modes follow:
+//!
+//! | mode | snapshot | in-flight records | complete |
+//! |---|---|---|---|
+//! | aligned | last processed; channels held from their own | none | at the snapshot |
+//! | aligned, timed out | at the timeout; nothing held any more | logged up to each barrier | last ingested |
+//! | unaligned | first ingested | logged up to each barrier | last ingested |
+//! | at-least-once (Flink) | last processed; nothing held | none (orphans are possible) | at the snapshot |
+//! | at-least-once, first barrier (safe) | first processed | logged up to each barrier | last ingested |
+//!
+//! Source: ground truth sections 1 to 3; Flink's `SingleCheckpointBarrierHandler` and
+//! `CheckpointBarrierTracker`; Chandy and Lamport 1985 for the logged forms.
+
+use std::collections::VecDeque;
+
+use crate::exchange::{Barrier, ChannelSet};
+use crate::ids::CheckpointId;
+use crate::runtime::CheckpointMode;
+use crate::seam::TimeUs;
+
+/// What the group has to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The first barrier of a checkpoint is here.
+    Begun(Barrier),
+    /// What follows on this channel waits.
+    Hold(usize),
+    /// Take the snapshot and send the barrier on. With `closed` the in-flight records of all
+    /// other channels are logged up to their barriers.
+    Snapshot {
+        /// The barrier.
+        barrier: Barrier,
+        /// Channels whose barrier has been processed; `None` when nothing is logged.
+        closed: Option<ChannelSet>,
+    },
+    /// Held channels go on.
+    Release,
+    /// Every barrier is in: the group's part of the checkpoint is whole once its work is done.
+    Complete(CheckpointId),
+    /// This checkpoint cannot complete here.
+    Decline(CheckpointId, String),
+}
+
+/// One checkpoint under way.
+#[derive(Clone, Debug)]
+struct Pending {
+    barrier: Barrier,
+    first_us: TimeUs,
+    ingested: ChannelSet,
+    processed: ChannelSet,
+    /// Whether the snapshot is taken and in-flight records are being logged.
+    captured: bool,
+}
+
+/// The handler of one gate.
+#[derive(Clone, Debug)]
+pub struct BarrierHandler {
+    mode: CheckpointMode,
+    alignment_timeout_us: Option<TimeUs>,
+    channels: usize,
+    pending: VecDeque<Pending>,
+    ended_ingested: ChannelSet,
+    ended: ChannelSet,
+    /// Checkpoints triggered while every channel had ended or may yet end without a barrier.
+    announced: VecDeque<Barrier>,
+    /// Checkpoints up to this one are over: completed here, aborted, or overtaken.
+    over: CheckpointId,
+}
+
+impl BarrierHandler {
+    /// A handler for `channels` channels.
+    pub fn new(
+        mode: CheckpointMode,
+        alignment_timeout_us: Option<TimeUs>,
+        channels: usize,
+    ) -> Self {
+        assert!(channels > 0, "a gate has channels");
+        Self {
+            mode,
+            alignment_timeout_us,
+            channels,
+            pending: VecDeque::new(),
+            ended_ingested: ChannelSet::empty(channels),
+            ended: ChannelSet::empty(channels),
+            announced: VecDeque::new(),
+            over: CheckpointId::NONE,
+        }
+    }
+
+    /// A barrier has entered the inbox.
+    pub fn on_ingested(&mut self, channel: usize, barrier: Barrier, now: TimeUs) -> Vec<Decision> {
+        if barrier.checkpoint <= self.over {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        self.begin(barrier, now, &mut out);
+        let unaligned = self.mode == CheckpointMode::ExactlyOnceUnaligned;
+        let pending = self.find(barrier.checkpoint);
+        pending.ingested.insert(channel);
+        if unaligned {
+            Self::capture(pending, &mut out);
+        }
+        self.complete_captured(barrier.checkpoint, &mut out);
+        out
+    }
+
+    /// Everything before a barrier has been processed on its channel.
+    pub fn on_processed(&mut self, channel: usize, barrier: Barrier) -> Vec<Decision> {
+        if barrier.checkpoint <= self.over {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        self.overtake(channel, barrier.checkpoint, &mut out);
+        let mode = self.mode;
+        let ended = self.ended.clone();
+        let pending = self.find(barrier.checkpoint);
+        assert!(pending.ingested.contains(channel), "processed before it was ingested");
+        pending.processed.insert(channel);
+        if pending.captured {
+            return out;
+        }
+        let is_last = pending.processed.covers_with(&ended);
+        match mode {
+            CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce => {
+                if is_last {
+                    self.complete_aligned(barrier.checkpoint, &mut out);
+                } else if mode == CheckpointMode::ExactlyOnce {
+                    out.push(Decision::Hold(channel));
+                }
+            }
+            CheckpointMode::AtLeastOnceFirstBarrier => {
+                Self::capture(pending, &mut out);
+                self.complete_captured(barrier.checkpoint, &mut out);
+            }
+            CheckpointMode::ExactlyOnceUnaligned => {
+                unreachable!("unaligned snapshots are taken at ingest")
+            }
+        }
+        out
+    }
+
+    /// An end of input has entered the inbox: it counts as the channel's barrier from now on.
+    pub fn on_end_ingested(&mut self, channel: usize) -> Vec<Decision> {
+        self.ended_ingested.insert(channel);
+        let mut out = Vec::new();
+        for id in self.pending_ids() {
+            self.complete_captured(id, &mut out);
+        }
+        out
+    }
+
+    /// Everything before an end of input has been processed.
+    pub fn on_end_processed(&mut self, channel: usize) -> Vec<Decision> {
+        self.ended.insert(channel);
+        let mut out = Vec::new();
+        for id in self.pending_ids() {
+            let ended = &self.ended;
+            let done = self
+                .pending
+                .iter()
+                .any(|p| p.barrier.checkpoint == id && !p.captured && p.processed.covers_with(ended));
+            if done {
+                self.complete_aligned(id, &mut out);
+            }
+        }
+        if self.has_ended() {
+            for barrier in std::mem::take(&mut self.announced) {
+                out.extend(self.on_announced(barrier));
+            }
+        }
+        out
+    }
+
+    /// The worker was told of a checkpoint. A gate without live channels acts at once; one whose
+    /// channels end before their barrier acts when the last has ended.
+    pub fn on_announced(&mut self, barrier: Barrier) -> Vec<Decision> {
+        if barrier.checkpoint <= self.over {
+            return Vec::new();
+        }
+        if !self.has_ended() {
+            self.announced.push_back(barrier);
+            return Vec::new();
+        }
+        self.over = barrier.checkpoint;
+        vec![
+            Decision::Begun(barrier),
+            Decision::Snapshot { barrier, closed: None },
+            Decision::Complete(barrier.checkpoint),
+        ]
+    }
+
+    /// Time has passed. Returns decisions of an alignment that has timed out.
+    pub fn on_time(&mut self, now: TimeUs) -> Vec<Decision> {
+        let mut out = Vec::new();
+        if self.alignment_deadline().is_some_and(|deadline| now >= deadline) {
+            let pending = &mut self.pending[0];
+            let id = pending.barrier.checkpoint;
+            Self::capture(pending, &mut out);
+            out.push(Decision::Release);
+            self.complete_captured(id, &mut out);
+        }
+        out
+    }
+
+    /// When the alignment under way times out.
+    pub fn alignment_deadline(&self) -> Option<TimeUs> {
+        let timeout = self.alignment_timeout_us?;
+        let pending = self.pending.front()?;
+        let aligning = self.mode == CheckpointMode::ExactlyOnce && !pending.captured;
+        aligning.then_some(pending.first_us + timeout)
+    }
+
+    /// The coordinator has given the checkpoint up: late barriers of it are ignored.
+    pub fn on_aborted(&mut self, checkpoint: CheckpointId) -> Vec<Decision> {
+        self.announced.retain(|b| b.checkpoint > checkpoint);
+        let had = self.pending.len();
+        self.pending.retain(|p| p.barrier.checkpoint > checkpoint);
+        self.over = self.over.max(checkpoint);
+        if had == self.pending.len() { Vec::new() } else { vec![Decision::Release] }
+    }
+
+    /// Whether every channel has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.len() == self.channels
+    }
+
+    /// Whether a checkpoint is under way that waits for barriers with channels held.
+    pub fn is_aligning(&self) -> bool {
+        self.pending.iter().any(|p| !p.captured && !p.processed.is_empty())
+    }
+
+    fn pending_ids(&self) -> Vec<CheckpointId> {
+        self.pending.iter().map(|p| p.barrier.checkpoint).collect()
+    }
+
+    fn find(&mut self, checkpoint: CheckpointId) -> &mut Pending {
+        let found = self.pending.iter_mut().find(|p| p.barrier.checkpoint == checkpoint);
+        found.expect("a barrier is ingested before it is processed")
+    }
+
+    fn begin(&mut self, barrier: Barrier, now: TimeUs, out: &mut Vec<Decision>) {
+        if self.pending.iter().any(|p| p.barrier.checkpoint == barrier.checkpoint) {
+            return;
+        }
+        self.announced.retain(|b| b.checkpoint > barrier.checkpoint);
+        out.push(Decision::Begun(barrier));
+        let set = ChannelSet::empty(self.channels);
+        let pending = Pending {
+            barrier,
+            first_us: now,
+            ingested: set.clone(),
+            processed: set,
+            captured: false,
+        };
+        let at = self.pending.partition_point(|p| p.barrier.checkpoint < barrier.checkpoint);
+        self.pending.insert(at, pending);
+    }
+
+    /// A newer barrier on a channel that never had the older one: the older checkpoint was given
+    /// up before it reached that upstream subtask, and cannot complete.
+    fn overtake(&mut self, channel: usize, newer: CheckpointId, out: &mut Vec<Decision>) {
+        while let Some(pending) = self.pending.front() {
+            let older = pending.barrier.checkpoint;
+            if older >= newer || pending.processed.contains(channel) {
+                break;
+            }
+            self.pending.pop_front();
+            self.over = self.over.max(older);
+            out.push(Decision::Release);
+            out.push(Decision::Decline(older, format!("overtaken by checkpoint {newer}")));
+        }
+    }
+
+    fn capture(pending: &mut Pending, out: &mut Vec<Decision>) {
+        if pending.captured {
+            return;
+        }
+        pending.captured = true;
+        let closed = Some(pending.processed.clone());
+        out.push(Decision::Snapshot { barrier: pending.barrier, closed });
+    }
+
+    fn complete_captured(&mut self, checkpoint: CheckpointId, out: &mut Vec<Decision>) {
+        let ended = &self.ended_ingested;
+        let found = self.pending.iter().position(|p| {
+            p.barrier.checkpoint == checkpoint && p.captured && p.ingested.covers_with(ended)
+        });
+        if let Some(at) = found {
+            self.finish(at, out);
+        }
+    }
+
+    fn complete_aligned(&mut self, checkpoint: CheckpointId, out: &mut Vec<Decision>) {
+        let found = self.pending.iter().position(|p| p.barrier.checkpoint == checkpoint);
+        let at = found.expect("complete is for a pending checkpoint");
+        out.push(Decision::Snapshot { barrier: self.pending[at].barrier, closed: None });
+        out.push(Decision::Release);
+        self.finish(at, out);
+    }
+
+    fn finish(&mut self, at: usize, out: &mut Vec<Decision>) {
+        let done = self.pending.remove(at).expect("at is a position");
+        self.over = self.over.max(done.barrier.checkpoint);
+        out.push(Decision::Complete(done.barrier.checkpoint));
+    }
+}

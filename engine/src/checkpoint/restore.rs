@@ -1,0 +1,124 @@
+//! Restore: which checkpoint an attempt starts from.
+//!
+//! The rule: the newest one whose manifest is whole and whose state files all read back. Anything
+//! else is passed over, and said so. The consumer group's committed offsets are never looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::manifest::Manifest;
+use super::state_file::{Section, read_state_file};
+use crate::error::Result;
+use crate::ids::CheckpointId;
+use crate::seam::SnapshotStorage;
+
+/// The folder of a checkpoint.
+pub fn checkpoint_folder(checkpoint: CheckpointId) -> String {
+    format!("chk-{:08}", checkpoint.0)
+}
+
+/// The manifest of a checkpoint.
+pub fn manifest_path(checkpoint: CheckpointId) -> String {
+    format!("{}/manifest.json", checkpoint_folder(checkpoint))
+}
+
+/// What the checkpoint storage holds.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    files: BTreeMap<CheckpointId, Vec<String>>,
+}
+
+impl Inventory {
+    /// Lists the storage.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn read(storage: &dyn SnapshotStorage) -> Result<Self> {
+        let mut files: BTreeMap<CheckpointId, Vec<String>> = BTreeMap::new();
+        for path in storage.list("")? {
+            let folder = path.split('/').next().unwrap_or_default();
+            let id = folder.strip_prefix("chk-").and_then(|digits| digits.parse().ok());
+            if let Some(id) = id {
+                files.entry(CheckpointId(id)).or_default().push(path);
+            }
+        }
+        Ok(Self { files })
+    }
+
+    /// The highest id that has left any trace.
+    pub fn highest(&self) -> CheckpointId {
+        self.files.last_key_value().map_or(CheckpointId::NONE, |(id, _)| *id)
+    }
+
+    /// Files of a checkpoint.
+    pub fn files_of(&self, checkpoint: CheckpointId) -> &[String] {
+        self.files.get(&checkpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// Files of checkpoints that never completed: no manifest, and not among `retained`.
+    pub fn leftovers<'a>(
+        &'a self,
+        retained: &'a BTreeSet<CheckpointId>,
+    ) -> impl Iterator<Item = &'a str> {
+        let never = |(id, files): &(&CheckpointId, &Vec<String>)| {
+            !retained.contains(*id) && !files.contains(&manifest_path(**id))
+        };
+        self.files.iter().filter(never).flat_map(|(_, files)| files).map(String::as_str)
+    }
+
+    fn with_manifest(&self) -> impl DoubleEndedIterator<Item = CheckpointId> + '_ {
+        let has = |(id, files): &(&CheckpointId, &Vec<String>)| files.contains(&manifest_path(**id));
+        self.files.iter().filter(has).map(|(id, _)| *id)
+    }
+}
+
+/// A checkpoint in memory.
+#[derive(Clone, Debug)]
+pub struct RestoredCheckpoint {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its state.
+    pub sections: Vec<Section>,
+}
+
+/// The outcome of looking for a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The newest complete one.
+    pub chosen: Option<RestoredCheckpoint>,
+    /// Newer ones that were passed over, and why.
+    pub skipped: Vec<(CheckpointId, String)>,
+    /// Every checkpoint with a manifest up to the chosen one, oldest first.
+    pub retained: BTreeSet<CheckpointId>,
+}
+
+/// Looks for the newest complete checkpoint.
+pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Choice {
+    let mut choice = Choice::default();
+    for id in inventory.with_manifest().rev() {
+        match load(storage, id) {
+            Ok(restored) => {
+                choice.chosen = Some(restored);
+                choice.retained = inventory.with_manifest().filter(|other| *other <= id).collect();
+                break;
+            }
+            Err(reason) => choice.skipped.push((id, reason)),
+        }
+    }
+    choice
+}
+
+fn load(storage: &dyn SnapshotStorage, id: CheckpointId) -> Result<RestoredCheckpoint, String> {
+    let path = manifest_path(id);
+    let file = storage.read(&path).map_err(|e| e.to_string())?;
+    let manifest = Manifest::decode(&file).map_err(|what| format!("{path}: {what}"))?;
+    if manifest.checkpoint != id {
+        return Err(format!("{path}: it is the manifest of checkpoint {}", manifest.checkpoint));
+    }
+    let mut sections = Vec::new();
+    for file in &manifest.files {
+        let bytes = storage.read(&file.path).map_err(|e| e.to_string())?;
+        let read = read_state_file(&bytes, file.crc32);
+        sections.extend(read.map_err(|what| format!("{}: {what}", file.path))?);
+    }
+    Ok(RestoredCheckpoint { manifest, sections })
+}

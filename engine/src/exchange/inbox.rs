@@ -1,0 +1,346 @@
+//! The receiving side of a group: what has arrived and is not processed.
+//!
+//! Two ends. *Ingest* empties the lanes at once and sees every mark on the way in; *next* hands
+//! out records and marks in order, and puts aside what belongs to a held channel. An aligned
+//! barrier is one met at `next`, an unaligned barrier is one met at ingest: that is the whole
+//! difference. A *capture* logs the records that are between the two ends at the moment of a
+//! snapshot, each channel up to its barrier, by reference.
+//!
+//! Invariant: for each channel, the order is recovered -> replay -> stash -> lanes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::channel_set::ChannelSet;
+use super::lane::{Lane, LaneBuffer, Mark, MarkKind};
+use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::record::{Record, RecordView, frame_len};
+
+/// What a group processes next.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A record; `lane` is where its credit goes back to (none for recovered channel state).
+    Record {
+        /// Where the credit goes back to.
+        lane: Option<u16>,
+        /// The logical channel, shared by the group's subtasks.
+        channel: usize,
+        /// The record.
+        record: Record,
+    },
+    /// A mark.
+    Mark {
+        /// The logical channel, shared by the group's subtasks.
+        channel: usize,
+        /// What it says.
+        kind: MarkKind,
+    },
+}
+
+impl Item {
+    fn channel(&self) -> usize {
+        match self {
+            Self::Record { channel, .. } | Self::Mark { channel, .. } => *channel,
+        }
+    }
+}
+
+/// A lane and the part of its content that is not processed.
+#[derive(Debug)]
+struct InputLane {
+    lane: Arc<Lane>,
+    first_channel: usize,
+    queue: VecDeque<LaneBuffer>,
+    at: usize,
+    next_mark: usize,
+}
+
+/// A log of in-flight records under way: part of one checkpoint.
+#[derive(Debug)]
+struct Capture {
+    checkpoint: CheckpointId,
+    /// Channels whose barrier has been seen: what follows is not part of the checkpoint.
+    closed: ChannelSet,
+    records: Vec<Record>,
+}
+
+impl Capture {
+    fn log(&mut self, channel: usize, record: impl FnOnce() -> Record) {
+        if !self.closed.contains(channel) {
+            self.records.push(record());
+        }
+    }
+
+    fn pass_mark(&mut self, channel: usize, kind: MarkKind) {
+        let closes = match kind {
+            MarkKind::Barrier(barrier) => barrier.checkpoint >= self.checkpoint,
+            MarkKind::EndOfInput => true,
+        };
+        if closes {
+            self.closed.insert(channel);
+        }
+    }
+
+    fn pass_item(&mut self, item: &Item) {
+        match item {
+            Item::Record { channel, record, .. } => self.log(*channel, || record.clone()),
+            Item::Mark { channel, kind } => self.pass_mark(*channel, *kind),
+        }
+    }
+
+    fn pass_buffer(
+        &mut self,
+        first_channel: usize,
+        buffer: &LaneBuffer,
+        mut at: usize,
+        next_mark: usize,
+    ) {
+        let mut marks = buffer.marks[next_mark..].iter().peekable();
+        loop {
+            while let Some(mark) = marks.next_if(|mark| mark.at as usize <= at) {
+                self.pass_mark(first_channel + mark.source.index(), mark.kind);
+            }
+            if at >= buffer.bytes.len() {
+                break;
+            }
+            let channel = first_channel + RecordView::new(&buffer.bytes[at..]).source().index();
+            self.log(channel, || Record::at(&buffer.bytes, at));
+            at += frame_len(&buffer.bytes[at..]);
+        }
+    }
+}
+
+/// The inbox of one group.
+#[derive(Debug)]
+pub struct Inbox {
+    lanes: Vec<InputLane>,
+    channels: usize,
+    recovered: VecDeque<Record>,
+    replay: VecDeque<Item>,
+    stash: VecDeque<Item>,
+    held: ChannelSet,
+    captures: Vec<Capture>,
+    turn: usize,
+    scratch: Vec<LaneBuffer>,
+    queued_bytes: u64,
+    held_bytes: u64,
+}
+
+impl Inbox {
+    /// An inbox of `channels` logical channels over `lanes`, each with its first channel.
+    pub fn new(
+        lanes: impl IntoIterator<Item = (usize, Arc<Lane>)>,
+        channels: usize,
+        recovered: VecDeque<Record>,
+    ) -> Self {
+        let open = |(first_channel, lane)| InputLane {
+            lane,
+            first_channel,
+            queue: VecDeque::new(),
+            at: 0,
+            next_mark: 0,
+        };
+        Self {
+            lanes: lanes.into_iter().map(open).collect(),
+            channels,
+            recovered,
+            replay: VecDeque::new(),
+            stash: VecDeque::new(),
+            held: ChannelSet::empty(channels),
+            captures: Vec::new(),
+            turn: 0,
+            scratch: Vec::new(),
+            queued_bytes: 0,
+            held_bytes: 0,
+        }
+    }
+
+    /// Empties the lanes; `on_mark` sees every mark on its way in. Returns whether anything came.
+    pub fn ingest(&mut self, mut on_mark: impl FnMut(usize, MarkKind)) -> bool {
+        let mut arrived = false;
+        for lane in &mut self.lanes {
+            lane.lane.drain_into(&mut self.scratch);
+            for buffer in self.scratch.drain(..) {
+                arrived = true;
+                for capture in &mut self.captures {
+                    capture.pass_buffer(lane.first_channel, &buffer, 0, 0);
+                }
+                for mark in &buffer.marks {
+                    on_mark(lane.first_channel + mark.source.index(), mark.kind);
+                }
+                self.queued_bytes += buffer.bytes.len() as u64;
+                lane.queue.push_back(buffer);
+            }
+        }
+        arrived
+    }
+
+    /// The next record or mark of a channel that is not held.
+    pub fn next(&mut self) -> Option<Item> {
+        if let Some(record) = self.recovered.pop_front() {
+            return Some(Item::Record { lane: None, channel: 0, record });
+        }
+        while let Some(item) = self.replay.pop_front() {
+            if self.held.contains(item.channel()) {
+                self.hold_back(item);
+            } else {
+                return Some(item);
+            }
+        }
+        for _ in 0..self.lanes.len() {
+            while let Some(item) = self.next_of_lane(self.turn) {
+                if self.held.contains(item.channel()) {
+                    self.hold_back(item);
+                } else {
+                    return Some(item);
+                }
+            }
+            self.turn = (self.turn + 1) % self.lanes.len();
+        }
+        None
+    }
+
+    fn hold_back(&mut self, item: Item) {
+        if let Item::Record { record, .. } = &item {
+            self.held_bytes += record.frame().len() as u64;
+        }
+        self.stash.push_back(item);
+    }
+
+    /// The next item of one lane. Stops at the end of each buffer, so that lanes take turns.
+    fn next_of_lane(&mut self, index: usize) -> Option<Item> {
+        let lane = &mut self.lanes[index];
+        let buffer = lane.queue.front()?;
+        if let Some(Mark { at, source, kind }) = buffer.marks.get(lane.next_mark)
+            && *at as usize <= lane.at
+        {
+            lane.next_mark += 1;
+            return Some(Item::Mark { channel: lane.first_channel + source.index(), kind: *kind });
+        }
+        if lane.at >= buffer.bytes.len() {
+            lane.queue.pop_front();
+            (lane.at, lane.next_mark) = (0, 0);
+            return None;
+        }
+        let record = Record::at(&buffer.bytes, lane.at);
+        lane.at += record.frame().len();
+        self.queued_bytes -= record.frame().len() as u64;
+        let channel = lane.first_channel + record.view().source().index();
+        Some(Item::Record { lane: Some(index as u16), channel, record })
+    }
+
+    /// Holds a channel: what follows its barrier waits.
+    pub fn hold(&mut self, channel: usize) {
+        self.held.insert(channel);
+    }
+
+    /// Lets every held channel go.
+    pub fn release(&mut self) {
+        self.held.clear();
+        self.held_bytes = 0;
+        std::mem::swap(&mut self.replay, &mut self.stash);
+        // `stash` now has what was left of the replay: younger than what was held.
+        self.replay.append(&mut self.stash);
+    }
+
+    /// Starts to log, for `checkpoint`, what is in flight: `parked` records first, then
+    /// everything up to the barrier of each channel that is not in `closed`.
+    pub fn begin_capture(
+        &mut self,
+        checkpoint: CheckpointId,
+        parked: impl Iterator<Item = Record>,
+        closed: &ChannelSet,
+    ) {
+        let records = parked.chain(self.recovered.iter().cloned()).collect();
+        let mut capture = Capture { checkpoint, closed: closed.clone(), records };
+        for item in self.replay.iter() {
+            capture.pass_item(item);
+        }
+        for lane in &self.lanes {
+            let (mut at, mut next_mark) = (lane.at, lane.next_mark);
+            for buffer in &lane.queue {
+                capture.pass_buffer(lane.first_channel, buffer, at, next_mark);
+                (at, next_mark) = (0, 0);
+            }
+        }
+        self.captures.push(capture);
+    }
+
+    /// Ends the log of `checkpoint`: every barrier is in.
+    pub fn end_capture(&mut self, checkpoint: CheckpointId) -> Vec<Record> {
+        let found = self.captures.iter().position(|c| c.checkpoint == checkpoint);
+        found.map(|i| self.captures.remove(i).records).unwrap_or_default()
+    }
+
+    /// Gives up the log of `checkpoint`, if there is one.
+    pub fn abandon_capture(&mut self, checkpoint: CheckpointId) {
+        self.captures.retain(|c| c.checkpoint != checkpoint);
+    }
+
+    /// Gives up every log up to `checkpoint`.
+    pub fn abandon_captures(&mut self, checkpoint: CheckpointId) {
+        self.captures.retain(|c| c.checkpoint > checkpoint);
+    }
+
+    /// Channels held.
+    pub fn held_channels(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Gives credit back.
+    pub fn refund(&self, lane: u16, source: SubtaskIndex, bytes: u64) {
+        self.lanes[lane as usize].lane.refund(source, bytes);
+    }
+
+    /// Logical channels into each subtask.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Whether there is anything to hand out, held channels aside.
+    pub fn has_ready(&self) -> bool {
+        !self.recovered.is_empty()
+            || !self.replay.is_empty()
+            || self.lanes.iter().any(|lane| !lane.queue.is_empty())
+    }
+
+    /// Bytes that wait in lanes' buffers.
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued_bytes
+    }
+
+    /// Bytes held back by alignment.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+}
+
+/// Credit on its way back, gathered over runs of records of one upstream subtask.
+#[derive(Debug, Default)]
+pub struct Refunds {
+    lane: u16,
+    source: SubtaskIndex,
+    bytes: u64,
+}
+
+impl Refunds {
+    /// Notes that a record was processed.
+    #[inline]
+    pub fn note(&mut self, inbox: &Inbox, lane: Option<u16>, view: RecordView<'_>) {
+        let Some(lane) = lane else { return };
+        let source = view.source();
+        if self.bytes > 0 && (self.lane != lane || self.source != source) {
+            self.settle(inbox);
+        }
+        self.lane = lane;
+        self.source = source;
+        self.bytes += view.frame_bytes() as u64;
+    }
+
+    /// Gives back what was gathered.
+    pub fn settle(&mut self, inbox: &Inbox) {
+        if self.bytes > 0 {
+            inbox.refund(self.lane, self.source, std::mem::take(&mut self.bytes));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The exchange: logical all-to-all channels on physical lanes between workers.
+//!
+//! P x P channels keep their semantics (order per channel, barriers, credit); what exists in
+//! memory is one [`Lane`] for each edge and pair of workers, and one counter for each upstream
+//! subtask and lane. Memory and wake-ups grow with W x W and P x W, never with P x P.
+
+mod channel_set;
+mod inbox;
+mod lane;
+mod outputs;
+
+pub use channel_set::ChannelSet;
+pub use inbox::{Inbox, Item, Refunds};
+pub use lane::{Barrier, Lane, LaneBuffer, Mark, MarkKind, Wake};
+pub use outputs::{OutputEdge, Outputs};

@@ -1,0 +1,43 @@
+//! Restart strategies: whether and when another attempt begins. Pure.
+
+use super::RestartStrategy;
+use crate::seam::TimeUs;
+
+/// A strategy and what it remembers.
+#[derive(Clone, Debug)]
+pub struct RestartPolicy {
+    strategy: RestartStrategy,
+    restarts: u32,
+    delay_ms: u64,
+    last_failure_us: Option<TimeUs>,
+}
+
+impl RestartPolicy {
+    /// A policy that has seen no failure.
+    pub fn new(strategy: RestartStrategy) -> Self {
+        Self { strategy, restarts: 0, delay_ms: 0, last_failure_us: None }
+    }
+
+    /// A failure at `now`: the delay before the next attempt in milliseconds, or none when the
+    /// job has to end.
+    pub fn on_failure(&mut self, now: TimeUs) -> Option<u64> {
+        let quiet_us = self.last_failure_us.map(|last| now.saturating_sub(last));
+        self.last_failure_us = Some(now);
+        match self.strategy {
+            RestartStrategy::None => None,
+            RestartStrategy::FixedDelay { delay_ms, max_restarts } => {
+                self.restarts += 1;
+                (self.restarts <= max_restarts).then_some(delay_ms)
+            }
+            RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
+                let starts_over = quiet_us.is_none_or(|quiet| quiet >= reset_after_ms * 1000);
+                self.delay_ms = if starts_over {
+                    initial_ms
+                } else {
+                    ((self.delay_ms as f64 * factor) as u64).clamp(initial_ms, max_ms)
+                };
+                Some(self.delay_ms)
+            }
+        }
+    }
+}

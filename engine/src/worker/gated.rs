@@ -1,0 +1,467 @@
+//! The subtasks of an operator or a sink on one worker, behind their inbox.
+//!
+//! Follow a record: inbox -> `process` -> operator or sink -> credit back upstream. A record whose
+//! subtask stalls or has no credit downstream is parked, and the others go on.
+//! Follow a barrier: inbox -> [`BarrierHandler`] -> decisions -> `take_snapshot` -> [`Snapshots`].
+//! Invariant: a snapshot that logs nothing is taken only when nothing is parked: everything before
+//! the barrier has then been processed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::Progress;
+use super::parked::{Parked, ParkedRecord};
+use super::snapshots::Snapshots;
+use super::stalls::Stalls;
+use crate::api::{Collector, GroupContext, Operator, Sink, StateSnapshot};
+use crate::checkpoint::{BarrierHandler, Decision};
+use crate::error::Result;
+use crate::exchange::{Barrier, ChannelSet, Inbox, Item, MarkKind, Outputs, Refunds};
+use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::mutants;
+use crate::record::{EVERY_SUBTASK, Payload, Record};
+use crate::seam::{Step, TimeUs};
+
+/// Records that one step may process: small enough that control messages are never far.
+const RECORDS_PER_STEP: usize = 4096;
+
+/// What the group runs.
+pub enum GatedTask {
+    /// An operator.
+    Operator(Box<dyn Operator>),
+    /// A sink.
+    Sink(Box<dyn Sink>),
+}
+
+/// The group.
+pub struct GatedGroup {
+    context: GroupContext,
+    task: GatedTask,
+    inbox: Inbox,
+    handler: BarrierHandler,
+    outputs: Outputs,
+    parked: Parked,
+    stalls: Stalls,
+    timers: BinaryHeap<Reverse<(TimeUs, u16)>>,
+    refunds: Refunds,
+    decisions: VecDeque<Decision>,
+    /// The checkpoint whose first barrier was met last, and when.
+    begun: (CheckpointId, TimeUs),
+    has_ended: bool,
+    is_finished: bool,
+}
+
+impl GatedGroup {
+    /// A group that takes from `inbox` and writes to `outputs` (none for a sink).
+    pub fn new(
+        context: GroupContext,
+        task: GatedTask,
+        inbox: Inbox,
+        handler: BarrierHandler,
+        outputs: Outputs,
+    ) -> Self {
+        let subtasks = context.subtasks.len();
+        Self {
+            context,
+            task,
+            inbox,
+            handler,
+            outputs,
+            parked: Parked::new(subtasks),
+            stalls: Stalls::new(subtasks),
+            timers: BinaryHeap::new(),
+            refunds: Refunds::default(),
+            decisions: VecDeque::new(),
+            begun: (CheckpointId::NONE, 0),
+            has_ended: false,
+            is_finished: false,
+        }
+    }
+
+    pub(super) fn context(&self) -> &GroupContext {
+        &self.context
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    pub(super) fn step(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<Progress> {
+        let mut moved = self.ingest(now_us);
+        moved |= self.fire_timers(now_us)?;
+        if let GatedTask::Sink(sink) = &mut self.task {
+            moved |= sink.poll(now_us)?;
+        }
+        moved |= self.unpark(now_us)?;
+        self.decide(now_us, snapshots)?;
+        moved |= self.process_ready(now_us, snapshots)?;
+        self.settle(snapshots)?;
+        self.finish(now_us)?;
+        let flush_due = self.outputs.flush_due(now_us);
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let due =
+            [flush_due, timer, self.stalls.end_us(now_us), self.handler.alignment_deadline()];
+        Ok(Progress {
+            moved,
+            is_backpressured: !self.parked.is_empty() || (!moved && self.inbox.has_ready()),
+            due_us: due.into_iter().flatten().min(),
+        })
+    }
+
+    fn ingest(&mut self, now_us: TimeUs) -> bool {
+        let (handler, decisions) = (&mut self.handler, &mut self.decisions);
+        let arrived = self.inbox.ingest(|channel, kind| {
+            decisions.extend(match kind {
+                MarkKind::Barrier(barrier) => handler.on_ingested(channel, barrier, now_us),
+                MarkKind::EndOfInput => handler.on_end_ingested(channel),
+            });
+        });
+        decisions.extend(handler.on_time(now_us));
+        arrived
+    }
+
+    fn fire_timers(&mut self, now_us: TimeUs) -> Result<bool> {
+        let mut fired = false;
+        while let Some(Reverse((at, subtask))) = self.timers.peek().copied() {
+            if at > now_us {
+                break;
+            }
+            self.timers.pop();
+            if let GatedTask::Operator(operator) = &mut self.task {
+                let mut out = GroupCollector {
+                    outputs: &mut self.outputs,
+                    timers: &mut self.timers,
+                    now_us,
+                };
+                operator.on_timer(SubtaskIndex(subtask), now_us, &mut out)?;
+                fired = true;
+            }
+        }
+        Ok(fired)
+    }
+
+    /// Processes inbox items until the budget, the input or the room downstream is used up, or a
+    /// decision has to wait.
+    fn process_ready(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<bool> {
+        let mut budget = RECORDS_PER_STEP;
+        let mut moved = false;
+        while budget > 0 && self.decisions.is_empty() && self.has_room() {
+            let Some(item) = self.inbox.next() else { break };
+            moved = true;
+            budget -= 1;
+            match item {
+                Item::Record { lane, record, .. } => self.accept(lane, record, now_us)?,
+                Item::Mark { channel, kind } => {
+                    self.decisions.extend(match kind {
+                        MarkKind::Barrier(barrier) => self.handler.on_processed(channel, barrier),
+                        MarkKind::EndOfInput => self.handler.on_end_processed(channel),
+                    });
+                    self.decide(now_us, snapshots)?;
+                }
+            }
+        }
+        self.refunds.settle(&self.inbox);
+        Ok(moved)
+    }
+
+    fn has_room(&self) -> bool {
+        match &self.task {
+            GatedTask::Operator(_) => true,
+            GatedTask::Sink(sink) => sink.is_ready(),
+        }
+    }
+
+    /// Whether a subtask cannot take a record now.
+    #[inline]
+    fn is_blocked(&self, subtask: SubtaskIndex, now_us: TimeUs) -> bool {
+        let local = self.context.local(subtask);
+        self.stalls.holds(local, now_us) || !self.outputs.has_credit(subtask)
+    }
+
+    #[inline]
+    fn accept(&mut self, lane: Option<u16>, record: Record, now_us: TimeUs) -> Result<()> {
+        let target = record.view().target();
+        if target == EVERY_SUBTASK {
+            return self.accept_broadcast(lane, &record, now_us);
+        }
+        let local = self.context.local(target);
+        if self.parked.has(local) || self.is_blocked(target, now_us) {
+            self.parked.push(local, ParkedRecord { lane, record });
+            return Ok(());
+        }
+        self.refunds.note(&self.inbox, lane, record.view());
+        self.process(target, record, now_us)
+    }
+
+    /// Every local subtask gets the record; its credit goes back once.
+    fn accept_broadcast(
+        &mut self,
+        lane: Option<u16>,
+        record: &Record,
+        now_us: TimeUs,
+    ) -> Result<()> {
+        self.refunds.note(&self.inbox, lane, record.view());
+        for subtask in self.context.each_subtask() {
+            let copy = record.retargeted(subtask);
+            self.accept(None, copy, now_us)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn process(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {
+        match &mut self.task {
+            GatedTask::Operator(operator) => {
+                let mut out = GroupCollector {
+                    outputs: &mut self.outputs,
+                    timers: &mut self.timers,
+                    now_us,
+                };
+                operator.process(subtask, &record, &mut out)
+            }
+            GatedTask::Sink(sink) => {
+                self.context.metrics.sink_records.add(1);
+                sink.write(subtask, record, now_us)
+            }
+        }
+    }
+
+    /// Processes parked records of subtasks that can go on.
+    fn unpark(&mut self, now_us: TimeUs) -> Result<bool> {
+        if self.parked.is_empty() {
+            return Ok(false);
+        }
+        let mut moved = false;
+        for local in self.parked.waiting() {
+            let subtask = SubtaskIndex(self.context.subtasks.start + local as u16);
+            while self.has_room() && !self.is_blocked(subtask, now_us) {
+                let Some(ParkedRecord { lane, record }) = self.parked.pop(local) else { break };
+                self.refunds.note(&self.inbox, lane, record.view());
+                self.process(subtask, record, now_us)?;
+                moved = true;
+            }
+        }
+        self.refunds.settle(&self.inbox);
+        Ok(moved)
+    }
+
+    /// Carries out decisions in order, as far as they can be now.
+    fn decide(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<()> {
+        while let Some(decision) = self.decisions.pop_front() {
+            match decision {
+                Decision::Begun(barrier) => {
+                    self.begun = (barrier.checkpoint, now_us);
+                    self.hit_all(Step::BarrierReceived, barrier.checkpoint)?;
+                    if let Some(part) = snapshots.part(barrier.checkpoint, self.context.vertex) {
+                        part.stats.start_delay_us = now_us.saturating_sub(barrier.triggered_us);
+                    }
+                }
+                Decision::Hold(channel) => {
+                    self.inbox.hold(channel);
+                    if self.inbox.held_channels() == 1 {
+                        self.hit_all(Step::Aligning, self.begun.0)?;
+                    }
+                }
+                Decision::Snapshot { barrier, closed } => {
+                    let must_wait = self.stalls.holds_any(now_us)
+                        || (closed.is_none() && !self.parked.is_empty());
+                    if must_wait {
+                        self.decisions.push_front(Decision::Snapshot { barrier, closed });
+                        return Ok(());
+                    }
+                    self.take_snapshot(barrier, closed.as_ref(), now_us, snapshots)?;
+                }
+                Decision::Release => self.inbox.release(),
+                Decision::Complete(checkpoint) => self.complete(checkpoint, now_us, snapshots),
+                Decision::Decline(checkpoint, _) => {
+                    // The coordinator gave it up; its own message is on its way.
+                    self.inbox.abandon_capture(checkpoint);
+                    snapshots.abort(checkpoint);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepare -> barrier downstream -> synchronous snapshot of every subtask -> capture.
+    fn take_snapshot(
+        &mut self,
+        barrier: Barrier,
+        closed: Option<&ChannelSet>,
+        now_us: TimeUs,
+        snapshots: &mut Snapshots,
+    ) -> Result<()> {
+        let checkpoint = barrier.checkpoint;
+        if closed.is_none() {
+            self.hit_all(Step::Aligned, checkpoint)?;
+        }
+        let started_us = self.context.clock.now_us();
+        self.prepare(barrier, now_us)?;
+        self.outputs.mark(self.context.subtasks.clone(), MarkKind::Barrier(barrier));
+        if let Some(closed) = closed
+            && !mutants::is_active(mutants::FIRST_BARRIER_UNLOGGED)
+        {
+            self.inbox.begin_capture(checkpoint, self.parked.iter().cloned(), closed);
+        }
+        for subtask in self.context.each_subtask() {
+            self.stalls.hit(&self.context, Step::SnapshotSync, subtask, checkpoint)?;
+            let mut state = StateSnapshot::default();
+            match &mut self.task {
+                GatedTask::Operator(o) => o.snapshot(checkpoint, subtask, &mut state)?,
+                GatedTask::Sink(s) => s.snapshot(checkpoint, subtask, &mut state)?,
+            }
+            if let Some(part) = snapshots.part(checkpoint, self.context.vertex) {
+                part.states.push((subtask, state));
+            }
+        }
+        let hit = self.hit_all(Step::SnapshotAsync, checkpoint);
+        snapshots.decline_on(checkpoint, hit);
+        if let Some(part) = snapshots.part(checkpoint, self.context.vertex) {
+            part.stats.sync_us = self.context.clock.now_us() - started_us;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, barrier: Barrier, now_us: TimeUs) -> Result<()> {
+        let mut out =
+            GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
+        match &mut self.task {
+            GatedTask::Operator(operator) => {
+                for subtask in self.context.each_subtask() {
+                    operator.prepare_barrier(barrier.checkpoint, subtask, &mut out)?;
+                    if barrier.drain {
+                        operator.finish(subtask, &mut out)?;
+                    }
+                }
+                Ok(())
+            }
+            GatedTask::Sink(sink) => sink.prepare_barrier(barrier.checkpoint, barrier.drain, now_us),
+        }
+    }
+
+    /// Every barrier is in: the part is whole but for the sink's confirmations.
+    fn complete(&mut self, checkpoint: CheckpointId, now_us: TimeUs, snapshots: &mut Snapshots) {
+        let captured = self.inbox.end_capture(checkpoint);
+        let is_sink = matches!(self.task, GatedTask::Sink(_));
+        let in_flight = captured.into_iter().flat_map(|record| self.addressed(record)).collect();
+        if let Some(part) = snapshots.part(checkpoint, self.context.vertex) {
+            part.in_flight = in_flight;
+            part.is_complete = true;
+            part.is_settled = !is_sink;
+            if self.begun.0 == checkpoint {
+                part.stats.alignment_us = now_us.saturating_sub(self.begun.1);
+            }
+        }
+    }
+
+    /// A record in flight as one record for each subtask that it is for.
+    fn addressed(&self, record: Record) -> Vec<Record> {
+        if record.view().target() == EVERY_SUBTASK {
+            self.context.each_subtask().map(|s| record.retargeted(s)).collect()
+        } else {
+            vec![record]
+        }
+    }
+
+    fn settle(&mut self, snapshots: &mut Snapshots) -> Result<()> {
+        let GatedTask::Sink(sink) = &mut self.task else { return Ok(()) };
+        for checkpoint in snapshots.unsettled(self.context.vertex) {
+            if sink.is_settled(checkpoint)?
+                && let Some(part) = snapshots.part(checkpoint, self.context.vertex)
+            {
+                part.is_settled = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// When every input has ended: emit or flush what is left, then end the output.
+    fn finish(&mut self, now_us: TimeUs) -> Result<()> {
+        if self.is_finished || !self.handler.has_ended() || !self.parked.is_empty() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.has_ended, true) {
+            let mut out =
+                GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
+            match &mut self.task {
+                GatedTask::Operator(operator) => {
+                    self.context.each_subtask().try_for_each(|s| operator.finish(s, &mut out))?;
+                }
+                GatedTask::Sink(sink) => {
+                    sink.prepare_barrier(CheckpointId::NONE, true, now_us)?;
+                }
+            }
+            self.outputs.mark(self.context.subtasks.clone(), MarkKind::EndOfInput);
+        }
+        self.is_finished = match &self.task {
+            GatedTask::Operator(_) => true,
+            GatedTask::Sink(sink) => sink.pending_records() == 0,
+        };
+        Ok(())
+    }
+
+    /// Bytes that wait here: between emission and processing, and held back by alignment.
+    pub(super) fn waiting_bytes(&self) -> (u64, u64) {
+        (self.inbox.queued_bytes(), self.inbox.held_bytes())
+    }
+
+    /// Records taken by a sink and not confirmed.
+    pub(super) fn pending_records(&self) -> u64 {
+        match &self.task {
+            GatedTask::Operator(_) => 0,
+            GatedTask::Sink(sink) => sink.pending_records(),
+        }
+    }
+
+    pub(super) fn on_trigger(&mut self, barrier: Barrier) {
+        self.decisions.extend(self.handler.on_announced(barrier));
+    }
+
+    pub(super) fn hit_all(&mut self, step: Step, checkpoint: CheckpointId) -> Result<()> {
+        self.stalls.hit_all(&self.context, step, checkpoint)
+    }
+
+    pub(super) fn on_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
+        self.hit_all(Step::Notified, checkpoint)?;
+        match &mut self.task {
+            GatedTask::Operator(operator) => {
+                operator.notify_checkpoint_complete(checkpoint);
+                Ok(())
+            }
+            GatedTask::Sink(sink) => sink.commit(checkpoint),
+        }
+    }
+
+    pub(super) fn on_aborted(&mut self, checkpoint: CheckpointId) {
+        self.decisions.retain(|decision| match decision {
+            Decision::Begun(barrier) | Decision::Snapshot { barrier, .. } => {
+                barrier.checkpoint > checkpoint
+            }
+            Decision::Complete(id) | Decision::Decline(id, _) => *id > checkpoint,
+            Decision::Hold(_) | Decision::Release => true,
+        });
+        self.inbox.abandon_captures(checkpoint);
+        self.decisions.extend(self.handler.on_aborted(checkpoint));
+        match &mut self.task {
+            GatedTask::Operator(operator) => operator.notify_checkpoint_aborted(checkpoint),
+            GatedTask::Sink(sink) => sink.abort(checkpoint),
+        }
+    }
+}
+
+struct GroupCollector<'a> {
+    outputs: &'a mut Outputs,
+    timers: &'a mut BinaryHeap<Reverse<(TimeUs, u16)>>,
+    now_us: TimeUs,
+}
+
+impl Collector for GroupCollector<'_> {
+    #[inline]
+    fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) {
+        self.outputs.emit(subtask, payload, self.now_us);
+    }
+
+    fn register_timer(&mut self, subtask: SubtaskIndex, at_us: TimeUs) {
+        self.timers.push(Reverse((at_us, subtask.0)));
+    }
+}
