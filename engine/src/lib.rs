@@ -1,5 +1,6 @@
 //! placeholder map
 pub mod api;
+pub mod connectors;
 pub mod error;
 pub mod ids;
 pub mod metrics;
