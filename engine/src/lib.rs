@@ -21,6 +21,7 @@
 
 pub mod api;
 pub mod checkpoint;
+pub mod connectors;
 pub mod error;
 pub mod exchange;
 pub mod graph;

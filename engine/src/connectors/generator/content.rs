@@ -1,0 +1,196 @@
+//! What a generated record contains: a function of (seed, split, sequence) and nothing else.
+//!
+//! Invariant: making a record allocates nothing; key and value live in buffers that are reused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Offset, PartitionId};
+
+/// Bytes of the record's number, with which every value begins.
+pub const MIN_RECORD_BYTES: usize = 8;
+
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// How records spread over the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum KeySkew {
+    /// Every key is equally likely.
+    #[default]
+    Uniform,
+    /// Key number k (from 1) is as likely as `k^-exponent`.
+    Zipf {
+        /// Larger than 0.
+        exponent: f64,
+    },
+    /// Key 0 gets this share of all records, the others share the rest.
+    HotKey {
+        /// Between 0 and 100.
+        percent: u8,
+    },
+}
+
+impl KeySkew {
+    pub(super) fn validate(self) -> Result<(), String> {
+        match self {
+            Self::Zipf { exponent } if !(exponent.is_finite() && exponent > 0.0) => {
+                Err(format!("a Zipf exponent of {exponent}; use one larger than 0, such as 1.1"))
+            }
+            Self::HotKey { percent } if percent > 100 => {
+                Err(format!("a hot key with {percent} % of all records; use 0 to 100"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Sequence of well-mixed numbers from one seed (SplitMix64).
+#[derive(Clone, Copy, Debug)]
+struct Mixer(u64);
+
+impl Mixer {
+    #[inline]
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// In `[0, 1)`.
+    #[inline]
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    }
+
+    /// In `0..bound`.
+    #[inline]
+    fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+}
+
+/// Zipf by rejection-inversion (Hörmann and Derflinger 1996): no table, any number of keys.
+#[derive(Clone, Copy, Debug)]
+struct Zipf {
+    exponent: f64,
+    keys: f64,
+    h_first: f64,
+    h_last: f64,
+    shortcut: f64,
+}
+
+impl Zipf {
+    fn new(keys: u64, exponent: f64) -> Self {
+        let mut this =
+            Self { exponent, keys: keys as f64, h_first: 0.0, h_last: 0.0, shortcut: 0.0 };
+        this.h_first = this.integral(1.5) - 1.0;
+        this.h_last = this.integral(this.keys + 0.5);
+        this.shortcut = 2.0 - this.inverse(this.integral(2.5) - this.weight(2.0));
+        this
+    }
+
+    fn weight(&self, x: f64) -> f64 {
+        x.powf(-self.exponent)
+    }
+
+    /// Integral of the weight, from 1 to x.
+    fn integral(&self, x: f64) -> f64 {
+        let power = 1.0 - self.exponent;
+        if power.abs() < 1e-9 { x.ln() } else { (x.powf(power) - 1.0) / power }
+    }
+
+    fn inverse(&self, area: f64) -> f64 {
+        let power = 1.0 - self.exponent;
+        if power.abs() < 1e-9 { area.exp() } else { (1.0 + area * power).powf(1.0 / power) }
+    }
+
+    /// A key from 0; the smallest is the most likely.
+    fn draw(&self, mixer: &mut Mixer) -> u64 {
+        loop {
+            let area = self.h_last + mixer.unit() * (self.h_first - self.h_last);
+            let x = self.inverse(area);
+            let k = x.round().clamp(1.0, self.keys);
+            if k - x <= self.shortcut || area >= self.integral(k + 0.5) - self.weight(k) {
+                return k as u64 - 1;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Keys {
+    Uniform,
+    Zipf(Zipf),
+    HotKey(u64),
+}
+
+/// Makes keys and values.
+#[derive(Debug)]
+pub struct Content {
+    seed: u64,
+    keys: u64,
+    spread: Keys,
+    key: [u8; 24],
+    key_bytes: usize,
+    value: Vec<u8>,
+}
+
+impl Content {
+    /// Content of `record_bytes` for each value over `keys` keys.
+    pub fn new(seed: u64, keys: u64, skew: KeySkew, record_bytes: usize) -> Self {
+        let spread = match skew {
+            KeySkew::Uniform => Keys::Uniform,
+            KeySkew::Zipf { exponent } => Keys::Zipf(Zipf::new(keys, exponent)),
+            KeySkew::HotKey { percent } => Keys::HotKey(u64::from(percent)),
+        };
+        let value = vec![0; record_bytes.max(MIN_RECORD_BYTES)];
+        Self { seed, keys, spread, key: [0; 24], key_bytes: 0, value }
+    }
+
+    /// The key (`k<number>`) and the value (`u64 number`, seeded bytes) of a record whose number
+    /// in the whole stream is `number`.
+    #[inline]
+    pub fn make(&mut self, partition: PartitionId, offset: Offset, number: u64) -> (&[u8], &[u8]) {
+        let place = (u64::from(partition.0) << 40).wrapping_add(offset.0);
+        let mut mixer = Mixer(self.seed ^ place.wrapping_mul(GOLDEN));
+        mixer.next();
+        let key = match &self.spread {
+            Keys::Uniform => mixer.below(self.keys),
+            Keys::Zipf(zipf) => zipf.draw(&mut mixer),
+            Keys::HotKey(percent) => match mixer.below(100) < *percent || self.keys == 1 {
+                true => 0,
+                false => 1 + mixer.below(self.keys - 1),
+            },
+        };
+        self.write_key(key);
+        self.value[..MIN_RECORD_BYTES].copy_from_slice(&number.to_le_bytes());
+        for chunk in self.value[MIN_RECORD_BYTES..].chunks_mut(8) {
+            chunk.copy_from_slice(&mixer.next().to_le_bytes()[..chunk.len()]);
+        }
+        (&self.key[..self.key_bytes], &self.value)
+    }
+
+    fn write_key(&mut self, key: u64) {
+        let mut digits = [0_u8; 20];
+        let mut at = digits.len();
+        let mut rest = key;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let digits = &digits[at..];
+        self.key[0] = b'k';
+        self.key[1..=digits.len()].copy_from_slice(digits);
+        self.key_bytes = 1 + digits.len();
+    }
+}
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;

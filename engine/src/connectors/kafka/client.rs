@@ -1,0 +1,147 @@
+//! One client for each worker's group of source subtasks.
+//!
+//! A client is kept when its reader ends and handed to the next attempt's: its connections and
+//! metadata are worth a few hundred milliseconds of every recovery. That is safe because
+//! assignments carry versions inside librdkafka: messages fetched for the old assignment are
+//! discarded when the queue of the new one is read, and the reader refuses offsets that it has
+//! passed. Clients whose reader met a fatal error are not kept.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Offset as KafkaOffset, TopicPartitionList};
+
+use super::config::KafkaSourceConfig;
+use crate::connectors::Split;
+use crate::error::{EngineError, Result};
+use crate::ids::{Offset, PartitionId, WorkerIndex};
+
+/// The answer to an offset commit.
+#[derive(Debug)]
+pub(super) struct CommitAnswer {
+    pub(super) first: Option<Split>,
+    pub(super) outcome: KafkaResult<()>,
+}
+
+/// Collects what the client reports while its main queue is polled.
+#[derive(Debug, Default)]
+pub(super) struct SourceContext {
+    answers: Mutex<Vec<CommitAnswer>>,
+}
+
+impl SourceContext {
+    pub(super) fn take_answers(&self) -> Vec<CommitAnswer> {
+        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for SourceContext {
+    /// Errors also come out of the main queue, where the reader judges them.
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ConsumerContext for SourceContext {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let elements = offsets.elements();
+        let first = elements.first().and_then(|element| match element.offset() {
+            KafkaOffset::Offset(next) => Some(Split {
+                partition: PartitionId(element.partition() as u32),
+                next: Offset(next as u64),
+            }),
+            _ => None,
+        });
+        let outcome = result.and_then(|()| elements.iter().try_for_each(|e| e.error()));
+        let answer = CommitAnswer { first, outcome };
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
+    }
+}
+
+pub(super) type Consumer = BaseConsumer<SourceContext>;
+
+fn connect(config: &KafkaSourceConfig) -> Result<Arc<Consumer>> {
+    let client = config.client_config().create_with_context(SourceContext::default());
+    client.map(Arc::new).map_err(|error| {
+        EngineError::Config(format!("kafka client: {error}; correct the source's `properties`"))
+    })
+}
+
+/// Clients between two attempts, by worker.
+#[derive(Default)]
+pub(super) struct IdleClients(Mutex<HashMap<WorkerIndex, Arc<Consumer>>>);
+
+impl IdleClients {
+    /// The client that `worker` used before, or a new one.
+    pub(super) fn lease(
+        self: &Arc<Self>,
+        worker: WorkerIndex,
+        config: &KafkaSourceConfig,
+    ) -> Result<Lease> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
+        let client = match kept {
+            Some(client) => client,
+            None => connect(config)?,
+        };
+        Ok(Lease { client: Some(client), idle: Arc::clone(self), worker, is_sound: true })
+    }
+}
+
+impl Drop for IdleClients {
+    fn drop(&mut self) {
+        let idle = std::mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner));
+        idle.into_values().for_each(discard);
+    }
+}
+
+/// A client for as long as one reader uses it; afterwards it is kept, or closed if it is broken.
+pub(super) struct Lease {
+    /// Present until dropped.
+    client: Option<Arc<Consumer>>,
+    idle: Arc<IdleClients>,
+    worker: WorkerIndex,
+    is_sound: bool,
+}
+
+impl Lease {
+    /// The client must not be used again.
+    pub(super) fn condemn(&mut self) {
+        self.is_sound = false;
+    }
+}
+
+impl Deref for Lease {
+    type Target = Arc<Consumer>;
+
+    fn deref(&self) -> &Self::Target {
+        self.client.as_ref().expect("a lease has its client until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if !self.is_sound {
+            return discard(client);
+        }
+        let mut idle = self.idle.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = idle.insert(self.worker, client);
+        drop(idle);
+        if let Some(client) = replaced {
+            discard(client);
+        }
+    }
+}
+
+/// Closes a client elsewhere: closing waits for the client's threads.
+fn discard(client: Arc<Consumer>) {
+    // Without a thread the client is closed right here, which is slow and still right.
+    let closer = std::thread::Builder::new().name("kafka-close".to_owned());
+    drop(closer.spawn(move || drop(client)));
+}
+
+/// An answer that says nothing was committed.
+pub(super) fn is_nothing_committed(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset)
+}

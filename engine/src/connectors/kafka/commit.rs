@@ -1,0 +1,192 @@
+//! Which offsets may be committed to the consumer group, and when. Decisions only, no client.
+//!
+//! Invariants: only offsets of a complete checkpoint are committed; commits never go back to an
+//! older checkpoint; at most one is under way, and of those that wait only the newest is kept.
+
+use std::collections::BTreeMap;
+
+use crate::connectors::Split;
+use crate::ids::CheckpointId;
+use crate::seam::TimeUs;
+
+/// Tries of one commit before it is given up: the next checkpoint's takes over.
+const MAX_TRIES: u32 = 5;
+/// Between two tries.
+const RETRY_US: TimeUs = 500_000;
+/// An answer that has not come by then is not waited for.
+const ANSWER_US: TimeUs = 30_000_000;
+
+/// Offsets of a complete checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) checkpoint: CheckpointId,
+    pub(super) splits: Vec<Split>,
+    tries: u32,
+    not_before_us: TimeUs,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct OffsetCommits {
+    /// Snapshots whose checkpoints are neither complete nor aborted.
+    snapshots: BTreeMap<CheckpointId, Vec<Split>>,
+    waiting: Option<Commit>,
+    under_way: Option<(Commit, TimeUs)>,
+    newest: CheckpointId,
+}
+
+impl OffsetCommits {
+    /// Remembers what a subtask wrote into its snapshot.
+    pub(super) fn snapshotted(&mut self, checkpoint: CheckpointId, split: Split) {
+        self.snapshots.entry(checkpoint).or_default().push(split);
+    }
+
+    /// The checkpoint is complete: its offsets may be committed, older snapshots are subsumed.
+    pub(super) fn completed(&mut self, checkpoint: CheckpointId) {
+        let later = self.snapshots.split_off(&checkpoint.next());
+        let splits = std::mem::replace(&mut self.snapshots, later).remove(&checkpoint);
+        if checkpoint <= self.newest {
+            return;
+        }
+        if let Some(splits) = splits.filter(|splits| !splits.is_empty()) {
+            self.newest = checkpoint;
+            self.waiting = Some(Commit { checkpoint, splits, tries: 0, not_before_us: 0 });
+        }
+    }
+
+    pub(super) fn aborted(&mut self, checkpoint: CheckpointId) {
+        self.snapshots.remove(&checkpoint);
+    }
+
+    /// The commit to send now, if there is one. It is then under way.
+    pub(super) fn next(&mut self, now_us: TimeUs) -> Option<&Commit> {
+        if self.under_way.as_ref().is_some_and(|(_, sent_us)| now_us - sent_us > ANSWER_US) {
+            self.failed(now_us);
+        }
+        if self.under_way.is_some() || self.waiting.as_ref()?.not_before_us > now_us {
+            return None;
+        }
+        let commit = self.waiting.take()?;
+        Some(&self.under_way.insert((commit, now_us)).0)
+    }
+
+    /// Whether an answer that begins with `first` belongs to the commit under way. Others are
+    /// answers that came too late.
+    pub(super) fn is_answer(&self, first: Option<Split>) -> bool {
+        self.under_way.as_ref().is_some_and(|(commit, _)| commit.splits.first().copied() == first)
+    }
+
+    /// The commit under way is confirmed.
+    pub(super) fn confirmed(&mut self) -> Option<Commit> {
+        self.under_way.take().map(|(commit, _)| commit)
+    }
+
+    /// The commit under way failed: it is tried again, unless a newer one waits.
+    pub(super) fn failed(&mut self, now_us: TimeUs) {
+        if let Some((mut commit, _)) = self.under_way.take() {
+            commit.tries += 1;
+            commit.not_before_us = now_us + RETRY_US;
+            if self.waiting.is_none() && commit.tries < MAX_TRIES {
+                self.waiting = Some(commit);
+            }
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting.is_some() || self.under_way.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Offset, PartitionId};
+
+    const fn split(next: u64) -> Split {
+        Split { partition: PartitionId(7), next: Offset(next) }
+    }
+
+    fn with_snapshots(offsets: &[(u64, u64)]) -> OffsetCommits {
+        let mut commits = OffsetCommits::default();
+        for (checkpoint, next) in offsets {
+            commits.snapshotted(CheckpointId(*checkpoint), split(*next));
+        }
+        commits
+    }
+
+    fn sent(commits: &mut OffsetCommits, now_us: TimeUs) -> Option<(u64, u64)> {
+        commits.next(now_us).map(|c| (c.checkpoint.0, c.splits[0].next.0))
+    }
+
+    #[test]
+    fn nothing_is_committed_before_completion() {
+        let mut commits = with_snapshots(&[(1, 10), (2, 20)]);
+        assert_eq!(sent(&mut commits, 0), None);
+        assert!(!commits.is_busy());
+        commits.completed(CheckpointId(1));
+        assert_eq!(sent(&mut commits, 0), Some((1, 10)));
+    }
+
+    #[test]
+    fn one_at_a_time_and_only_the_newest_waits() {
+        let mut commits = with_snapshots(&[(1, 10), (2, 20), (3, 30)]);
+        for checkpoint in 1..=3 {
+            commits.completed(CheckpointId(checkpoint));
+            if checkpoint == 1 {
+                assert_eq!(sent(&mut commits, 0), Some((1, 10)));
+            }
+        }
+        assert_eq!(sent(&mut commits, 0), None, "one is under way");
+        assert!(commits.is_answer(Some(split(10))) && !commits.is_answer(Some(split(30))));
+        commits.confirmed();
+        assert_eq!(sent(&mut commits, 0), Some((3, 30)));
+        assert!(commits.is_busy());
+        commits.confirmed();
+        assert!(!commits.is_busy());
+    }
+
+    #[test]
+    fn a_stale_completion_never_moves_back() {
+        let mut commits = with_snapshots(&[(1, 10), (2, 20)]);
+        commits.completed(CheckpointId(2));
+        commits.snapshotted(CheckpointId(1), split(10));
+        commits.completed(CheckpointId(1));
+        assert_eq!(sent(&mut commits, 0), Some((2, 20)));
+        commits.confirmed();
+        assert_eq!(sent(&mut commits, 0), None);
+    }
+
+    #[test]
+    fn an_aborted_checkpoint_is_forgotten() {
+        let mut commits = with_snapshots(&[(1, 10)]);
+        commits.aborted(CheckpointId(1));
+        commits.completed(CheckpointId(1));
+        assert_eq!(sent(&mut commits, 0), None);
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_unless_a_newer_one_waits() {
+        let mut commits = with_snapshots(&[(1, 10), (2, 20)]);
+        commits.completed(CheckpointId(1));
+        commits.next(0);
+        commits.failed(0);
+        assert_eq!(sent(&mut commits, RETRY_US - 1), None, "too early");
+        assert_eq!(sent(&mut commits, RETRY_US), Some((1, 10)));
+        commits.completed(CheckpointId(2));
+        commits.failed(RETRY_US);
+        assert_eq!(sent(&mut commits, RETRY_US), Some((2, 20)));
+    }
+
+    #[test]
+    fn an_answer_that_never_comes_is_not_waited_for() {
+        let mut commits = with_snapshots(&[(1, 10)]);
+        commits.completed(CheckpointId(1));
+        let mut now_us = 0;
+        for _ in 0..MAX_TRIES {
+            assert_eq!(sent(&mut commits, now_us), Some((1, 10)));
+            now_us += ANSWER_US + 1;
+            commits.next(now_us);
+            now_us += RETRY_US;
+        }
+        assert!(!commits.is_busy());
+    }
+}

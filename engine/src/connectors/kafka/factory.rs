@@ -1,0 +1,118 @@
+//! Opens readers: who reads which partition, from where.
+//!
+//! Fresh start: partition p belongs to subtask p % parallelism. Restored: the splits that the
+//! checkpoint gives to each subtask, at exactly those offsets.
+
+use std::sync::Arc;
+
+use super::client::{Consumer, IdleClients};
+use super::config::KafkaSourceConfig;
+use super::reader::KafkaReader;
+use super::start::{Positioned, Wanted, count_partitions, resolve};
+use crate::api::{GroupContext, GroupState, SourceFactory, SourceReader};
+use crate::connectors::{SPLITS_STATE, Split};
+use crate::error::{EngineError, Result};
+use crate::ids::{PartitionId, SubtaskIndex};
+
+/// Makes Kafka readers, one client for each worker. Keep the factory over all attempts: it keeps
+/// their clients.
+pub struct KafkaSourceFactory {
+    config: Arc<KafkaSourceConfig>,
+    idle: Arc<IdleClients>,
+}
+
+impl std::fmt::Debug for KafkaSourceFactory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSourceFactory").field("topic", &self.config.topic).finish()
+    }
+}
+
+impl KafkaSourceFactory {
+    /// A factory for `config`. No broker is asked yet.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn new(config: KafkaSourceConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { config: Arc::new(config), idle: Arc::default() })
+    }
+
+    /// The group's partitions, in the order of its subtasks, with what is wanted of each.
+    fn wanted(
+        &self,
+        client: &Consumer,
+        context: &GroupContext,
+        state: &GroupState,
+    ) -> Result<(Vec<SubtaskIndex>, Vec<(PartitionId, Wanted)>)> {
+        let partitions = count_partitions(client, &self.config)?;
+        let mut wanted = Vec::new();
+        if state.is_restored() {
+            for (subtask, items) in state.lists(SPLITS_STATE) {
+                for item in items {
+                    let Split { partition, next } = Split::decode(item)?;
+                    self.check_partition(partition, partitions)?;
+                    wanted.push((subtask, (partition, Wanted::Exactly(next))));
+                }
+            }
+        } else {
+            for partition in 0..partitions {
+                let subtask = SubtaskIndex((partition % u32::from(context.parallelism)) as u16);
+                if context.subtasks.contains(&subtask.0) {
+                    wanted.push((subtask, (PartitionId(partition), Wanted::Start)));
+                }
+            }
+        }
+        wanted.sort_by_key(|(subtask, (partition, _))| (*subtask, *partition));
+        Ok(wanted.into_iter().unzip())
+    }
+
+    /// The group's splits, each with its position.
+    fn position(
+        &self,
+        client: &Consumer,
+        context: &GroupContext,
+        state: &GroupState,
+    ) -> Result<Vec<(SubtaskIndex, Positioned)>> {
+        #[cfg_attr(not(feature = "mutants"), allow(unused_mut))]
+        let (subtasks, mut wanted) = self.wanted(client, context, state)?;
+        #[cfg(feature = "mutants")]
+        self.mutate(client, &mut wanted)?;
+        let positions = resolve(client, &self.config, &wanted)?;
+        Ok(subtasks.into_iter().zip(positions).collect())
+    }
+
+    fn check_partition(&self, partition: PartitionId, partitions: u32) -> Result<()> {
+        if partition.0 < partitions {
+            return Ok(());
+        }
+        Err(EngineError::Input(format!(
+            "kafka topic `{}` has {partitions} partitions, but the checkpoint reads partition \
+             {partition}: the topic was made anew or this is another one; correct `topic` or start \
+             without the checkpoint",
+            self.config.topic
+        )))
+    }
+
+    /// Mutant 21: the group's offsets take the place of the checkpoint's.
+    #[cfg(feature = "mutants")]
+    fn mutate(&self, client: &Consumer, wanted: &mut [(PartitionId, Wanted)]) -> Result<()> {
+        if self.config.recover_from_group_offsets {
+            let partitions: Vec<_> = wanted.iter().map(|(partition, _)| *partition).collect();
+            let committed = super::start::committed_offsets(client, &self.config, &partitions)?;
+            for (partition, wanted) in wanted {
+                if let (Wanted::Exactly(_), Some(next)) = (&wanted, committed.get(partition)) {
+                    *wanted = Wanted::Exactly(*next);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SourceFactory for KafkaSourceFactory {
+    fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn SourceReader>> {
+        let client = self.idle.lease(context.worker, &self.config)?;
+        let splits = self.position(&client, &context, &state)?;
+        Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), splits, context)?))
+    }
+}
