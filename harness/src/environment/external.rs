@@ -103,8 +103,7 @@ impl Environment for External {
 
     fn start(&mut self, load: &Load) -> Result<Addresses> {
         self.database_version = Some(database_version(&self.database)?);
-        let topic =
-            self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.run_id));
+        let topic = self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.run_id));
         let partitions = self.prepare_topic(&topic, load)?;
         Ok(Addresses {
             brokers: self.brokers.clone(),

@@ -97,11 +97,7 @@ fn offsets(list: &TopicPartitionList, partitions: u32) -> Vec<u64> {
 }
 
 /// An error of the cluster.
-pub(crate) fn refused(
-    brokers: &str,
-    what: &str,
-    error: &dyn std::fmt::Display,
-) -> HarnessError {
+pub(crate) fn refused(brokers: &str, what: &str, error: &dyn std::fmt::Display) -> HarnessError {
     environment(format!("{what}: {error}"))
         .at(format!("kafka at {brokers}"))
         .remedy("check the address (--brokers), and that a broker listens there and can be reached")

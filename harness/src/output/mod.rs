@@ -7,7 +7,7 @@ mod progress;
 
 pub use progress::{Progress, Status};
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use crate::error::HarnessError;
 

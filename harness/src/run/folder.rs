@@ -44,8 +44,8 @@ files! {
     engine_spec = "engine-spec.json",
     /// The checkpoints.
     checkpoints = "checkpoints",
-    /// Where the services of the run are, for a second judgement.
-    addresses = "addresses.json",
+    /// The circumstances of the run, for a second judgement.
+    conditions = "conditions.json",
     /// All that is needed to run a failure again.
     failure = "FAILURE.json",
 }

@@ -12,8 +12,6 @@ use stormproof_engine::runtime::{CheckpointStats, JobEvent};
 pub(super) struct Attempt {
     /// Its number.
     pub(super) id: u32,
-    /// The checkpoint it started from; 0 = fresh.
-    pub(super) restored: u64,
     /// When it began.
     pub(super) started_us: u64,
     /// When every subtask was running.
@@ -33,7 +31,9 @@ pub(super) struct Checkpoint {
     pub(super) triggered_us: u64,
     /// When it was over.
     pub(super) ended_us: Option<u64>,
-    /// Its figures, once it is complete.
+    /// Whether its manifest became durable.
+    pub(super) is_completed: bool,
+    /// Its figures, if its completion was told.
     pub(super) stats: Option<CheckpointStats>,
 }
 
@@ -48,7 +48,6 @@ pub(super) struct History {
     pub(super) skipped: Vec<String>,
     /// How the job ended: whether it was drained.
     pub(super) finished: Option<bool>,
-    completed: u64,
     completed_in_attempt: u64,
 }
 
@@ -61,9 +60,9 @@ impl History {
             }
             JobEvent::AttemptStarted { attempt, restored } => {
                 self.completed_in_attempt = 0;
+                self.note_restored(restored.0);
                 self.attempts.push(Attempt {
                     id: attempt.0,
-                    restored: restored.0,
                     started_us: t_us,
                     ..Attempt::default()
                 });
@@ -88,7 +87,7 @@ impl History {
                 entry.attempt = attempt.0;
                 entry.ended_us = Some(t_us);
                 entry.stats = Some(stats.clone());
-                self.completed += 1;
+                entry.is_completed = true;
                 self.completed_in_attempt += 1;
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, .. } => {
@@ -103,6 +102,13 @@ impl History {
                     attempt.emitted = *value;
                 }
             }
+        }
+    }
+
+    /// What is restored was complete, even if a kill swallowed the news of it.
+    fn note_restored(&mut self, checkpoint: u64) {
+        if let Some(entry) = self.checkpoints.get_mut(&checkpoint) {
+            entry.is_completed = true;
         }
     }
 
@@ -136,7 +142,7 @@ impl History {
 
     /// Completed checkpoints.
     pub(super) fn completed(&self) -> u64 {
-        self.completed
+        self.checkpoints.values().filter(|entry| entry.is_completed).count() as u64
     }
 
     /// Checkpoints that the last attempt has completed.

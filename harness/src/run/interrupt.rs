@@ -23,10 +23,8 @@ impl Interrupt {
         };
         let interrupt = Self::default();
         let flag = Arc::clone(&interrupt.0);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(refuse)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refuse)?;
         let (mut int, mut term, mut hup) = {
             let _inside = runtime.enter();
             (

@@ -22,6 +22,7 @@ mod recovery;
 mod result;
 mod sampler;
 mod session;
+pub(crate) mod verdict;
 
 pub use folder::RunFolder;
 pub(crate) use folder::cannot_write;
@@ -35,7 +36,7 @@ use stormproof_reports::schema::RunResult;
 
 use crate::clock::{Utc, monotonic_us};
 use crate::driver::protocol::EngineSpec;
-use crate::environment::{Addresses, Environment, choose, machine_facts};
+use crate::environment::{Addresses, choose, machine_facts};
 use crate::error::Result;
 use crate::output::Console;
 use crate::scenario::{Scenario, print};
@@ -93,7 +94,7 @@ pub fn run(
     account.environment = machine_facts(&*environment);
     account.remarks = environment.remarks();
     let session = begin(scenario, &schedule, &folder, &addresses, options, interrupt, origin_us)?;
-    let result = finish(scenario, &folder, &addresses, session, account, &mut *environment);
+    let result = finish(scenario, &folder, &addresses, session, account);
     environment.stop();
     Ok((result?, folder))
 }
@@ -140,7 +141,6 @@ fn finish(
     addresses: &Addresses,
     mut session: Session,
     mut account: Account<'_>,
-    environment: &mut dyn Environment,
 ) -> Result<RunResult> {
     let mut clock = PhaseClock::new(account.origin_us);
     let storm = phases::storm(scenario, addresses, &mut session, &mut clock);
@@ -167,7 +167,7 @@ fn finish(
     if storm.is_ok() {
         session.phase = "judge";
         session.progress.remark("judging: reading the topic back, the checkpoints, the tables");
-        match judgement::judge_run(folder, &recorded, addresses, environment.name()) {
+        match judgement::judge_run(folder, &recorded, addresses) {
             Ok(judged) => account.judged = Some(judged),
             Err(error) => account.halt(&Halt::Failed(error)),
         }

@@ -46,7 +46,8 @@ fn a_panic_lands_when_a_later_attempt_starts() {
     assert_eq!(nemesis.tick(&at_ms(50)), [Order::Arm(panic)]);
     assert_eq!(nemesis.tick(&at_ms(51)), [], "armed once");
     nemesis.on_shot(&shot(1), 5, true);
-    let started = |id| JobEvent::AttemptStarted { attempt: AttemptId(id), restored: CheckpointId(8) };
+    let started =
+        |id| JobEvent::AttemptStarted { attempt: AttemptId(id), restored: CheckpointId(8) };
     nemesis.on_event(&started(3), 6);
     assert_eq!(nemesis.landed(), 0, "the same attempt proves nothing");
     nemesis.on_event(&started(4), 7);

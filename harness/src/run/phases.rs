@@ -56,8 +56,7 @@ pub(super) fn storm(
     session.load_since_us = Some(monotonic_us());
     if scenario.load.records > 0 {
         let (brokers, topic) = (&addresses.brokers, &addresses.topic);
-        session.generator =
-            Some(Generator::start(brokers, topic, &scenario.load, scenario.seed)?);
+        session.generator = Some(Generator::start(brokers, topic, &scenario.load, scenario.seed)?);
     }
     session.run_until("load", |session| {
         let is_written = session.generator.as_ref().is_none_or(Generator::is_finished);

@@ -80,12 +80,8 @@ mod tests {
             ..Attempt::default()
         };
         let history = History { attempts: vec![failed, next], ..History::default() };
-        let samples = [
-            sample(1.9, 100, 10),
-            sample(2.3, 100, 50),
-            sample(2.9, 120, 40),
-            sample(3.4, 200, 9),
-        ];
+        let samples =
+            [sample(1.9, 100, 10), sample(2.3, 100, 50), sample(2.9, 120, 40), sample(3.4, 200, 9)];
         let all = recoveries(&history, &[], &samples, 0);
         assert_eq!(all.len(), 1);
         let one = &all[0];

@@ -48,8 +48,7 @@ impl Sampler {
             before.map_or((0.0, 0, 0), |sample| (sample.t_s, sample.produced, sample.effects));
         let elapsed_s = (t_s - then_s).max(1e-3);
         let per_s = |now: u64, then: u64| now.saturating_sub(then) as f64 / elapsed_s;
-        let rss_bytes = rss_bytes("self")
-            + engine_pid.map_or(0, |pid| rss_bytes(&pid.to_string()));
+        let rss_bytes = rss_bytes("self") + engine_pid.map_or(0, |pid| rss_bytes(&pid.to_string()));
         self.peak_rss_bytes = self.peak_rss_bytes.max(rss_bytes);
         self.last_us = now_us;
         self.samples.push(Sample {

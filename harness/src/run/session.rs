@@ -46,7 +46,6 @@ impl From<HarnessError> for Halt {
 
 /// A run while it runs.
 pub(super) struct Session {
-    pub(super) origin_us: u64,
     pub(super) deadline_us: u64,
     pub(super) engine: Engine,
     pub(super) nemesis: Nemesis,
@@ -89,7 +88,6 @@ impl Session {
     pub(super) fn new(parts: Parts) -> Result<Self> {
         let Parts { origin_us, deadline_us, folder, nemesis, monitor, interrupt, progress } = parts;
         Ok(Self {
-            origin_us,
             deadline_us,
             engine: Engine::new(folder.engine_spec(), folder.engine_log()),
             nemesis,

@@ -12,7 +12,7 @@ mod storm;
 mod validate;
 
 pub use print::print;
-pub use raw::{Overrides, RawScenario, parse};
+pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
 pub use validate::validate;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,16 @@ pub enum Exchange {
     Rebalance,
 }
 
+impl Exchange {
+    /// The name in scenarios and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeyBy => "key-by",
+            Self::Rebalance => "rebalance",
+        }
+    }
+}
+
 /// What a sink does with its buffer at a barrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,11 +54,13 @@ pub enum SinkDesign {
     FlushOnBarrier,
 }
 
-/// The name of a kebab-case value, as scenarios and results write it.
-pub fn name_of(value: impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => unreachable!("only unit variants have names"),
+impl SinkDesign {
+    /// The name in scenarios and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BufferInState => "buffer-in-state",
+            Self::FlushOnBarrier => "flush-on-barrier",
+        }
     }
 }
 
@@ -96,9 +108,7 @@ pub struct JobShape {
 impl JobShape {
     /// The vertices, numbered as the job graph numbers them.
     pub fn vertices(&self) -> Vec<VertexShape> {
-        let shape =
-            |name: &str| VertexShape { name: name.to_owned(), parallelism: self.parallelism };
-        ["source", "count", "sink"].map(shape).to_vec()
+        crate::driver::vertices(self.parallelism)
     }
 }
 

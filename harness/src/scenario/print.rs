@@ -8,12 +8,14 @@ use serde::Serialize;
 use stormproof_chaos::fault::Fault;
 use stormproof_engine::runtime::CheckpointConfig;
 
-use super::{EnvironmentChoice, FaultPlan, Load, Scenario, name_of};
+use super::{EnvironmentChoice, FaultPlan, Load, Scenario};
 
 /// Writes `scenario` as TOML.
 pub fn print(scenario: &Scenario) -> String {
     let mut page = Page::default();
-    page.line("# A Stormproof scenario. Every value can be left out; the comments tell the defaults.");
+    page.line(
+        "# A Stormproof scenario. Every value can be left out; the comments tell the defaults.",
+    );
     page.text("name", &scenario.name, "of the scenario");
     page.value("seed", scenario.seed, "of load and storm; default: random, printed");
     page.value("time_limit_s", scenario.time_limit_s, "of the whole run; default: from the load");
@@ -66,8 +68,12 @@ fn job(page: &mut Page, scenario: &Scenario) {
     page.section("job", "The job: source -> count -> sink.");
     page.value("parallelism", job.parallelism, "subtasks of every vertex; default 2000");
     page.value("workers", job.workers, "threads; default 0 = one for each core");
-    page.text("partitioner", &name_of(job.partitioner), "key-by (default) | rebalance");
-    page.text("sink_design", &name_of(job.sink_design), "buffer-in-state (default) | flush-on-barrier");
+    page.text("partitioner", job.partitioner.name(), "key-by (default) | rebalance");
+    page.text(
+        "sink_design",
+        job.sink_design.name(),
+        "buffer-in-state (default) | flush-on-barrier",
+    );
     page.value("batch_rows", job.batch_rows, "rows of a sink subtask's batch; default 100");
     page.value("batch_interval_ms", job.batch_interval_ms, "longest wait of a row; default 1000");
 }
@@ -88,7 +94,7 @@ fn checkpoint(page: &mut Page, config: &CheckpointConfig) {
         Some(ms) => page.value("alignment_timeout_ms", ms, "then it goes on unaligned"),
         None => page.line("# alignment_timeout_ms = 500           # unset: alignment has no limit"),
     }
-    page.value("retained", config.retained, "completed checkpoints that are kept; default 3");
+    page.value("retained", config.retained, "kept; default 1000, for the oracle judges each one");
 }
 
 fn environment(page: &mut Page, choice: &EnvironmentChoice) {

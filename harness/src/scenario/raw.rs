@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use stormproof_chaos::fault::Fault;
-use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode};
+use stormproof_engine::runtime::CheckpointMode;
 
 use super::{Exchange, SinkDesign};
 use crate::error::{HarnessError, Result, scenario};
@@ -28,7 +28,7 @@ pub struct RawScenario {
     /// The job.
     pub job: RawJob,
     /// Checkpointing.
-    pub checkpoint: CheckpointConfig,
+    pub checkpoint: RawCheckpoint,
     /// The faults.
     pub faults: RawFaults,
     /// Where.
@@ -57,6 +57,20 @@ pub struct RawJob {
     pub(super) sink_design: Option<SinkDesign>,
     pub(super) batch_rows: Option<u32>,
     pub(super) batch_interval_ms: Option<u64>,
+}
+
+/// `[checkpoint]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawCheckpoint {
+    pub(super) mode: Option<CheckpointMode>,
+    pub(super) interval_ms: Option<u64>,
+    pub(super) min_pause_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) max_concurrent: Option<usize>,
+    pub(super) tolerable_failures: Option<u32>,
+    pub(super) alignment_timeout_ms: Option<u64>,
+    pub(super) retained: Option<usize>,
 }
 
 /// `[faults]`.
@@ -128,7 +142,9 @@ impl RawScenario {
         let text = std::fs::read_to_string(path).map_err(|error| {
             scenario(format!("cannot read the scenario: {error}"))
                 .at(path.display().to_string())
-                .remedy("give the path of a TOML file; `stormproof run --print-scenario` writes one")
+                .remedy(
+                    "give the path of a TOML file; `stormproof run --print-scenario` writes one",
+                )
         })?;
         parse(&text, &path.display().to_string())
     }
@@ -150,9 +166,7 @@ impl RawScenario {
         over(&mut self.environment.brokers, &options.brokers);
         over(&mut self.environment.topic, &options.topic);
         over(&mut self.environment.database, &options.database);
-        if let Some(mode) = options.mode {
-            self.checkpoint.mode = mode;
-        }
+        over(&mut self.checkpoint.mode, &options.mode);
         self.override_load(options);
     }
 
@@ -198,8 +212,7 @@ fn explain(error: &toml::de::Error, text: &str, file: &str) -> HarnessError {
     match names.split_first() {
         Some((unknown, known)) if is_unknown => {
             let kind = if message.starts_with("unknown field") { "field" } else { "value" };
-            let problem =
-                HarnessError { what: format!("unknown {kind} `{unknown}`"), ..problem };
+            let problem = HarnessError { what: format!("unknown {kind} `{unknown}`"), ..problem };
             problem.remedy(match nearest(unknown, known) {
                 Some(name) => format!("did you mean `{name}`? known here: {}", known.join(", ")),
                 None => format!("known here: {}", known.join(", ")),

@@ -20,20 +20,24 @@ impl Scenario {
     }
 
     /// Steps between a barrier's injection and the notification that every mode passes.
+    ///
+    /// `aligning` is not among them: whether a channel has to be held is a matter of luck.
     fn storm_steps(&self) -> Vec<StormStep> {
         let all = self.job.vertices();
         let of = |step, vertices: &[VertexShape]| StormStep { step, vertices: vertices.to_vec() };
+        let gated = &all[1..];
+        let coordinator = &[];
         vec![
             of(Step::BarrierInjected, &all[..1]),
-            of(Step::BarrierReceived, &[]),
-            of(Step::Aligned, &[]),
-            of(Step::SnapshotSync, &[]),
-            of(Step::SnapshotAsync, &[]),
-            of(Step::Upload, &[]),
-            of(Step::Acked, &[]),
-            of(Step::AllAcked, &[]),
-            of(Step::MetadataDurable, &[]),
-            of(Step::Notified, &[]),
+            of(Step::BarrierReceived, gated),
+            of(Step::Aligned, gated),
+            of(Step::SnapshotSync, &all),
+            of(Step::SnapshotAsync, &all),
+            of(Step::Upload, &all),
+            of(Step::Acked, &all),
+            of(Step::AllAcked, coordinator),
+            of(Step::MetadataDurable, coordinator),
+            of(Step::Notified, &all),
         ]
     }
 }

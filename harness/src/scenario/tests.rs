@@ -119,7 +119,6 @@ fn options_win_and_a_duration_keeps_the_rate() {
     let longer = with(options);
     assert_eq!((longer.load.records, longer.load.rate_per_s), (2_000, 500));
     assert_eq!((longer.job.parallelism, longer.load.partitions), (7, 7));
-    let options =
-        Overrides { duration_s: Some(4), records: Some(100), ..Overrides::default() };
+    let options = Overrides { duration_s: Some(4), records: Some(100), ..Overrides::default() };
     assert_eq!(with(options).load.rate_per_s, 25);
 }

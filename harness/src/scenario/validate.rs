@@ -5,14 +5,18 @@ use std::ops::RangeInclusive;
 
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode};
 
-use super::raw::{EnvironmentKind, RawEnvironment};
+use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
 use super::{EnvironmentChoice, FaultPlan, JobShape, Load, RawScenario, Scenario};
 use crate::error::{Result, scenario};
 
 /// Records per second unless told otherwise.
 pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
+/// Completed checkpoints that are kept: all of them, for the oracle judges each.
+const DEFAULT_RETAINED: usize = 1_000;
 /// Bytes of a value's id and intended time.
 const VALUE_HEADER_BYTES: u64 = 16;
+/// The seeded bugs of the engine; 0 is none.
+const KNOWN_MUTANTS: [u8; 4] = [0, 1, 13, 21];
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
 /// What a fault may cost, generously.
@@ -25,7 +29,7 @@ const TIME_LIMIT_PER_FAULT_S: u64 = 10;
 pub fn validate(raw: RawScenario) -> Result<Scenario> {
     let job = job(&raw)?;
     let load = load(&raw, &job)?;
-    checkpoint(&raw.checkpoint)?;
+    let checkpoint = checkpoint(&raw.checkpoint)?;
     let environment = environment(raw.environment, &load)?;
     let faults = match (raw.faults.count, raw.faults.schedule) {
         (Some(_), Some(_)) => {
@@ -35,8 +39,9 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         }
         (_, Some(schedule)) => FaultPlan::ByHand(schedule),
         (count, None) => {
-            FaultPlan::Storm(in_range("faults.count", u64::from(count.unwrap_or(12)), 0..=1_000)?
-                as u32)
+            FaultPlan::Storm(
+                in_range("faults.count", u64::from(count.unwrap_or(12)), 0..=1_000)? as u32
+            )
         }
     };
     let fault_count = match &faults {
@@ -53,7 +58,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         time_limit_s: in_range("time_limit_s", time_limit_s, 1..=86_400)?,
         load,
         job,
-        checkpoint: raw.checkpoint,
+        checkpoint,
         faults,
         environment,
         mutant: mutant(raw.mutant)?,
@@ -111,12 +116,23 @@ fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
     })
 }
 
-fn checkpoint(config: &CheckpointConfig) -> Result<()> {
+fn checkpoint(raw: &RawCheckpoint) -> Result<CheckpointConfig> {
+    let default = CheckpointConfig::default();
+    let config = CheckpointConfig {
+        mode: raw.mode.unwrap_or(default.mode),
+        interval_ms: raw.interval_ms.unwrap_or(default.interval_ms),
+        min_pause_ms: raw.min_pause_ms.unwrap_or(default.min_pause_ms),
+        timeout_ms: raw.timeout_ms.unwrap_or(default.timeout_ms),
+        max_concurrent: raw.max_concurrent.unwrap_or(default.max_concurrent),
+        tolerable_failures: raw.tolerable_failures.unwrap_or(default.tolerable_failures),
+        alignment_timeout_ms: raw.alignment_timeout_ms,
+        retained: raw.retained.unwrap_or(DEFAULT_RETAINED),
+    };
     in_range("checkpoint.interval_ms", config.interval_ms, 10..=3_600_000)?;
     in_range("checkpoint.min_pause_ms", config.min_pause_ms, 0..=3_600_000)?;
     in_range("checkpoint.timeout_ms", config.timeout_ms, 100..=3_600_000)?;
     in_range("checkpoint.max_concurrent", config.max_concurrent as u64, 1..=100)?;
-    in_range("checkpoint.retained", config.retained as u64, 1..=1_000)?;
+    in_range("checkpoint.retained", config.retained as u64, 1..=100_000)?;
     if config.alignment_timeout_ms.is_some() && config.mode != CheckpointMode::ExactlyOnce {
         return Err(scenario(format!("mode {} aligns nothing", config.mode.name()))
             .at("checkpoint.alignment_timeout_ms")
@@ -127,7 +143,7 @@ fn checkpoint(config: &CheckpointConfig) -> Result<()> {
             .at("checkpoint.max_concurrent")
             .remedy("set max_concurrent = 1, or min_pause_ms = 0"));
     }
-    Ok(())
+    Ok(config)
 }
 
 fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
@@ -180,6 +196,11 @@ fn mutant(raw: Option<u8>) -> Result<u8> {
             Err(scenario(format!("mutant {mutant} is not compiled in"))
                 .at("--mutant")
                 .remedy("build with `cargo run --release --features mutants -- run --mutant N`"))
+        }
+        Some(mutant) if !KNOWN_MUTANTS.contains(&mutant) => {
+            Err(scenario(format!("there is no mutant {mutant}"))
+                .at("--mutant")
+                .remedy("choose 1, 13 or 21; 0 is none"))
         }
         mutant => Ok(mutant.unwrap_or(0)),
     }
