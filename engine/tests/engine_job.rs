@@ -42,7 +42,7 @@ fn run(scenario: Scenario) -> Outcome {
     };
     let source = graph.source("source", p, Arc::new(log));
     let count = graph.operator("count", p, Arc::new(CountByKey));
-    let sink = CollectSink { effects: Arc::clone(&effects), batch: 10 };
+    let sink = CollectSink { effects: Arc::clone(&effects), batch: 10, per_step: 0 };
     let sink = graph.sink("sink", p, Arc::new(sink));
     graph.connect(source, count, scenario.partitioner);
     graph.connect(count, sink, Partitioner::Forward);
@@ -118,8 +118,13 @@ fn completed(events: &[JobEvent]) -> usize {
 fn every_record_arrives_exactly_once_without_failures() {
     for mode in CheckpointMode::ALL {
         for partitioner in [Partitioner::KeyBy, Partitioner::Rebalance, Partitioner::Shuffle] {
-            let scenario =
-                Scenario { parallelism: 40, mode, partitioner, records: 2000, probe: Probe::default() };
+            let scenario = Scenario {
+                parallelism: 40,
+                mode,
+                partitioner,
+                records: 2000,
+                probe: Probe::default(),
+            };
             let outcome = run(scenario);
             let seen = multiplicities(&outcome.effects);
             assert_eq!(seen.len(), 40 * 2000, "{mode:?} {partitioner:?}");
@@ -150,8 +155,16 @@ fn nothing_is_lost_when_subtasks_die_at_any_step() {
                 .iter()
                 .filter(|e| matches!(e, JobEvent::AttemptFailed { .. }))
                 .count();
-            // Unaligned modes never align; the asynchronous steps decline instead of failing.
-            println!("{mode:?} {step:?}: {failures} failures, {} completed", completed(&outcome.events));
+            // A mode that never holds a channel never aligns; one that starts with the first
+            // barrier is "aligned" only after the end of input. Elsewhere each kill must land.
+            let never = match step {
+                Step::Aligning => mode != CheckpointMode::ExactlyOnce,
+                Step::Aligned => {
+                    !matches!(mode, CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce)
+                }
+                _ => false,
+            };
+            assert!(never || failures == 3, "{mode:?} {step:?}: {failures} kills");
             if mode != CheckpointMode::AtLeastOnce {
                 let largest = outcome.effects.iter().map(|e| e.count).max().unwrap();
                 assert_eq!(largest, 20_000 / 5, "state counts exactly once, {mode:?} {step:?}");
@@ -171,8 +184,5 @@ fn two_thousand_subtasks_checkpoint() {
     };
     let outcome = run(scenario);
     assert_eq!(outcome.effects.len(), 2000 * 500);
-    println!("{} checkpoints completed", completed(&outcome.events));
-    for event in &outcome.events {
-        println!("{event:?}");
-    }
+    assert!(completed(&outcome.events) >= 1);
 }

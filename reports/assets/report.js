@@ -13,7 +13,7 @@
   const sync = uPlot.sync("run");
   let view = [0, data.end_s || 1];
   let colours = {};
-  let moving = false;
+  let active = null;
 
   const SERIES = {
     rate: [["in", "rate_in", "a"], ["out", "rate_out", "b"]],
@@ -31,14 +31,14 @@
     probe.remove();
   }
 
-  function short(v) {
-    if (v == null) return "–";
-    const a = Math.abs(v);
-    const [div, unit] = a >= 1e9 ? [1e9, "G"] : a >= 1e6 ? [1e6, "M"] : a >= 1e4 ? [1e3, "k"] : [1, ""];
-    const n = v / div;
-    return n.toLocaleString("en", { maximumFractionDigits: Math.abs(n) < 100 ? 1 : 0 }) + unit;
+  // One unit for all ticks of an axis, taken from its largest.
+  function ticks(_, values) {
+    const most = Math.max(...values.map(v => Math.abs(v ?? 0)));
+    const [size, unit] = most >= 1e9 ? [1e9, "G"] : most >= 1e6 ? [1e6, "M"] : most >= 1e4 ? [1e3, "k"] : [1, ""];
+    return values.map(v => v == null ? null
+      : v === 0 ? "0" : (v / size).toLocaleString("en", { maximumFractionDigits: 3 }) + unit);
   }
-  const exact = v => (v == null ? "–" : v.toLocaleString("en", { maximumFractionDigits: v < 100 ? 1 : 0 }));
+  const exact = v => v.toLocaleString("en", { maximumFractionDigits: Math.abs(v) < 100 ? 1 : 0 });
 
   // Fault bands, below the series; ids above the first chart where there is room for them.
   function drawBands(u) {
@@ -126,13 +126,16 @@
       const i = nearest(t);
       for (const [chart, series] of Object.entries(SERIES)) {
         if (chart === "latency" && !charts.querySelector("[data-chart=latency]")) continue;
-        const unit = { rate: " /s", lag: "", latency: " ms" }[chart];
-        for (const [name, key] of series) add("div", "", name, exact(data[key][i]) + unit);
+        for (const [name, key] of series) {
+          const v = data[key][i];
+          const shown = v == null ? "–" : chart === "latency" ? duration(v) : exact(v);
+          add("div", "", name, v != null && chart === "rate" ? `${shown} /s` : shown);
+        }
       }
     }
     const dots = data.checkpoints.filter(c => Math.abs(c.t - t) <= slack);
     for (const c of dots.slice(0, 3)) {
-      const time = c.ms == null ? "" : `, ${exact(c.ms)} ms`;
+      const time = c.ms == null ? "" : `, ${duration(c.ms)}`;
       add("span", "dot", `chk-${c.id} ${c.completed ? "completed" : "aborted"}${time} (attempt ${c.attempt})`);
     }
     const bands = data.faults.filter(f => t >= f.from - slack && t <= f.to + slack);
@@ -149,9 +152,27 @@
 
   function zoom(min, max) {
     view = [min, max];
-    moving = true;
     for (const plot of plots) plot.setScale("x", { min, max });
-    moving = false;
+  }
+
+  const duration = ms => (ms >= 1000 ? `${exact(ms / 1000)} s` : ms < 1 ? `${exact(ms * 1000)} µs` : `${exact(ms)} ms`);
+
+  // A logarithmic axis of time: one line for each power of ten.
+  const powers = u => {
+    const at = [];
+    for (let v = u.scales.y.min; v <= u.scales.y.max * 1.001; v *= 10) at.push(+v.toPrecision(1));
+    return at;
+  };
+  const logarithmic = { splits: powers, values: (_, at) => at.map(duration), filter: (_, at) => at };
+
+  function fromZero(_, min, max) {
+    const low = Math.min(0, min ?? 0), high = Math.max(max ?? 1, 1);
+    return [low < 0 ? low * 1.1 : 0, high * 1.08];
+  }
+
+  function decades(_, min, max) {
+    const low = 10 ** Math.floor(Math.log10(Math.max(min ?? 1, 0.001)));
+    return [low, Math.max(10 ** Math.ceil(Math.log10(Math.max(max ?? 1, 0.001))), low * 10)];
   }
 
   function options(kind, width) {
@@ -167,14 +188,11 @@
       legend: { show: false },
       scales: {
         x: { time: false, range: () => view },
-        y: { range: (_, min, max) => {
-          const low = Math.min(0, min ?? 0), high = Math.max(max ?? 1, 1);
-          return [low < 0 ? low * 1.1 : 0, high * 1.08];
-        } },
+        y: kind === "latency" ? { distr: 3, range: decades } : { range: fromZero },
       },
       axes: [
-        { ...axis, size: 28, values: (_, ticks) => ticks.map(v => `${+v.toFixed(3)} s`), space: 70 },
-        { ...axis, size: width < 520 ? 46 : 58, gap: 6, values: (_, ticks) => ticks.map(short), space: 34 },
+        { ...axis, size: 28, values: (_, at) => at.map(v => `${+v.toFixed(3)} s`), space: 70 },
+        { ...axis, size: width < 520 ? 52 : 58, gap: 6, values: ticks, space: 34, ...(kind === "latency" && logarithmic) },
       ],
       series: [{}, ...series],
       cursor: {
@@ -186,18 +204,21 @@
       hooks: {
         drawClear: [drawBands],
         setSelect: [u => {
-          if (u.select.width < 6 || moving) return;
+          if (u.select.width < 6) return;
           const [from, to] = [u.select.left, u.select.left + u.select.width];
           zoom(u.posToVal(from, "x"), u.posToVal(to, "x"));
           for (const plot of plots) plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         }],
-        setCursor: [u => { if (u.over.matches(":hover")) showTip(u); }],
+        setCursor: [u => { if (u === active) showTip(u); }],
       },
     };
   }
 
   function columns(kind) {
-    if (kind !== "checkpoints") return [data.t, ...SERIES[kind].map(([, key]) => data[key])];
+    if (kind !== "checkpoints") {
+      const least = v => (v == null || kind !== "latency" ? v : Math.max(v, 0.001));
+      return [data.t, ...SERIES[kind].map(([, key]) => data[key].map(least))];
+    }
     const rows = [...data.checkpoints].sort((l, r) => l.t - r.t);
     const pick = done => rows.map(c => (c.completed === done ? c.ms ?? 0 : null));
     return [rows.map(c => c.t), pick(true), pick(false)];
@@ -213,7 +234,8 @@
         frame.append(u.root);
         init();
       });
-      plot.over.addEventListener("mouseleave", () => { tip.hidden = true; });
+      plot.over.addEventListener("mouseenter", () => { active = plot; });
+      plot.over.addEventListener("mouseleave", () => { active = null; tip.hidden = true; });
       sync.sub(plot);
     }
   }

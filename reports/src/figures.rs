@@ -31,15 +31,9 @@ pub(crate) fn decimal(x: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", x.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let fraction = fraction.trim_end_matches('0');
-    let whole = whole
-        .parse::<u64>()
-        .map_or_else(|_| format!("{:.3e}", x.abs()), count);
+    let whole = whole.parse::<u64>().map_or_else(|_| format!("{:.3e}", x.abs()), count);
     let point = if fraction.is_empty() { "" } else { "." };
-    let sign = if x < 0.0 && (whole != "0" || !fraction.is_empty()) {
-        "−"
-    } else {
-        ""
-    };
+    let sign = if x < 0.0 && (whole != "0" || !fraction.is_empty()) { "−" } else { "" };
     format!("{sign}{whole}{point}{fraction}")
 }
 
@@ -75,8 +69,9 @@ pub(crate) fn seconds(s: f64) -> String {
     if s.abs() < 1.0 {
         return format!("{} ms", figure(s * 1000.0));
     }
-    if s.abs() < 60.0 {
-        return format!("{} s", figure(s));
+    if s.abs() < 59.95 {
+        let decimals = if s.abs() < 10.0 { 2 } else { 1 };
+        return format!("{s:.decimals$} s");
     }
     let whole = s.abs().round();
     let (minutes, rest) = ((whole / 60.0).floor(), whole % 60.0);
@@ -91,13 +86,15 @@ pub(crate) fn millis(ms: f64) -> String {
     seconds(ms / 1000.0)
 }
 
+/// A duration given in microseconds.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn micros(us: u64) -> String {
+    if us < 1000 { format!("{us} µs") } else { millis(us as f64 / 1000.0) }
+}
+
 /// A point in time of the run, in seconds, to the millisecond.
 pub(crate) fn moment(s: f64) -> String {
-    if s.is_finite() {
-        format!("{s:.3} s")
-    } else {
-        NONE.to_owned()
-    }
+    if s.is_finite() { format!("{s:.3} s") } else { NONE.to_owned() }
 }
 
 /// A figure that may be absent.
@@ -113,10 +110,7 @@ mod tests {
     fn counts_are_grouped_by_thousands() {
         let shown = [0, 999, 1000, 12_345, 999_999, 1_000_000, u64::MAX].map(count);
         let last = "18,446,744,073,709,551,615";
-        assert_eq!(
-            shown,
-            ["0", "999", "1,000", "12,345", "999,999", "1,000,000", last]
-        );
+        assert_eq!(shown, ["0", "999", "1,000", "12,345", "999,999", "1,000,000", last]);
         assert_eq!(counted(1, "fault"), "1 fault");
         assert_eq!(counted(2000, "fault"), "2,000 faults");
     }
@@ -131,15 +125,9 @@ mod tests {
 
     #[test]
     fn units_fit_the_size() {
-        assert_eq!(
-            [512, 1536, 3 << 30].map(bytes),
-            ["512 B", "1.5 KiB", "3 GiB"]
-        );
+        assert_eq!([512, 1536, 3 << 30].map(bytes), ["512 B", "1.5 KiB", "3 GiB"]);
         let shown = [0.34, 12.3, 59.96, 312.4, 7325.0, f64::NAN].map(seconds);
-        assert_eq!(
-            shown,
-            ["340 ms", "12.3 s", "60 s", "5 min 12 s", "2 h 2 min", NONE]
-        );
+        assert_eq!(shown, ["340 ms", "12.3 s", "1 min 0 s", "5 min 12 s", "2 h 2 min", NONE]);
         assert_eq!(moment(1.23456), "1.235 s");
     }
 }

@@ -41,6 +41,7 @@ pub fn render(result: &RunResult) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
+                link rel="icon" href="data:,";
                 title { (word) ": " (name) " · Stormproof" }
                 style { (PreEscaped(UPLOT_STYLE)) (PreEscaped(STYLE)) }
             }

@@ -23,14 +23,10 @@ pub fn render(result: &RunResult) -> String {
         symbol(verdict),
         proof::headline(verdict),
         prose(&result.scenario, text::NAME),
-        prose(&result.verdict_reason, text::CELL),
+        prose(proof::reason(result), text::CELL),
     );
     for why in result.contradictions().iter().take(SENTENCES) {
-        let _ = writeln!(
-            out,
-            "> **This result contradicts itself.** {}\n",
-            prose(why, text::CELL)
-        );
+        let _ = writeln!(out, "> **This result contradicts itself.** {}\n", prose(why, text::CELL));
     }
     figures(&mut out, result);
     checks(&mut out, &result.checks);
@@ -83,11 +79,7 @@ fn list(out: &mut String, title: &str, sentences: &[String]) {
     for sentence in sentences.iter().take(SENTENCES) {
         let _ = writeln!(out, "- {}", prose(sentence, text::CELL));
     }
-    if let Some(more) = sentences
-        .len()
-        .checked_sub(SENTENCES)
-        .filter(|more| *more > 0)
-    {
+    if let Some(more) = sentences.len().checked_sub(SENTENCES).filter(|more| *more > 0) {
         let _ = writeln!(out, "- and {more} more in `result.json`");
     }
     out.push('\n');

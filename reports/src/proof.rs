@@ -3,7 +3,7 @@
 //! Invariants: a sentence says only what the figures say; a relation's sign is computed from its
 //! figures, so `=` and `≤` never stand where they do not hold. Shared by all renderers.
 
-use crate::figures::{bytes, count, counted, decimal, seconds};
+use crate::figures::{bytes, count, counted, decimal, micros, seconds};
 use crate::schema::{RunResult, Verdict};
 use crate::text;
 
@@ -30,13 +30,8 @@ pub(crate) fn duplicates(result: &RunResult) -> Duplicates {
 
 /// Whether `records − lost + duplicates = effects`.
 pub(crate) fn balances(result: &RunResult) -> bool {
-    let [records, lost, duplicates, effects] = [
-        result.records,
-        result.lost,
-        result.duplicates,
-        result.effects,
-    ]
-    .map(i128::from);
+    let [records, lost, duplicates, effects] =
+        [result.records, result.lost, result.duplicates, result.effects].map(i128::from);
     records - lost + duplicates == effects
 }
 
@@ -55,26 +50,17 @@ pub(crate) fn sentences(result: &RunResult) -> Vec<String> {
 fn loss(result: &RunResult) -> String {
     let (lost, records) = (result.lost, result.records);
     match lost {
-        0 => format!(
-            "No record was lost: {} went in, and each has an effect.",
-            count(records)
-        ),
+        0 => format!("No record was lost: {} went in, and each has an effect.", count(records)),
         1 => format!("1 record of {} has no effect: it is lost.", count(records)),
-        _ => format!(
-            "{} of {} records have no effect: they are lost.",
-            count(lost),
-            count(records)
-        ),
+        _ => {
+            format!("{} of {} records have no effect: they are lost.", count(lost), count(records))
+        }
     }
 }
 
 fn duplication(result: &RunResult) -> String {
-    let [seen, expected, bound] = [
-        result.duplicates,
-        result.duplicates_expected,
-        result.duplicates_bound,
-    ]
-    .map(count);
+    let [seen, expected, bound] =
+        [result.duplicates, result.duplicates_expected, result.duplicates_bound].map(count);
     if !duplicates(result).holds {
         return format!(
             "{} where the restored checkpoints predict {expected} and allow at most {bound}.",
@@ -103,6 +89,15 @@ fn storm(result: &RunResult) -> String {
     )
 }
 
+/// Why the verdict is what is shown: the result's own reason, unless its figures deny it.
+pub(crate) fn reason(result: &RunResult) -> &str {
+    if result.shown_verdict() == result.verdict {
+        &result.verdict_reason
+    } else {
+        "The run was called proven, and its own figures do not support that."
+    }
+}
+
 /// A verdict's headline.
 pub(crate) fn headline(verdict: Verdict) -> &'static str {
     match verdict {
@@ -115,21 +110,14 @@ pub(crate) fn headline(verdict: Verdict) -> &'static str {
 /// The figures that every summary shows, by name.
 pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
     let signs = duplicates(result);
-    let [seen, expected, bound] = [
-        result.duplicates,
-        result.duplicates_expected,
-        result.duplicates_bound,
-    ]
-    .map(count);
+    let [seen, expected, bound] =
+        [result.duplicates, result.duplicates_expected, result.duplicates_bound].map(count);
     let (exact, bounded) = (signs.exact, signs.bounded);
-    vec![
+    let mut rows = vec![
         ("Records", count(result.records)),
         ("Effects", count(result.effects)),
         ("Lost", count(result.lost)),
-        (
-            "Duplicates",
-            format!("{seen} {exact} {expected} expected {bounded} {bound} bound"),
-        ),
+        ("Duplicates", format!("{seen} {exact} {expected} expected {bounded} {bound} bound")),
         (
             "Checkpoints",
             format!(
@@ -156,11 +144,13 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
                 text::line(&result.mode, text::NAME)
             ),
         ),
-        (
-            "Throughput",
-            format!("{} records/s", decimal(result.records_per_s, 0)),
-        ),
+        ("Throughput", format!("{} records/s", decimal(result.records_per_s, 0))),
         ("Peak memory", bytes(result.peak_rss_bytes)),
         ("Wall time", seconds(result.wall_s)),
-    ]
+    ];
+    if let Some(latency) = &result.latency {
+        let [p50, p99] = [latency.intended.p50_us, latency.intended.p99_us].map(micros);
+        rows.push(("Latency", format!("p50 {p50}, p99 {p99}, from intended send time")));
+    }
+    rows
 }

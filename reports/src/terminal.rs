@@ -51,45 +51,30 @@ pub fn render(result: &RunResult, colour: Colour) -> String {
     let verdict = result.shown_verdict();
     let headline = format!("{} {}", verdict.mark(), verdict.as_str().to_uppercase());
     let mut out = format!(
-        "{}  {}\n{}\n\n",
+        "{}  {}\n{}\n",
         colour.verdict(verdict, &headline),
         text::line(&result.scenario, text::NAME),
-        text::line(&result.verdict_reason, text::CELL),
+        text::line(proof::reason(result), text::CELL),
     );
     for why in result.contradictions() {
         let why = text::line(&why, text::CELL);
-        let _ = writeln!(
-            out,
-            "{}",
-            colour.verdict(Verdict::Unknown, &format!("! {why}"))
-        );
+        let _ = writeln!(out, "{}", colour.verdict(Verdict::Unknown, &format!("! {why}")));
     }
+    out.push('\n');
     for (name, figure) in proof::rows(result) {
-        let _ = writeln!(
-            out,
-            "  {}{figure}",
-            colour.dim(&format!("{:<NAMES$}", name.to_lowercase()))
-        );
+        let _ =
+            writeln!(out, "  {}{figure}", colour.dim(&format!("{:<NAMES$}", name.to_lowercase())));
     }
     if !result.checks.is_empty() {
         out.push('\n');
     }
-    let width = result
-        .checks
-        .iter()
-        .map(|c| id(c).chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = result.checks.iter().map(|c| id(c).chars().count()).max().unwrap_or(0);
     for found in &result.checks {
         check(&mut out, found, width, colour);
     }
     if !result.reproduce.is_empty() {
         let again = text::line(&result.reproduce, text::PROSE);
-        let _ = writeln!(
-            out,
-            "\n  {}{again}",
-            colour.dim(&format!("{:<NAMES$}", "run again"))
-        );
+        let _ = writeln!(out, "\n  {}{again}", colour.dim(&format!("{:<NAMES$}", "run again")));
     }
     out
 }
@@ -114,16 +99,7 @@ fn check(out: &mut String, check: &CheckResult, width: usize, colour: Colour) {
             let _ = writeln!(out, "      {}", colour.dim(&format!("  {attribution}")));
         }
     }
-    if let Some(more) = check
-        .witnesses
-        .len()
-        .checked_sub(WITNESSES)
-        .filter(|more| *more > 0)
-    {
-        let _ = writeln!(
-            out,
-            "      {}",
-            colour.dim(&format!("and {more} more in result.json"))
-        );
+    if let Some(more) = check.witnesses.len().checked_sub(WITNESSES).filter(|more| *more > 0) {
+        let _ = writeln!(out, "      {}", colour.dim(&format!("and {more} more in result.json")));
     }
 }

@@ -31,11 +31,7 @@ fn clean(text: &str, limit: usize, keep_breaks: bool) -> String {
             c => shown.push(c),
         }
     }
-    let total = if text.len() <= limit {
-        text.len()
-    } else {
-        text.chars().count()
-    };
+    let total = if text.len() <= limit { text.len() } else { text.chars().count() };
     if total > limit {
         let (total, limit) = (crate::figures::count(total as u64), limit);
         shown.push_str(&format!("… [cut: {limit} of {total} characters]"));
@@ -55,16 +51,9 @@ mod tests {
 
     #[test]
     fn control_and_direction_characters_become_visible() {
-        assert_eq!(
-            line("a\u{1b}[31mb\u{202e}c\nd", 99),
-            r"a\u{1b}[31mb\u{202e}c d"
-        );
+        assert_eq!(line("a\u{1b}[31mb\u{202e}c\nd", 99), r"a\u{1b}[31mb\u{202e}c d");
         assert_eq!(block("a\nb\u{7}", 99), "a\nb\\u{7}");
-        assert_eq!(
-            line("שלום", 99),
-            "שלום",
-            "ordinary right-to-left text is left alone"
-        );
+        assert_eq!(line("שלום", 99), "שלום", "ordinary right-to-left text is left alone");
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl StateSnapshot {
         self.lists.push((name, kind, items));
     }
 
+    /// The items of list state `name`, if it was written.
+    pub fn list(&self, name: &str) -> Option<&[Bytes]> {
+        self.lists.iter().find(|(n, _, _)| *n == name).map(|(_, _, items)| items.as_slice())
+    }
+
     /// Writes a keyed state.
     pub fn put_keyed(&mut self, name: &'static str, keyed: KeyedSnapshot) {
         self.keyed.push((name, keyed));
@@ -48,6 +53,18 @@ pub struct GroupState {
 }
 
 impl GroupState {
+    /// The state of a checkpoint, empty so far.
+    pub fn restored() -> Self {
+        Self { is_restored: true, ..Self::default() }
+    }
+
+    /// Adds items of list state `name` to `subtask`.
+    #[must_use]
+    pub fn with_list(mut self, subtask: SubtaskIndex, name: &str, items: Vec<Bytes>) -> Self {
+        self.lists.push((subtask, name.to_owned(), items));
+        self
+    }
+
     /// Whether there was a checkpoint at all; without one, sources choose their start themselves.
     pub fn is_restored(&self) -> bool {
         self.is_restored

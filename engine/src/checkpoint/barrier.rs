@@ -160,10 +160,9 @@ impl BarrierHandler {
         let mut out = Vec::new();
         for id in self.pending_ids() {
             let ended = &self.ended;
-            let done = self
-                .pending
-                .iter()
-                .any(|p| p.barrier.checkpoint == id && !p.captured && p.processed.covers_with(ended));
+            let done = self.pending.iter().any(|p| {
+                p.barrier.checkpoint == id && !p.captured && p.processed.covers_with(ended)
+            });
             if done {
                 self.complete_aligned(id, &mut out);
             }

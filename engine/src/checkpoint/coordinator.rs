@@ -145,7 +145,7 @@ impl Coordinator {
         let late: Vec<_> =
             late.filter(|(_, p)| now >= p.triggered_us + timeout_us).map(|(id, _)| *id).collect();
         for id in late {
-            self.fail(id, format!("expired after {} ms", self.config.timeout_ms), &mut out);
+            self.fail(id, &format!("expired after {} ms", self.config.timeout_ms), &mut out);
         }
         if self.trigger_due_us().is_some_and(|due| now >= due) {
             self.trigger(now, &mut out);
@@ -182,7 +182,7 @@ impl Coordinator {
     /// A worker cannot take part in the checkpoint.
     pub fn on_declined(&mut self, checkpoint: CheckpointId, reason: &str) -> Vec<Command> {
         let mut out = Vec::new();
-        self.fail(checkpoint, reason.to_owned(), &mut out);
+        self.fail(checkpoint, reason, &mut out);
         out
     }
 
@@ -247,13 +247,13 @@ impl Coordinator {
         out.push(Command::Trigger { checkpoint, drain });
     }
 
-    fn fail(&mut self, checkpoint: CheckpointId, reason: String, out: &mut Vec<Command>) {
+    fn fail(&mut self, checkpoint: CheckpointId, reason: &str, out: &mut Vec<Command>) {
         let Some(pending) = self.pending.remove(&checkpoint) else { return };
         if pending.drain {
             // The sources have stopped: only another attempt can try again.
             out.push(Command::FailJob(format!("the last checkpoint failed: {reason}")));
         }
-        out.push(Command::Abort { checkpoint, reason: reason.clone() });
+        out.push(Command::Abort { checkpoint, reason: reason.to_owned() });
         out.push(Command::Delete(checkpoint));
         self.failures_in_a_row += 1;
         if self.failures_in_a_row > self.config.tolerable_failures {

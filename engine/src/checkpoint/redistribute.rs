@@ -158,8 +158,7 @@ fn reroute(
     if old.parallelism == new.parallelism {
         return records;
     }
-    let is_keyed =
-        new.inputs.iter().any(|e| graph.edge(*e).edge.partitioner == Partitioner::KeyBy);
+    let is_keyed = new.inputs.iter().any(|e| graph.edge(*e).edge.partitioner == Partitioner::KeyBy);
     let target = |record: &Record| {
         let view = record.view();
         if is_keyed {

@@ -66,7 +66,8 @@ impl Inventory {
     }
 
     fn with_manifest(&self) -> impl DoubleEndedIterator<Item = CheckpointId> + '_ {
-        let has = |(id, files): &(&CheckpointId, &Vec<String>)| files.contains(&manifest_path(**id));
+        let has =
+            |(id, files): &(&CheckpointId, &Vec<String>)| files.contains(&manifest_path(**id));
         self.files.iter().filter(has).map(|(id, _)| *id)
     }
 }

@@ -173,7 +173,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn take(&mut self, len: usize) -> Result<Bytes, String> {
         let after = self.at.checked_add(len).filter(|after| *after <= self.end);
-        let after = after.ok_or_else(|| format!("it ends inside a section, at byte {}", self.at))?;
+        let after =
+            after.ok_or_else(|| format!("it ends inside a section, at byte {}", self.at))?;
         let bytes = self.file.slice(self.at..after);
         self.at = after;
         Ok(bytes)

@@ -1,8 +1,8 @@
 //! The receiving side of a group: what has arrived and is not processed.
 //!
-//! Two ends. *Ingest* empties the lanes at once and sees every mark on the way in; *next* hands
+//! Two ends. *Ingest* empties the lanes at once and sees every mark on the way in; *take* hands
 //! out records and marks in order, and puts aside what belongs to a held channel. An aligned
-//! barrier is one met at `next`, an unaligned barrier is one met at ingest: that is the whole
+//! barrier is one met at `take`, an unaligned barrier is one met at ingest: that is the whole
 //! difference. A *capture* logs the records that are between the two ends at the moment of a
 //! snapshot, each channel up to its barrier, by reference.
 //!
@@ -176,7 +176,7 @@ impl Inbox {
     }
 
     /// The next record or mark of a channel that is not held.
-    pub fn next(&mut self) -> Option<Item> {
+    pub fn take(&mut self) -> Option<Item> {
         if let Some(record) = self.recovered.pop_front() {
             return Some(Item::Record { lane: None, channel: 0, record });
         }

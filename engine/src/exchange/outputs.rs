@@ -82,7 +82,8 @@ impl Outputs {
     /// Whether `subtask` may emit: it has credit on every lane.
     #[inline]
     pub fn has_credit(&self, subtask: SubtaskIndex) -> bool {
-        let lanes = |edge: &OutputEdge| edge.writers.iter().flatten().all(|w| w.lane.has_credit(subtask));
+        let lanes =
+            |edge: &OutputEdge| edge.writers.iter().flatten().all(|w| w.lane.has_credit(subtask));
         self.edges.iter().all(lanes)
     }
 

@@ -40,9 +40,9 @@ impl Partitioner {
 pub fn key_group_of(payload: &Payload<'_>, max_parallelism: u16) -> KeyGroup {
     let hash = match payload.key {
         Some(key) => xxh3_64(key),
-        None => mix(
-            payload.provenance.offset.0 ^ (u64::from(payload.provenance.partition.0) << 40),
-        ),
+        None => {
+            mix(payload.provenance.offset.0 ^ (u64::from(payload.provenance.partition.0) << 40))
+        }
     };
     KeyGroup((hash % u64::from(max_parallelism)) as u16)
 }

@@ -71,9 +71,9 @@ impl<'a> Attempt<'a> {
     ) -> Self {
         let graph = Arc::clone(&builder.graph);
         let is_cancelled = Arc::new(AtomicBool::new(false));
-        let wakers: Vec<_> =
-            (0..graph.workers).map(|_| Arc::new(ThreadWaker::default())).collect();
-        let wake = |w: WorkerIndex| Arc::clone(&wakers[w.index()]) as Arc<dyn crate::exchange::Wake>;
+        let wakers: Vec<_> = (0..graph.workers).map(|_| Arc::new(ThreadWaker::default())).collect();
+        let wake =
+            |w: WorkerIndex| Arc::clone(&wakers[w.index()]) as Arc<dyn crate::exchange::Wake>;
         builder.lanes = Arc::new(Lanes::new(&graph, &builder.config.exchange, wake));
         let id = builder.attempt;
         let builder = Arc::new(builder);

@@ -128,7 +128,8 @@ impl GroupBuilder {
         let task = match &vertex.kind {
             VertexKind::Source(factory) => {
                 let reader = factory.open(context.clone(), state)?;
-                return Ok(Group::Source(SourceGroup::new(context, reader, outputs)));
+                let source = SourceGroup::new(context, reader, outputs);
+                return Ok(Group::Source(Box::new(source)));
             }
             VertexKind::Operator(factory) => {
                 GatedTask::Operator(factory.open(context.clone(), state)?)
@@ -143,7 +144,8 @@ impl GroupBuilder {
         };
         let timeout_us = timeout_ms.map(|ms| ms * 1000);
         let handler = BarrierHandler::new(checkpoint.mode, timeout_us, inbox.channels());
-        Ok(Group::Gated(GatedGroup::new(context, task, inbox, handler, outputs)))
+        let gated = GatedGroup::new(context, task, inbox, handler, outputs);
+        Ok(Group::Gated(Box::new(gated)))
     }
 
     fn outputs(&self, vertex: &ExecutionVertex, worker: WorkerIndex) -> Outputs {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::JobConfig;
 use super::attempt::{Attempt, AttemptEnd};
 use super::build::{GroupBuilder, Lanes, active_workers};
 use super::event::{JobEvent, TimedEvent};
 use super::restart::RestartPolicy;
 use super::thread::panic_message;
-use super::JobConfig;
 use crate::checkpoint::{
     Choice, Coordinator, Inventory, JobFacts, JobState, ManifestVertex, choose, redistribute,
 };
@@ -69,10 +69,7 @@ impl JobSignals {
         self.drain.load(Ordering::Relaxed)
     }
 
-    pub(super) fn publish(
-        &self,
-        workers: impl Iterator<Item = (WorkerIndex, Arc<WorkerMetrics>)>,
-    ) {
+    pub(super) fn publish(&self, workers: impl Iterator<Item = (WorkerIndex, Arc<WorkerMetrics>)>) {
         let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         *metrics = workers.collect();
     }
@@ -196,8 +193,7 @@ impl Job {
         let now = self.seams.clock.now_us();
         let facts = self.facts(graph, attempt);
         let checkpoint_config = self.config.checkpoint.clone();
-        let mut coordinator =
-            Coordinator::new(checkpoint_config, facts, first, retained, now);
+        let mut coordinator = Coordinator::new(checkpoint_config, facts, first, retained, now);
         let builder = GroupBuilder {
             graph: Arc::clone(graph),
             config: self.config.clone(),
@@ -279,8 +275,7 @@ impl Job {
     }
 
     fn hit(&self, step: Step, attempt: AttemptId, checkpoint: CheckpointId) -> Result<()> {
-        let at =
-            StepContext { attempt, vertex: VertexId(0), subtask: SubtaskIndex(0), checkpoint };
+        let at = StepContext { attempt, vertex: VertexId(0), subtask: SubtaskIndex(0), checkpoint };
         self.seams.probe.hit(step, &at).map(drop)
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,22 +45,23 @@ impl ObjectStorage {
     ///
     /// # Errors
     /// When the folder cannot be created or written.
-    pub fn folder(folder: PathBuf, runtime: Handle) -> Result<Self> {
+    pub fn folder(folder: &FsPath, runtime: Handle) -> Result<Self> {
         let refuse = |e: &dyn std::fmt::Display| {
             EngineError::Config(format!(
                 "checkpoint folder {}: {e}; choose a folder that can be written",
                 folder.display()
             ))
         };
-        std::fs::create_dir_all(&folder).map_err(|e| refuse(&e))?;
+        std::fs::create_dir_all(folder).map_err(|e| refuse(&e))?;
         let probe = folder.join(".writable");
         std::fs::File::create(&probe)
             .and_then(|mut file| file.write_all(b"ok"))
             .and_then(|()| std::fs::remove_file(&probe))
             .map_err(|e| refuse(&e))?;
-        let store = object_store::local::LocalFileSystem::new_with_prefix(&folder)
+        let store = object_store::local::LocalFileSystem::new_with_prefix(folder)
             .map_err(|e| refuse(&e))?
-            .with_fsync(true);
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
         Ok(Self { store: Arc::new(store), runtime, place: folder.display().to_string() })
     }
 
@@ -93,10 +94,7 @@ impl ObjectStorage {
     }
 
     /// Runs a future to its end from a thread that is not the runtime's own.
-    fn wait<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> T {
+    fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         self.runtime.block_on(work)
     }
 }

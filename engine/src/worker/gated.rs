@@ -99,8 +99,7 @@ impl GatedGroup {
         self.finish(now_us)?;
         let flush_due = self.outputs.flush_due(now_us);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let due =
-            [flush_due, timer, self.stalls.end_us(now_us), self.handler.alignment_deadline()];
+        let due = [flush_due, timer, self.stalls.end_us(now_us), self.handler.alignment_deadline()];
         Ok(Progress {
             moved,
             is_backpressured: !self.parked.is_empty() || (!moved && self.inbox.has_ready()),
@@ -128,11 +127,8 @@ impl GatedGroup {
             }
             self.timers.pop();
             if let GatedTask::Operator(operator) = &mut self.task {
-                let mut out = GroupCollector {
-                    outputs: &mut self.outputs,
-                    timers: &mut self.timers,
-                    now_us,
-                };
+                let mut out =
+                    GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
                 operator.on_timer(SubtaskIndex(subtask), now_us, &mut out)?;
                 fired = true;
             }
@@ -146,7 +142,7 @@ impl GatedGroup {
         let mut budget = RECORDS_PER_STEP;
         let mut moved = false;
         while budget > 0 && self.decisions.is_empty() && self.has_room() {
-            let Some(item) = self.inbox.next() else { break };
+            let Some(item) = self.inbox.take() else { break };
             moved = true;
             budget -= 1;
             match item {
@@ -212,11 +208,8 @@ impl GatedGroup {
     fn process(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {
         match &mut self.task {
             GatedTask::Operator(operator) => {
-                let mut out = GroupCollector {
-                    outputs: &mut self.outputs,
-                    timers: &mut self.timers,
-                    now_us,
-                };
+                let mut out =
+                    GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
                 operator.process(subtask, &record, &mut out)
             }
             GatedTask::Sink(sink) => {
@@ -335,7 +328,9 @@ impl GatedGroup {
                 }
                 Ok(())
             }
-            GatedTask::Sink(sink) => sink.prepare_barrier(barrier.checkpoint, barrier.drain, now_us),
+            GatedTask::Sink(sink) => {
+                sink.prepare_barrier(barrier.checkpoint, barrier.drain, now_us)
+            }
         }
     }
 

@@ -14,6 +14,6 @@ mod source;
 mod stalls;
 mod step;
 
-pub use step::{Control, Group, Progress, Report, Worker, WorkerLinks};
 pub use gated::{GatedGroup, GatedTask};
 pub use source::SourceGroup;
+pub use step::{Control, Group, Progress, Report, Worker, WorkerLinks};

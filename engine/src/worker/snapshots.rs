@@ -86,11 +86,7 @@ impl Snapshots {
     }
 
     /// The part of `vertex` in `checkpoint`; `None` when the checkpoint has been given up.
-    pub(super) fn part(
-        &mut self,
-        checkpoint: CheckpointId,
-        vertex: VertexId,
-    ) -> Option<&mut Part> {
+    pub(super) fn part(&mut self, checkpoint: CheckpointId, vertex: VertexId) -> Option<&mut Part> {
         if checkpoint <= self.over {
             return None;
         }

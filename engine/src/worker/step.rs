@@ -72,9 +72,9 @@ impl Progress {
 /// One group, of either kind.
 pub enum Group {
     /// Source subtasks.
-    Source(SourceGroup),
+    Source(Box<SourceGroup>),
     /// Operator or sink subtasks.
-    Gated(GatedGroup),
+    Gated(Box<GatedGroup>),
 }
 
 impl Group {

@@ -2,7 +2,7 @@
 //!
 //! The sink keeps a buffer in list state and writes effects with their tags, as the real one does.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
 
 use std::collections::BTreeMap;
@@ -188,6 +188,8 @@ impl Operator for Counter {
 pub struct CollectSink {
     pub effects: Effects,
     pub batch: usize,
+    /// Records that the group takes for each step; the rest is backpressure. 0 = all.
+    pub per_step: u32,
 }
 
 struct Collecting {
@@ -196,6 +198,8 @@ struct Collecting {
     batch: usize,
     buffers: Vec<Vec<Record>>,
     tag: CheckpointId,
+    per_step: u32,
+    taken: u32,
 }
 
 impl SinkFactory for CollectSink {
@@ -206,8 +210,8 @@ impl SinkFactory for CollectSink {
             buffers[context.local(subtask)].extend(records);
         }
         let tag = context.restored;
-        let (effects, batch) = (Arc::clone(&self.effects), self.batch);
-        Ok(Box::new(Collecting { context, effects, batch, buffers, tag }))
+        let (effects, batch, per_step) = (Arc::clone(&self.effects), self.batch, self.per_step);
+        Ok(Box::new(Collecting { context, effects, batch, buffers, tag, per_step, taken: 0 }))
     }
 }
 
@@ -235,10 +239,11 @@ impl Collecting {
 
 impl Sink for Collecting {
     fn is_ready(&self) -> bool {
-        true
+        self.per_step == 0 || self.taken < self.per_step
     }
 
     fn write(&mut self, subtask: SubtaskIndex, record: Record, _now_us: TimeUs) -> Result<()> {
+        self.taken += 1;
         let local = self.context.local(subtask);
         self.buffers[local].push(record);
         if self.buffers[local].len() >= self.batch {
@@ -248,7 +253,7 @@ impl Sink for Collecting {
     }
 
     fn poll(&mut self, _now_us: TimeUs) -> Result<bool> {
-        Ok(false)
+        Ok(std::mem::take(&mut self.taken) > 0)
     }
 
     fn prepare_barrier(
@@ -291,7 +296,16 @@ pub fn seams(
     probe: Probe,
     events: impl Fn(&JobEvent) + Send + Sync + 'static,
 ) -> JobSeams {
-    let store = Arc::new(object_store::memory::InMemory::new());
+    seams_over(Arc::new(object_store::memory::InMemory::new()), runtime, probe, events)
+}
+
+/// Seams over a store that outlives the job.
+pub fn seams_over(
+    store: Arc<object_store::memory::InMemory>,
+    runtime: &tokio::runtime::Runtime,
+    probe: Probe,
+    events: impl Fn(&JobEvent) + Send + Sync + 'static,
+) -> JobSeams {
     JobSeams {
         clock: Arc::new(MonotonicClock::starting_at(1)),
         storage: Arc::new(ObjectStorage::new(store, runtime.handle().clone(), "memory".into())),

@@ -45,15 +45,8 @@ impl OrderTracker {
             first
         });
         let first_lane = first_lane.collect();
-        let none = Last {
-            attempt: NO_ATTEMPT,
-            relative: 0,
-        };
-        let lanes = if keyed {
-            vec![none; lane_count]
-        } else {
-            Vec::new()
-        };
+        let none = Last { attempt: NO_ATTEMPT, relative: 0 };
+        let lanes = if keyed { vec![none; lane_count] } else { Vec::new() };
         Self {
             keyed,
             first_lane,
@@ -79,17 +72,11 @@ impl OrderTracker {
             let last = &mut self.lanes[lane];
             if sink == source && (last.attempt == sink || last.attempt == NO_ATTEMPT) {
                 let before = (last.attempt == sink).then_some(last.relative);
-                *last = Last {
-                    attempt: sink,
-                    relative,
-                };
+                *last = Last { attempt: sink, relative };
                 return self.compare(located, before, relative, ledger);
             }
             if sink == source && last.attempt < sink {
-                *last = Last {
-                    attempt: sink,
-                    relative,
-                };
+                *last = Last { attempt: sink, relative };
                 return self.compare(located, None, relative, ledger);
             }
             lane as u64
@@ -114,11 +101,7 @@ impl OrderTracker {
         let effect = located.effect;
         let partition = &ledger.partitions()[located.slot];
         let site = Site::record(effect.partition, effect.offset).of(effect.sink_attempt);
-        let of = if self.keyed {
-            "the same key"
-        } else {
-            "the same sink subtask"
-        };
+        let of = if self.keyed { "the same key" } else { "the same sink subtask" };
         self.backward.add(site, || {
             format!(
                 "attempt {} wrote offset {} of partition {} as row {}, after offset {} of {of}: \

@@ -55,12 +55,7 @@ struct Band {
 /// The section that the script fills with charts.
 pub(super) fn section(result: &RunResult) -> Markup {
     if result.timeline.is_empty() && result.checkpoints.is_empty() {
-        return part(
-            "timeline",
-            "Timeline",
-            "No timeline was recorded.",
-            &html! {},
-        );
+        return part("timeline", "Timeline", "No timeline was recorded.", &html! {});
     }
     let latency = result.timeline.iter().any(|s| s.latency_p99_ms.is_some());
     let body = html! {
@@ -70,7 +65,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
                 (chart("rate", "Throughput, records per second", &[("a", "in"), ("b", "out")]))
                 (chart("lag", "Lag, records", &[("a", "true"), ("b", "committed")]))
                 @if latency {
-                    (chart("latency", "Latency, milliseconds", &[("a", "p50"), ("b", "p99")]))
+                    (chart("latency", "Latency, logarithmic", &[("a", "p50"), ("b", "p99")]))
                 }
             }
             @if !result.checkpoints.is_empty() {
@@ -124,22 +119,14 @@ fn data(result: &RunResult) -> Data {
         attempt: c.attempt,
         completed: c.status == CheckpointStatus::Completed,
         t: tidy(c.completed_s.unwrap_or(c.triggered_s)),
-        ms: c
-            .completed_s
-            .map(|end| tidy((end - c.triggered_s) * 1000.0)),
+        ms: c.completed_s.map(|end| tidy((end - c.triggered_s) * 1000.0)),
     });
     let bands = result.faults.iter().filter_map(|f| {
         let from = f.fired_s?;
         let label = text::line(&format!("{} · {}", f.id, f.what), text::NAME);
         let to = tidy(f.healed_s.unwrap_or(from).max(from));
         let id = text::line(&f.id, 12);
-        Some(Band {
-            id,
-            label,
-            from: tidy(from),
-            to,
-            landed: f.landed,
-        })
+        Some(Band { id, label, from: tidy(from), to, landed: f.landed })
     });
     let last = samples.last().map_or(0.0, |s| s.t_s);
     Data {
@@ -165,11 +152,7 @@ fn tidy(x: f64) -> f64 {
 /// their peak, counters and the time are the last one's.
 fn downsample(timeline: &[Sample], points: usize) -> Vec<Sample> {
     let group = timeline.len().div_ceil(points).max(1);
-    timeline
-        .chunks(group)
-        .map(merge)
-        .filter(|s| s.t_s.is_finite())
-        .collect()
+    timeline.chunks(group).map(merge).filter(|s| s.t_s.is_finite()).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "groups are small")]
@@ -183,9 +166,8 @@ fn merge(group: &[Sample]) -> Sample {
     merged.latency_p99_ms = peak(|s| s.latency_p99_ms);
     for sample in group {
         merged.lag_records = merged.lag_records.max(sample.lag_records);
-        merged.committed_lag_records = merged
-            .committed_lag_records
-            .max(sample.committed_lag_records);
+        merged.committed_lag_records =
+            merged.committed_lag_records.max(sample.committed_lag_records);
         merged.rss_bytes = merged.rss_bytes.max(sample.rss_bytes);
     }
     merged
@@ -198,21 +180,14 @@ mod tests {
     #[test]
     fn downsampling_is_bounded_and_keeps_peaks_and_totals() {
         let mut timeline: Vec<Sample> = (0..5_001_u32)
-            .map(|i| Sample {
-                t_s: f64::from(i),
-                effects: i.into(),
-                ..Sample::default()
-            })
+            .map(|i| Sample { t_s: f64::from(i), effects: i.into(), ..Sample::default() })
             .collect();
         timeline[777].lag_records = 99;
         timeline[3_001].latency_p99_ms = Some(7.5);
         let shown = downsample(&timeline, 2_000);
         assert_eq!(shown.len(), 1_667);
         assert_eq!(shown.iter().map(|s| s.lag_records).max(), Some(99));
-        assert_eq!(
-            shown.iter().filter_map(|s| s.latency_p99_ms).next(),
-            Some(7.5)
-        );
+        assert_eq!(shown.iter().filter_map(|s| s.latency_p99_ms).next(), Some(7.5));
         assert_eq!(shown.last().map(|s| s.effects), Some(5_000));
         assert_eq!(downsample(&timeline[..3], 2_000).len(), 3);
         assert!(downsample(&[], 2_000).is_empty());

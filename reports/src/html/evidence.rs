@@ -29,21 +29,21 @@ pub(super) fn checks(result: &RunResult) -> Markup {
         with(Verdict::Violated),
         with(Verdict::Unknown),
     );
-    let mut witnessed = 0;
+    let mut budget = WITNESSED;
+    let rows = result.checks.iter().take(ROWS).map(|check| {
+        let shown = if budget == 0 { 0 } else { WITNESSES };
+        budget -= usize::from(shown > 0 && !check.witnesses.is_empty());
+        one(check, shown)
+    });
+    let rows: Vec<Markup> = rows.collect();
     let body = html! {
-        div.checks {
-            @for check in result.checks.iter().take(ROWS) {
-                @let show_witnesses = !check.witnesses.is_empty() && witnessed < WITNESSED;
-                @let _ = witnessed += usize::from(show_witnesses);
-                (one(check, show_witnesses))
-            }
-        }
-        (remainder(total.min(ROWS), total))
+        div.checks { @for row in &rows { (row) } }
+        (remainder(rows.len(), total))
     };
     part("checks", "Checks", &lead, &body)
 }
 
-fn one(check: &CheckResult, show_witnesses: bool) -> Markup {
+fn one(check: &CheckResult, shown: usize) -> Markup {
     let bare = check.figures.is_empty() && check.witnesses.is_empty();
     let line = html! {
         (mark(check.verdict))
@@ -60,7 +60,7 @@ fn one(check: &CheckResult, show_witnesses: bool) -> Markup {
         } @else {
             details.check open[check.verdict != Verdict::Proven] {
                 summary.line { (line) }
-                div.inside { (figures(check)) @if show_witnesses { (witnesses(check)) } }
+                div.inside { (figures(check)) (witnesses(check, shown)) }
             }
         }
     }
@@ -78,11 +78,13 @@ fn figures(check: &CheckResult) -> Markup {
     }
 }
 
-fn witnesses(check: &CheckResult) -> Markup {
+fn witnesses(check: &CheckResult, shown: usize) -> Markup {
     let total = check.witnesses.len();
     html! {
-        ol.witnesses { @for found in check.witnesses.iter().take(WITNESSES) { (witness(found)) } }
-        (remainder(total.min(WITNESSES), total))
+        @if shown > 0 && total > 0 {
+            ol.witnesses { @for found in check.witnesses.iter().take(shown) { (witness(found)) } }
+        }
+        (remainder(total.min(shown), total))
     }
 }
 

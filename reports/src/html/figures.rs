@@ -1,12 +1,12 @@
 //! The key figures and the latency table.
 //!
-//! Only figures that the result holds; nothing is derived here but a median of recoveries.
+//! Only figures that the result holds; nothing is derived here but medians.
 
 use maud::{Markup, html};
 
 use super::{part, table};
-use crate::figures::{NONE, bytes, count, counted, decimal, millis, optional, seconds};
-use crate::schema::{Latency, Quantiles, RunResult};
+use crate::figures::{NONE, bytes, count, counted, decimal, micros, millis, optional, seconds};
+use crate::schema::{CheckpointStatus, Latency, Quantiles, RunResult};
 use crate::text;
 
 /// The key figures, as a row of tiles.
@@ -14,28 +14,12 @@ pub(super) fn section(result: &RunResult) -> Markup {
     let latency = result.latency.as_ref();
     let p99 = optional(latency, |l| micros(l.intended.p99_us));
     let p50 = optional(latency, |l| format!("median {}", micros(l.intended.p50_us)));
-    let mut outages: Vec<f64> = result
-        .recoveries
-        .iter()
-        .filter_map(|r| r.outage_ms())
-        .collect();
+    let mut outages: Vec<f64> = result.recoveries.iter().filter_map(|r| r.outage_ms()).collect();
     outages.sort_by(f64::total_cmp);
     let recovered = counted(outages.len() as u64, "recovery").replace("recoverys", "recoveries");
     let tiles = [
-        (
-            "Throughput",
-            decimal(result.records_per_s, 0),
-            "records per second".to_owned(),
-        ),
-        (
-            "Latency p99",
-            p99,
-            if latency.is_some() {
-                p50
-            } else {
-                "not measured".to_owned()
-            },
-        ),
+        ("Throughput", decimal(result.records_per_s, 0), "records per second".to_owned()),
+        ("Latency p99", p99, if latency.is_some() { p50 } else { "not measured".to_owned() }),
         (
             "Outage, median",
             optional(outages.get(outages.len() / 2), |ms| millis(*ms)),
@@ -44,21 +28,11 @@ pub(super) fn section(result: &RunResult) -> Markup {
         (
             "Parallelism",
             count(result.parallelism.into()),
-            format!(
-                "subtasks per vertex on {}",
-                counted(result.workers.into(), "worker")
-            ),
+            format!("subtasks per vertex on {}", counted(result.workers.into(), "worker")),
         ),
-        (
-            "Mode",
-            text::line(&result.mode, text::NAME),
-            "of checkpoints".to_owned(),
-        ),
-        (
-            "Peak memory",
-            bytes(result.peak_rss_bytes),
-            "resident, system under test".to_owned(),
-        ),
+        ("Mode", text::line(&result.mode, text::NAME), "of checkpoints".to_owned()),
+        ("Peak memory", bytes(result.peak_rss_bytes), "resident, system under test".to_owned()),
+        checkpoint(result),
         ("Wall time", seconds(result.wall_s), phases(result)),
     ];
     html! {
@@ -73,6 +47,16 @@ pub(super) fn section(result: &RunResult) -> Markup {
     }
 }
 
+/// The median duration of the checkpoints that completed.
+fn checkpoint(result: &RunResult) -> (&'static str, String, String) {
+    let completed = result.checkpoints.iter().filter(|c| c.status == CheckpointStatus::Completed);
+    let mut took_s: Vec<f64> =
+        completed.filter_map(|c| c.completed_s.map(|end| end - c.triggered_s)).collect();
+    took_s.sort_by(f64::total_cmp);
+    let median = optional(took_s.get(took_s.len() / 2), |s| seconds(*s));
+    ("Checkpoint, median", median, "trigger to commit point".to_owned())
+}
+
 /// Latency from intended and from actual time, side by side.
 pub(super) fn latency(result: &RunResult) -> Markup {
     let Some(latency) = result.latency.as_ref() else {
@@ -82,20 +66,8 @@ pub(super) fn latency(result: &RunResult) -> Markup {
         row("from intended send time", &latency.intended),
         row("from append to the log", &latency.actual),
     ];
-    let columns = [
-        "Latency to commit",
-        "#p50",
-        "#p90",
-        "#p99",
-        "#p99.9",
-        "#max",
-    ];
-    part(
-        "latency",
-        "Latency",
-        &remark(latency),
-        &table(&columns, &rows, rows.len()),
-    )
+    let columns = ["Latency to commit", "#p50", "#p90", "#p99", "#p99.9", "#max"];
+    part("latency", "Latency", &remark(latency), &table(&columns, &rows, rows.len()))
 }
 
 fn remark(latency: &Latency) -> String {
@@ -126,18 +98,5 @@ fn phases(result: &RunResult) -> String {
         .take(6)
         .map(|p| format!("{} {}", text::line(&p.name, 24), seconds(p.seconds)))
         .collect();
-    if shown.is_empty() {
-        NONE.to_owned()
-    } else {
-        shown.join(", ")
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn micros(us: u64) -> String {
-    if us < 1000 {
-        format!("{us} µs")
-    } else {
-        millis(us as f64 / 1000.0)
-    }
+    if shown.is_empty() { NONE.to_owned() } else { shown.join(", ") }
 }

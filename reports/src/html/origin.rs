@@ -39,11 +39,8 @@ fn again(result: &RunResult) -> Markup {
 
 fn environment(result: &RunResult) -> Markup {
     let at = &result.environment;
-    let machine = format!(
-        "{}, {} of memory",
-        counted(at.cores.into(), "core"),
-        bytes(at.memory_bytes)
-    );
+    let machine =
+        format!("{}, {} of memory", counted(at.cores.into(), "core"), bytes(at.memory_bytes));
     let facts = [
         ("Environment", at.name.as_str()),
         ("Processor", &at.cpu_model),

@@ -17,14 +17,7 @@ pub(super) fn failures(result: &RunResult) -> Markup {
         return html! {};
     }
     let rows: Vec<Markup> = result.failures.iter().take(ROWS).map(failure).collect();
-    let columns = [
-        "#Attempt",
-        "Ended by",
-        "#Restored",
-        "#Duplicates",
-        "",
-        "#Bound",
-    ];
+    let columns = ["#Attempt", "Ended by", "#Restored", "#Duplicates", "", "#Bound"];
     let lead = "Each failure replays what came after the checkpoint that was restored. \
                 The bar is the share of the bound that was used.";
     let body = table(&columns, &rows, result.failures.len());
@@ -58,29 +51,18 @@ pub(super) fn faults(result: &RunResult) -> Markup {
         return html! {};
     }
     let rows: Vec<Markup> = result.faults.iter().take(ROWS).map(fault).collect();
-    let columns = [
-        "Fault",
-        "What and where",
-        "Step",
-        "Action",
-        "#Checkpoint",
-        "#Struck",
-        "#Healed",
-        "Effect",
-    ];
+    let columns =
+        ["Fault", "What and where", "Step and action", "#Checkpoint", "#Struck", "Effect"];
     let lead = "A fault counts only when its effect was observed.";
-    part(
-        "faults",
-        "Faults",
-        lead,
-        &table(&columns, &rows, result.faults.len()),
-    )
+    part("faults", "Faults", lead, &table(&columns, &rows, result.faults.len()))
 }
 
 fn fault(fault: &FaultSummary) -> Markup {
     let healed = match (fault.fired_s, fault.healed_s) {
-        (Some(fired), Some(healed)) => format!("after {}", millis((healed - fired) * 1000.0)),
-        _ => NONE.to_owned(),
+        (Some(fired), Some(healed)) => {
+            format!("healed after {}", millis((healed - fired) * 1000.0))
+        }
+        _ => String::new(),
     };
     let state = match (fault.landed, fault.mid_checkpoint) {
         (false, _) => "did not land",
@@ -91,14 +73,15 @@ fn fault(fault: &FaultSummary) -> Markup {
         tr.missed[!fault.landed] {
             td { (show(&fault.id)) }
             td.wide { (show(&fault.what)) small { (show(&fault.target)) } }
-            td { (show(fault.step.as_deref().unwrap_or(NONE))) }
-            td { (show(&fault.action)) }
+            td {
+                (show(fault.step.as_deref().unwrap_or("at any step")))
+                small { (show(&fault.action)) }
+            }
             td.n {
                 (optional(fault.checkpoint, |id| format!("chk-{id}")))
                 @if let Some(attempt) = fault.attempt { small { "attempt " (attempt) } }
             }
-            td.n { (optional(fault.fired_s, moment)) }
-            td.n { (healed) }
+            td.n { (optional(fault.fired_s, moment)) small { (healed) } }
             td.wide { (state) small { (show(&fault.effect)) } }
         }
     }
@@ -145,10 +128,7 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 fn cell(result: &RunResult, step: &str, action: &str) -> Markup {
-    let cells = result
-        .coverage
-        .iter()
-        .filter(|c| c.step == step && c.action == action);
+    let cells = result.coverage.iter().filter(|c| c.step == step && c.action == action);
     let (landed, scheduled) = cells.fold((0, 0), |(l, s), c| (l + c.landed, s + c.scheduled));
     let class = match (landed, scheduled) {
         (_, 0) => "none",
@@ -181,12 +161,7 @@ pub(super) fn recoveries(result: &RunResult) -> Markup {
     ];
     let lead = "Consecutive parts: the outage is their sum up to the first output; \
                 drained is the time from there until the lag was back where it had been.";
-    part(
-        "recoveries",
-        "Recoveries",
-        lead,
-        &table(&columns, &rows, result.recoveries.len()),
-    )
+    part("recoveries", "Recoveries", lead, &table(&columns, &rows, result.recoveries.len()))
 }
 
 fn recovery(recovery: &Recovery) -> Markup {

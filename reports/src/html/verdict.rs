@@ -25,7 +25,7 @@ pub(super) fn header(result: &RunResult) -> Markup {
                 span { time { (show(&result.started_at)) } }
             }
             h1 { (mark(verdict)) " " (proof::headline(verdict)) }
-            p.reason { bdi { (text::line(&result.verdict_reason, text::PROSE)) } }
+            p.reason { bdi { (text::line(proof::reason(result), text::PROSE)) } }
             (contradictions(result))
             (relations(result))
             div.words {
@@ -63,26 +63,29 @@ fn relations(result: &RunResult) -> Markup {
     html! {
         div.relations {
             p.relation {
-                (term(result.records, "records in the ledger", false)) (sign("−"))
-                (term(result.lost, "lost", result.lost > 0)) (sign("+"))
-                (term(result.duplicates, "duplicates", false)) (sign(balance))
-                (term(result.effects, "effects in the sink", balance == "≠"))
+                (term("", result.records, "records in the ledger", false))
+                (term("−", result.lost, "lost", result.lost > 0))
+                (term("+", result.duplicates, "duplicates", false))
+                (term(balance, result.effects, "effects in the sink", balance == "≠"))
             }
             p.relation {
-                (term(result.duplicates, "duplicates", !signs.holds)) (sign(signs.exact))
-                (term(result.duplicates_expected, "expected, exactly", false)) (sign(signs.bounded))
-                (term(result.duplicates_bound, "upper bound", false))
+                (term("", result.duplicates, "duplicates", !signs.holds))
+                (term(signs.exact, result.duplicates_expected, "expected", false))
+                (term(signs.bounded, result.duplicates_bound, "allowed at most", false))
             }
         }
     }
 }
 
-fn term(figure: u64, name: &str, wrong: bool) -> Markup {
-    html! { span.term.wrong[wrong] { b { (count(figure)) } small { (name) } } }
-}
-
-fn sign(sign: &str) -> Markup {
-    html! { span.sign { (sign) } }
+/// A figure with its name, and the sign before it.
+fn term(sign: &str, figure: u64, name: &str, wrong: bool) -> Markup {
+    html! {
+        span.step {
+            @if !sign.is_empty() { span.sign { (sign) } " " }
+            span.term.wrong[wrong] { b { (count(figure)) } " " small { (name) } }
+        }
+        " "
+    }
 }
 
 fn not_tested(result: &RunResult) -> Markup {

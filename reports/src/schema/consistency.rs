@@ -14,25 +14,17 @@ impl RunResult {
             .iter()
             .filter(|c| self.verdict.worst(c.verdict) != self.verdict)
             .map(|c| {
-                format!(
-                    "The run is called {}, its check {} {}.",
-                    self.verdict, c.id, c.verdict
-                )
+                format!("The run is called {}, its check {} {}.", self.verdict, c.id, c.verdict)
             })
             .collect();
         for check in &self.checks {
             if check.verdict == Verdict::Violated && check.witnesses.is_empty() {
-                found.push(format!(
-                    "The check {} is violated without a witness.",
-                    check.id
-                ));
+                found.push(format!("The check {} is violated without a witness.", check.id));
             }
         }
         if self.verdict == Verdict::Proven {
             found.extend(
-                self.unearned()
-                    .into_iter()
-                    .map(|why| format!("Called proven, but {why}.")),
+                self.unearned().into_iter().map(|why| format!("Called proven, but {why}.")),
             );
         }
         found
@@ -49,26 +41,16 @@ impl RunResult {
 
     /// The figures with which no run can be proven.
     fn unearned(&self) -> Vec<String> {
-        let Self {
-            lost,
-            duplicates,
-            duplicates_expected,
-            duplicates_bound,
-            ..
-        } = *self;
+        let Self { lost, duplicates, duplicates_expected, duplicates_bound, .. } = *self;
         let mut why = Vec::new();
         if lost > 0 {
             why.push(format!("{lost} records are lost"));
         }
         if duplicates != duplicates_expected {
-            why.push(format!(
-                "{duplicates} duplicates are not the {duplicates_expected} expected"
-            ));
+            why.push(format!("{duplicates} duplicates are not the {duplicates_expected} expected"));
         }
         if duplicates > duplicates_bound {
-            why.push(format!(
-                "{duplicates} duplicates exceed the bound of {duplicates_bound}"
-            ));
+            why.push(format!("{duplicates} duplicates exceed the bound of {duplicates_bound}"));
         }
         if self.checks.is_empty() {
             why.push("no check was made".to_owned());

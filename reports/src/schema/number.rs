@@ -17,8 +17,5 @@ pub(super) fn map_or_nan<'de, D: Deserializer<'de>>(
     source: D,
 ) -> Result<BTreeMap<String, f64>, D::Error> {
     let figures = BTreeMap::<String, Option<f64>>::deserialize(source)?;
-    Ok(figures
-        .into_iter()
-        .map(|(name, figure)| (name, figure.unwrap_or(f64::NAN)))
-        .collect())
+    Ok(figures.into_iter().map(|(name, figure)| (name, figure.unwrap_or(f64::NAN))).collect())
 }

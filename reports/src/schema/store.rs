@@ -89,10 +89,7 @@ impl RunResult {
         let header: Header = serde_json::from_slice(&json)
             .map_err(|source| SchemaError::NotAResult { path: at(), source })?;
         if header.schema_version != u64::from(SCHEMA_VERSION) {
-            return Err(SchemaError::Version {
-                path: at(),
-                found: header.schema_version,
-            });
+            return Err(SchemaError::Version { path: at(), found: header.schema_version });
         }
         serde_json::from_slice(&json).map_err(|source| SchemaError::Field { path: at(), source })
     }
@@ -102,10 +99,7 @@ impl RunResult {
     /// # Errors
     /// If the file cannot be written or moved into place.
     pub fn save(&self, path: &Path) -> Result<(), SchemaError> {
-        let failed = |source| SchemaError::Write {
-            path: path.to_path_buf(),
-            source,
-        };
+        let failed = |source| SchemaError::Write { path: path.to_path_buf(), source };
         let mut json = serde_json::to_vec_pretty(self).map_err(|e| failed(e.into()))?;
         json.push(b'\n');
         let mut name = path.file_name().unwrap_or_default().to_os_string();

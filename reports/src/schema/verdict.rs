@@ -21,20 +21,13 @@ impl Verdict {
     /// The worse of two verdicts: violated > unknown > proven.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
-        if other.severity() > self.severity() {
-            other
-        } else {
-            self
-        }
+        if other.severity() > self.severity() { other } else { self }
     }
 
     /// The worst of many verdicts. No verdict at all is unknown: no evidence proves nothing.
     #[must_use]
     pub fn worst_of(verdicts: impl IntoIterator<Item = Self>) -> Self {
-        verdicts
-            .into_iter()
-            .reduce(Self::worst)
-            .unwrap_or(Self::Unknown)
+        verdicts.into_iter().reduce(Self::worst).unwrap_or(Self::Unknown)
     }
 
     /// The process's exit code: 0 proven, 1 violated, 2 unknown.

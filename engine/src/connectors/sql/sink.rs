@@ -1,0 +1,235 @@
+//! The sink subtasks of one worker: buffers above, writers below.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::SERVICE;
+use super::backend::{SqlBackend, WriteTerms};
+use super::buffers::{DueTimes, SubtaskBuffer};
+use super::config::{BufferDesign, SqlSinkConfig};
+use super::writer::{Surroundings, Writer};
+use crate::api::{GroupContext, GroupState, ListKind, Sink, StateSnapshot};
+use crate::error::{EngineError, Result};
+use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::record::Record;
+use crate::seam::TimeUs;
+
+/// The list state of buffered rows.
+pub(super) const BUFFER_STATE: &str = "buffer";
+
+pub(super) struct SqlSink {
+    context: GroupContext,
+    config: Arc<SqlSinkConfig>,
+    place: String,
+    /// One for each subtask of the group.
+    buffers: Vec<SubtaskBuffer>,
+    due_times: DueTimes,
+    writers: Vec<Writer>,
+    /// For each checkpoint that is not settled yet: rows that each writer must have confirmed.
+    marks: BTreeMap<CheckpointId, Vec<u64>>,
+    held_rows: u64,
+    held_bytes: usize,
+    /// Rows that are flushed and not confirmed.
+    flushed_rows: u64,
+}
+
+impl SqlSink {
+    pub(super) fn open(
+        context: GroupContext,
+        config: Arc<SqlSinkConfig>,
+        backend: &dyn SqlBackend,
+        terms: &Arc<WriteTerms>,
+    ) -> Result<Self> {
+        let connections = match config.connections_per_worker {
+            0 => backend.default_connections(),
+            connections => connections,
+        };
+        // The sign of the database's integers leaves 15 bits for the writer.
+        let first = u32::from(context.worker.0) * u32::from(connections);
+        if first + u32::from(connections) > 1 << 15 {
+            return Err(EngineError::Config(
+                "sql sink: more than 32768 connections; lower connections_per_worker".to_owned(),
+            ));
+        }
+        let writer = |n| Writer::new((first + n) as u16, backend.connect(Arc::clone(terms)));
+        Ok(Self {
+            place: backend.describe(),
+            buffers: context
+                .each_subtask()
+                .map(|_| SubtaskBuffer::restored_from(context.restored))
+                .collect(),
+            due_times: DueTimes::default(),
+            writers: (0..u32::from(connections)).map(writer).collect(),
+            marks: BTreeMap::new(),
+            held_rows: 0,
+            held_bytes: 0,
+            flushed_rows: 0,
+            config,
+            context,
+        })
+    }
+
+    /// Refills the buffers from a checkpoint. The rows are due at once: they have waited enough.
+    pub(super) fn restore(&mut self, state: &GroupState) -> Result<()> {
+        let now_us = self.context.clock.now_us();
+        for (subtask, items) in state.lists(BUFFER_STATE) {
+            for item in items {
+                let bytes = item.len();
+                let record = Record::from_state(item.clone()).ok_or_else(|| {
+                    EngineError::Input(format!(
+                        "sink subtask {subtask}: an item of {bytes} bytes in list state \
+                         `{BUFFER_STATE}` is not a record; restore a checkpoint of this job"
+                    ))
+                })?;
+                self.push(self.context.local(subtask), record, now_us);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, local: usize, record: Record, due_us: TimeUs) {
+        self.held_rows += 1;
+        self.held_bytes += record.frame().len();
+        if self.buffers[local].push(record, due_us) {
+            self.due_times.push(due_us, local);
+        }
+    }
+
+    /// Flushes the buffer at `local`; `seal` fixes the rows' tags.
+    fn flush(&mut self, local: usize, seal: bool) {
+        let buffer = &mut self.buffers[local];
+        let rows = buffer.flush();
+        if rows > 0 {
+            let tag = seal.then(|| buffer.seal(rows));
+            let writers = self.writers.len();
+            let subtask = usize::from(self.context.subtasks.start) + local;
+            self.writers[subtask % writers].enqueue(local, rows, tag);
+            self.flushed_rows += rows as u64;
+        }
+    }
+
+    fn flush_all(&mut self, seal: bool) {
+        for local in 0..self.buffers.len() {
+            self.flush(local, seal);
+        }
+    }
+
+    fn seals_at_flush(&self) -> bool {
+        self.config.design == BufferDesign::FlushOnBarrier
+    }
+
+    fn flush_due(&mut self, now_us: TimeUs) {
+        while let Some((due_us, local)) = self.due_times.pop(now_us) {
+            if self.buffers[local].is_due_at(due_us) {
+                self.flush(local, self.seals_at_flush());
+            }
+        }
+        // Too much memory in buffers that are not full: they cannot wait for company.
+        if self.held_bytes >= self.config.max_pending_bytes {
+            self.flush_all(self.seals_at_flush());
+        }
+    }
+
+    fn drive(&mut self, now_us: TimeUs) -> Result<bool> {
+        let Self { context, config, place, buffers, writers, .. } = self;
+        let mut around = Surroundings { context, config, buffers, place, now_us };
+        let mut has_moved = false;
+        let (mut rows, mut bytes) = (0, 0);
+        for writer in writers {
+            let (confirmed, moved) = writer.drive(&mut around)?;
+            rows += confirmed.rows;
+            bytes += confirmed.bytes;
+            has_moved |= moved;
+        }
+        self.held_rows -= rows;
+        self.flushed_rows -= rows;
+        self.held_bytes -= bytes;
+        self.context.metrics.sink_confirmed_records.add(rows);
+        self.context.metrics.sink_pending_records.set(self.held_rows);
+        Ok(has_moved)
+    }
+}
+
+impl Sink for SqlSink {
+    fn is_ready(&self) -> bool {
+        self.flushed_rows < self.config.max_pending_rows as u64
+            && self.held_bytes < self.config.max_pending_bytes
+    }
+
+    fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {
+        let local = self.context.local(subtask);
+        self.push(local, record, now_us + self.config.batch_interval_ms * 1000);
+        let buffer = &self.buffers[local];
+        if buffer.filling_rows() >= self.config.batch_rows
+            || buffer.filling_bytes() >= self.config.transaction_bytes
+        {
+            self.flush(local, self.seals_at_flush());
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, now_us: TimeUs) -> Result<bool> {
+        self.flush_due(now_us);
+        self.drive(now_us)
+    }
+
+    fn prepare_barrier(
+        &mut self,
+        _checkpoint: CheckpointId,
+        drain: bool,
+        now_us: TimeUs,
+    ) -> Result<()> {
+        if drain || self.config.design == BufferDesign::FlushOnBarrier {
+            // What was flushed earlier and is not sealed keeps its place before the rest.
+            for writer in &mut self.writers {
+                writer.seal_all(&mut self.buffers);
+            }
+            self.flush_all(true);
+        }
+        self.drive(now_us).map(drop)
+    }
+
+    fn snapshot(
+        &mut self,
+        checkpoint: CheckpointId,
+        subtask: SubtaskIndex,
+        state: &mut StateSnapshot,
+    ) -> Result<()> {
+        let buffer = &mut self.buffers[self.context.local(subtask)];
+        state.put_list(BUFFER_STATE, ListKind::EvenSplit, buffer.unsealed());
+        buffer.last_snapshot = checkpoint;
+        let sealed = self.writers.iter().map(Writer::sealed_rows).collect();
+        self.marks.insert(checkpoint, sealed);
+        Ok(())
+    }
+
+    fn is_settled(&mut self, checkpoint: CheckpointId) -> Result<bool> {
+        let Some(marks) = self.marks.get(&checkpoint) else { return Ok(true) };
+        let mut writers = self.writers.iter().zip(marks);
+        let is_settled = writers.all(|(writer, mark)| writer.confirmed_rows() >= *mark);
+        if is_settled {
+            // Marks only grow: older checkpoints are settled too.
+            self.marks = self.marks.split_off(&checkpoint.next());
+        }
+        Ok(is_settled)
+    }
+
+    fn abort(&mut self, checkpoint: CheckpointId) {
+        self.marks.remove(&checkpoint);
+    }
+
+    fn pending_records(&self) -> u64 {
+        self.held_rows
+    }
+}
+
+/// The fence was not taken in time.
+pub(super) fn fence_timed_out(place: &str, what: &str) -> EngineError {
+    EngineError::service(
+        SERVICE,
+        format!(
+            "could not take the fence at {place}: {what}; check that the database is up and that \
+             no earlier attempt of the job holds its transaction open"
+        ),
+    )
+}

@@ -1,0 +1,11 @@
+//! The oracle's rules under test: correct runs are never convicted, broken ones always are, each
+//! by the rule that is meant for it and with a witness that names the record.
+
+mod bugs;
+mod correct;
+mod imports;
+mod on_disk;
+mod scale;
+mod simulation;
+mod tampered;
+mod unknowns;

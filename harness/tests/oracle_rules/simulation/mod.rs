@@ -1,0 +1,13 @@
+//! What the oracle's tests share: a small engine that makes correct histories on demand, and
+//! breaks them on demand, too.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+mod files;
+mod history;
+mod job;
+mod sink;
+
+pub(crate) use files::{write_checkpoints, write_tables};
+pub(crate) use history::History;
+pub(crate) use job::{Bug, Plan, simulate};

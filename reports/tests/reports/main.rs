@@ -1,0 +1,10 @@
+//! Tests of the reports as others see them: the schema on disk, hostile input, snapshots.
+//!
+//! The results under test are the ones of `examples/sample`.
+
+mod hostile;
+mod page;
+mod schema;
+mod snapshots;
+#[path = "../../examples/sample/storm/mod.rs"]
+mod storm;
