@@ -74,9 +74,8 @@ mod tests {
     #[test]
     fn interleaves_splits_at_the_total_rate() {
         let schedule = Schedule::new(1000, 4, 5_000);
-        let due: Vec<_> = (0..2)
-            .flat_map(|n| (0..4).map(move |p| schedule.due_us(split(p, n))))
-            .collect();
+        let due: Vec<_> =
+            (0..2).flat_map(|n| (0..4).map(move |p| schedule.due_us(split(p, n)))).collect();
         assert_eq!(due, [5_000, 6_000, 7_000, 8_000, 9_000, 10_000, 11_000, 12_000]);
     }
 

@@ -47,9 +47,9 @@ pub(super) fn meaning(error: &KafkaError) -> Meaning {
             | Code::SaslAuthenticationFailed
             | Code::UnsupportedSASLMechanism,
         ) => Meaning::Refused,
-        Some(Code::Fatal | Code::CriticalSystemResource | Code::BadMessage | Code::BadCompression) => {
-            Meaning::Broken
-        }
+        Some(
+            Code::Fatal | Code::CriticalSystemResource | Code::BadMessage | Code::BadCompression,
+        ) => Meaning::Broken,
         _ => Meaning::Transient,
     }
 }

@@ -79,8 +79,7 @@ impl KafkaReader {
             .map_err(|error| service("could not assign partitions", &config.brokers, &error))?;
         let high: Vec<_> = splits.iter().map(|(_, p)| p.high_watermark).collect();
         let ids = positions.iter().map(|split| split.partition).collect();
-        let high_watermarks =
-            HighWatermarks::watch(Arc::clone(&client), &config.topic, ids, &high);
+        let high_watermarks = HighWatermarks::watch(Arc::clone(&client), &config.topic, ids, &high);
         Ok(Self {
             next_sweep_us: context.clock.now_us() + SWEEP_US,
             context,

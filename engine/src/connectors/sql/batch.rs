@@ -148,8 +148,10 @@ mod tests {
         let values = |guarded| {
             let upserts = batch.upserts(&WholeValue, guarded);
             assert!(upserts.is_sorted_by_key(|u| u.key_hash));
-            let mut values: Vec<_> =
-                upserts.iter().map(|u| String::from_utf8_lossy(u.value.unwrap()).into_owned()).collect();
+            let mut values: Vec<_> = upserts
+                .iter()
+                .map(|u| String::from_utf8_lossy(u.value.unwrap()).into_owned())
+                .collect();
             values.sort();
             values
         };

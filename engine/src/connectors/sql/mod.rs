@@ -36,7 +36,9 @@ mod sqlite;
 mod url;
 mod writer;
 
-pub use backend::{ResolveOutcome, SqlBackend, SqlConnection, SqlFailure, WriteOutcome, WriteTerms};
+pub use backend::{
+    ResolveOutcome, SqlBackend, SqlConnection, SqlFailure, WriteOutcome, WriteTerms,
+};
 pub use batch::{Batch, BatchNumber, BatchTry, Effect, Upsert};
 pub use config::{BufferDesign, SqlSinkConfig};
 pub use factory::SqlSinkFactory;

@@ -18,8 +18,7 @@ pub(super) const AUDIT_COLUMNS: &str = "partition_id, record_offset, record_inde
     source_attempt, sink_attempt, subtask, checkpoint, batch, batch_try, sent_us";
 
 /// Columns of the results table, in the order in which statements name them.
-pub(super) const RESULT_COLUMNS: &str =
-    "key_hash, record_key, record_value, version, record_count";
+pub(super) const RESULT_COLUMNS: &str = "key_hash, record_key, record_value, version, record_count";
 
 impl Tables {
     /// The tables with this prefix.

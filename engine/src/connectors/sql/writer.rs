@@ -70,7 +70,10 @@ enum State {
     Writing(Ticket<WriteOutcome>),
     Resolving(Ticket<ResolveOutcome>),
     /// Until `at_us`; then it is looked up if `is_in_doubt`, else written.
-    Waiting { at_us: TimeUs, is_in_doubt: bool },
+    Waiting {
+        at_us: TimeUs,
+        is_in_doubt: bool,
+    },
 }
 
 impl Writer {
@@ -198,9 +201,7 @@ impl Writer {
             State::Writing(ticket) => match take(ticket, around.place)? {
                 None => Ok(Advance::Nothing),
                 Some(WriteOutcome::Confirmed) => Ok(self.confirm(around)),
-                Some(WriteOutcome::Failed(failure)) => {
-                    self.wait(in_flight, failure, false, around)
-                }
+                Some(WriteOutcome::Failed(failure)) => self.wait(in_flight, failure, false, around),
                 Some(WriteOutcome::InDoubt(what)) => {
                     around.context.metrics.sink_in_doubt.add(1);
                     in_flight.failures += 1;
@@ -212,7 +213,9 @@ impl Writer {
             State::Resolving(ticket) => match take(ticket, around.place)? {
                 None => Ok(Advance::Nothing),
                 Some(ResolveOutcome::Found) => Ok(self.confirm(around)),
-                Some(ResolveOutcome::Failed(failure)) => self.wait(in_flight, failure, true, around),
+                Some(ResolveOutcome::Failed(failure)) => {
+                    self.wait(in_flight, failure, true, around)
+                }
                 Some(ResolveOutcome::Missing) => {
                     in_flight.try_number += 1;
                     self.write_again(in_flight, around)

@@ -45,25 +45,33 @@ impl Judge<'_> {
             // Access denied; unknown database; no privilege.
             1045 | 1698 => self.config(error, "correct the user or the password"),
             1049 => self.config(error, "create the database or correct its name"),
-            1044 | 1142 | 1143 | 1227 => self.config(
-                error,
-                "grant the user SELECT, INSERT, UPDATE and CREATE on the database",
-            ),
+            1044 | 1142 | 1143 | 1227 => self
+                .config(error, "grant the user SELECT, INSERT, UPDATE and CREATE on the database"),
             // Packet too large; data too long for its column.
             1153 | 1406 => self.too_large(error),
             // Read only.
-            1290 | 1792 | 1836 => self.service(
-                error,
-                "the server is read-only: make it writable, or name the primary",
-            ),
+            1290 | 1792 | 1836 => self
+                .service(error, "the server is read-only: make it writable, or name the primary"),
             // Disk or table full.
             1021 | 1114 => self.service(error, "free space on the server's disk"),
             // Too many connections, shutdown, lock wait, deadlock, interrupted, killed, and the
             // codes with which a cluster's node says that it is not ready.
-            1040 | 1047 | 1053 | 1077..=1080 | 1129 | 1152 | 1158..=1161 | 1180 | 1184 | 1203
-            | 1205 | 1213 | 1317 | 1927 | 3024 | 4031 => {
-                SqlFailure::Transient(format!("{}: {error}", self.place))
-            }
+            1040
+            | 1047
+            | 1053
+            | 1077..=1080
+            | 1129
+            | 1152
+            | 1158..=1161
+            | 1180
+            | 1184
+            | 1203
+            | 1205
+            | 1213
+            | 1317
+            | 1927
+            | 3024
+            | 4031 => SqlFailure::Transient(format!("{}: {error}", self.place)),
             _ => self.service(error, "correct what the message names"),
         }
     }

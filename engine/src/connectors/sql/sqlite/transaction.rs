@@ -68,7 +68,8 @@ pub(super) fn write(
     batch_try: BatchTry,
 ) -> WriteOutcome {
     let path = connection.path().unwrap_or_default().to_owned();
-    let judge = |error: &rusqlite::Error| failure(error, Path::new(&path), batch.largest_row_bytes());
+    let judge =
+        |error: &rusqlite::Error| failure(error, Path::new(&path), batch.largest_row_bytes());
     let filled = fill(connection, terms, batch, batch_try);
     let outcome = match filled {
         Ok(None) => match connection.execute_batch("COMMIT") {
