@@ -1,4 +1,20 @@
-//! The stormproof harness.
+//! The harness: runs a job through a storm and proves from outside what became of its records.
+//!
+//! *Follow a run:* [`cli`] reads options into a [`scenario`]; [`run`] starts an [`environment`], the
+//! system under test ([`driver`]) and the load ([`workload::generator`]), strikes, drains; the
+//! [`oracle`] judges the topic's own content ([`workload::ledger`]) against checkpoints and
+//! database; the result goes to `stormproof_reports`, and all that is printed through [`output`].
+//!
+//! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
+//! this crate enforces it.
 
+pub mod cli;
+pub mod clock;
+pub mod driver;
+pub mod environment;
+pub mod error;
 pub mod oracle;
+pub mod output;
+pub mod run;
+pub mod scenario;
 pub mod workload;

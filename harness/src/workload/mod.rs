@@ -1,3 +1,4 @@
-//! What flows into the system under test: the ledger of the input topic.
+//! Workloads: the load that is written, and the ledger of what the log holds.
 
+pub mod generator;
 pub mod ledger;

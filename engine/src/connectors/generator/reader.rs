@@ -30,6 +30,8 @@ pub(super) struct GeneratorReader {
     /// For each subtask, its splits that still have records; `None` once the end was announced.
     unfinished: Vec<Option<u32>>,
     records: Option<u64>,
+    /// Records due and not emitted, after the last whole round.
+    waiting: u64,
 }
 
 impl GeneratorReader {
@@ -59,7 +61,16 @@ impl GeneratorReader {
             }
         }
         let content = Content::new(config.seed, config.keys, config.skew, config.record_bytes);
-        Self { context, schedule, content, splits, cursor: 0, unfinished, records: config.records }
+        Self {
+            context,
+            schedule,
+            content,
+            splits,
+            cursor: 0,
+            unfinished,
+            records: config.records,
+            waiting: 0,
+        }
     }
 
     /// Announces the end of every subtask that has nothing left. A stream without end has none,
@@ -76,8 +87,7 @@ impl GeneratorReader {
         }
     }
 
-    /// Emits a run of the split at `index`; returns how many records, and whether more are due
-    /// that could be emitted now.
+    /// Emits a run of the split at `index`; returns what it did.
     fn visit(&mut self, index: usize, due: u64, now_us: TimeUs, out: &mut dyn Emission) -> Visit {
         let Self { context, schedule, content, splits, .. } = self;
         let generated = &mut splits[index];
@@ -95,14 +105,16 @@ impl GeneratorReader {
         {
             *count -= 1;
         }
-        Visit { emitted, is_blocked: emitted < run, has_more: generated.split.next.0 < due }
+        let waiting = due.saturating_sub(generated.split.next.0);
+        Visit { emitted, is_blocked: emitted < run, waiting }
     }
 }
 
 struct Visit {
     emitted: u64,
     is_blocked: bool,
-    has_more: bool,
+    /// Records due and not emitted.
+    waiting: u64,
 }
 
 #[inline]
@@ -138,10 +150,15 @@ impl SourceReader for GeneratorReader {
         let mut moved = true;
         while moved && out.budget() > 0 {
             (moved, has_more) = (false, false);
-            for _ in 0..self.splits.len() {
+            let mut waiting = 0;
+            for n in 1..=self.splits.len() {
                 let visit = self.visit(self.cursor, due, now_us, out);
                 moved |= visit.emitted > 0;
-                has_more |= visit.has_more && !visit.is_blocked;
+                has_more |= visit.waiting > 0 && !visit.is_blocked;
+                waiting += visit.waiting;
+                if n == self.splits.len() {
+                    self.waiting = waiting;
+                }
                 if out.budget() == 0 {
                     break;
                 }
@@ -172,14 +189,6 @@ impl SourceReader for GeneratorReader {
     fn notify_checkpoint_aborted(&mut self, _checkpoint: CheckpointId) {}
 
     fn pending_records(&self) -> Option<u64> {
-        let due = self.schedule.due_records(self.context.clock.now_us());
-        if self.schedule.is_unlimited() {
-            return None;
-        }
-        let waiting = |s: &Generated| {
-            let due = self.schedule.share(s.split.partition.0, due).min(s.limit);
-            due.saturating_sub(s.split.next.0)
-        };
-        Some(self.splits.iter().map(waiting).sum())
+        (!self.schedule.is_unlimited()).then_some(self.waiting)
     }
 }

@@ -38,9 +38,6 @@ pub struct KafkaSourceConfig {
     pub request_timeout_ms: u64,
     /// Further client settings (librdkafka's names): security, or tuning.
     pub properties: BTreeMap<String, String>,
-    /// Mutant 21: recovery from the group's committed offsets instead of the checkpoint.
-    #[cfg(feature = "mutants")]
-    pub recover_from_group_offsets: bool,
 }
 
 impl Default for KafkaSourceConfig {
@@ -52,8 +49,6 @@ impl Default for KafkaSourceConfig {
             start: StartFrom::default(),
             request_timeout_ms: 10_000,
             properties: BTreeMap::new(),
-            #[cfg(feature = "mutants")]
-            recover_from_group_offsets: false,
         }
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::client::{Consumer, IdleClients};
 use super::config::KafkaSourceConfig;
 use super::reader::KafkaReader;
-use super::start::{Positioned, Wanted, count_partitions, resolve};
+use super::start::{Positioned, Wanted, committed_offsets, count_partitions, resolve};
 use crate::api::{GroupContext, GroupState, SourceFactory, SourceReader};
 use crate::connectors::{SPLITS_STATE, Split};
 use crate::error::{EngineError, Result};
 use crate::ids::{PartitionId, SubtaskIndex};
+use crate::mutants;
 
 /// Makes Kafka readers, one client for each worker. Keep the factory over all attempts: it keeps
 /// their clients.
@@ -73,10 +74,10 @@ impl KafkaSourceFactory {
         context: &GroupContext,
         state: &GroupState,
     ) -> Result<Vec<(SubtaskIndex, Positioned)>> {
-        #[cfg_attr(not(feature = "mutants"), allow(unused_mut))]
         let (subtasks, mut wanted) = self.wanted(client, context, state)?;
-        #[cfg(feature = "mutants")]
-        self.mutate(client, &mut wanted)?;
+        if mutants::is_active(mutants::RECOVERY_FROM_GROUP_OFFSETS) {
+            self.mutate(client, &mut wanted)?;
+        }
         let positions = resolve(client, &self.config, &wanted)?;
         Ok(subtasks.into_iter().zip(positions).collect())
     }
@@ -94,15 +95,12 @@ impl KafkaSourceFactory {
     }
 
     /// Mutant 21: the group's offsets take the place of the checkpoint's.
-    #[cfg(feature = "mutants")]
     fn mutate(&self, client: &Consumer, wanted: &mut [(PartitionId, Wanted)]) -> Result<()> {
-        if self.config.recover_from_group_offsets {
-            let partitions: Vec<_> = wanted.iter().map(|(partition, _)| *partition).collect();
-            let committed = super::start::committed_offsets(client, &self.config, &partitions)?;
-            for (partition, wanted) in wanted {
-                if let (Wanted::Exactly(_), Some(next)) = (&wanted, committed.get(partition)) {
-                    *wanted = Wanted::Exactly(*next);
-                }
+        let partitions: Vec<_> = wanted.iter().map(|(partition, _)| *partition).collect();
+        let committed = committed_offsets(client, &self.config, &partitions)?;
+        for (partition, wanted) in wanted {
+            if let (Wanted::Exactly(_), Some(next)) = (&wanted, committed.get(partition)) {
+                *wanted = Wanted::Exactly(*next);
             }
         }
         Ok(())

@@ -51,9 +51,6 @@ pub struct SqlSinkConfig {
     pub call_timeout_ms: u64,
     /// How long the fence of a new attempt may wait for the transactions of older ones.
     pub fence_timeout_ms: u64,
-    /// Mutant 13: restored buffers are not refilled.
-    #[cfg(feature = "mutants")]
-    pub skip_restored_buffer: bool,
 }
 
 impl Default for SqlSinkConfig {
@@ -74,8 +71,6 @@ impl Default for SqlSinkConfig {
             retry_backoff_max_ms: 2_000,
             call_timeout_ms: 10_000,
             fence_timeout_ms: 30_000,
-            #[cfg(feature = "mutants")]
-            skip_restored_buffer: false,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::url::backend_for;
 use crate::api::{GroupContext, GroupState, Sink, SinkFactory};
 use crate::error::Result;
 use crate::ids::{AttemptId, CheckpointId};
+use crate::mutants;
 
 /// Makes SQL sinks. Keep it over all attempts of a process.
 pub struct SqlSinkFactory {
@@ -60,14 +61,6 @@ impl SqlSinkFactory {
             call_timeout: Duration::from_millis(self.config.call_timeout_ms),
         })
     }
-
-    fn refills(&self) -> bool {
-        #[cfg(feature = "mutants")]
-        if self.config.skip_restored_buffer {
-            return false;
-        }
-        true
-    }
 }
 
 impl std::fmt::Debug for SqlSinkFactory {
@@ -86,7 +79,7 @@ impl SinkFactory for SqlSinkFactory {
         let terms = self.terms(context.attempt);
         let config = Arc::clone(&self.config);
         let mut sink = SqlSink::open(context, config, self.backend.as_ref(), &terms)?;
-        if self.refills() {
+        if !mutants::is_active(mutants::BUFFER_NOT_REFILLED) {
             sink.restore(&state)?;
         }
         Ok(Box::new(sink))

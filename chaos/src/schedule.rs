@@ -1,0 +1,210 @@
+//! Schedules: the faults of one run, written by hand or drawn from a seed.
+//!
+//! Invariant: the same seed and parameters give the same schedule, byte for byte, on every machine
+//! and in every later version of the same major number.
+
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
+use stormproof_engine::seam::Step;
+
+use crate::fault::{CheckpointRef, Fault, FaultAction, FaultError, FaultId, FaultTarget};
+use crate::fault::{FaultTrigger, VertexShape};
+
+/// The faults of one run, in order of their triggers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The seed it was drawn from; absent when written by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The faults.
+    pub faults: Vec<Fault>,
+}
+
+/// A step that a storm may strike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StormStep {
+    /// The step.
+    pub step: Step,
+    /// The vertices each of whose subtasks passes it. Empty: the step is a worker's or the
+    /// coordinator's, and whoever gets there first is struck.
+    pub vertices: Vec<VertexShape>,
+}
+
+/// What a storm is drawn for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StormParameters {
+    /// Faults in all.
+    pub faults: u32,
+    /// The time in which they are armed, from the load's start.
+    pub duration_ms: u64,
+    /// The steps to strike.
+    pub steps: Vec<StormStep>,
+}
+
+/// What a fault of a storm takes of the time: kills need a recovery and a checkpoint after them.
+const KILL_WEIGHT: u64 = 10;
+const PAUSE_WEIGHT: u64 = 6;
+const STALL_WEIGHT: u64 = 3;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Panic,
+    Sigkill,
+    Pause,
+    Stall,
+}
+
+impl Kind {
+    fn weight(self) -> u64 {
+        match self {
+            Self::Panic | Self::Sigkill => KILL_WEIGHT,
+            Self::Pause => PAUSE_WEIGHT,
+            Self::Stall => STALL_WEIGHT,
+        }
+    }
+}
+
+impl Schedule {
+    /// A schedule from the scenario: numbers the faults and checks each against the job.
+    ///
+    /// # Errors
+    /// The first fault that can never land.
+    pub fn by_hand(faults: Vec<Fault>, job: &[VertexShape]) -> Result<Self, FaultError> {
+        let mut faults = faults;
+        for (index, fault) in faults.iter_mut().enumerate() {
+            fault.id = FaultId(index as u32 + 1);
+            fault.check(job)?;
+        }
+        Ok(Self { seed: None, faults })
+    }
+
+    /// A storm: kills at steps that differ from each other as far as there are enough of them,
+    /// half panics and half SIGKILLs, with a pause and a few stalls between them.
+    ///
+    /// # Panics
+    /// When there are faults to draw and no steps to draw from.
+    pub fn storm(seed: u64, parameters: &StormParameters) -> Self {
+        assert!(
+            parameters.faults == 0 || !parameters.steps.is_empty(),
+            "a storm needs steps to strike"
+        );
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let kinds = kinds(parameters.faults, &mut rng);
+        let moments = moments(&kinds, parameters.duration_ms, &mut rng);
+        let mut deck = Deck::new(&parameters.steps);
+        let mut faults = Vec::with_capacity(kinds.len());
+        for (index, (kind, at_ms)) in kinds.iter().zip(moments).enumerate() {
+            let id = FaultId(index as u32 + 1);
+            faults.push(draw(id, *kind, at_ms, &mut deck, &mut rng));
+        }
+        Self { seed: Some(seed), faults }
+    }
+
+    /// The schedule as JSON: what is written to disk and compared byte for byte.
+    ///
+    /// # Panics
+    /// Never: a schedule is plain data.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("a schedule is plain data");
+        json.push('\n');
+        json
+    }
+}
+
+/// The kinds of a storm in their order: kills spread evenly between the others.
+fn kinds(faults: u32, rng: &mut Pcg64Mcg) -> Vec<Kind> {
+    let pauses = u32::from(faults >= 6);
+    let stalls = faults / 4;
+    let kills = faults - pauses - stalls;
+    let mut kinds = Vec::with_capacity(faults as usize);
+    kinds.extend((0..kills).map(|i| if i % 2 == 0 { Kind::Panic } else { Kind::Sigkill }));
+    kinds.extend((0..pauses).map(|_| Kind::Pause));
+    kinds.extend((0..stalls).map(|_| Kind::Stall));
+    kinds.shuffle(rng);
+    kinds
+}
+
+/// When each is armed: slots in proportion to the weights, with a jitter of a quarter of a slot.
+fn moments(kinds: &[Kind], duration_ms: u64, rng: &mut Pcg64Mcg) -> Vec<u64> {
+    let total: u64 = kinds.iter().map(|kind| kind.weight()).sum::<u64>().max(1);
+    let mut before = 0;
+    let mut moments = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        let slot_ms = duration_ms * kind.weight() / total;
+        let jitter_ms = rng.random_range(0..=slot_ms / 4);
+        moments.push(duration_ms * before / total + jitter_ms);
+        before += kind.weight();
+    }
+    moments
+}
+
+/// Steps in a random order; all of them before one comes again.
+struct Deck<'a> {
+    steps: &'a [StormStep],
+    order: Vec<usize>,
+}
+
+impl<'a> Deck<'a> {
+    fn new(steps: &'a [StormStep]) -> Self {
+        Self { steps, order: Vec::new() }
+    }
+
+    fn draw(&mut self, rng: &mut Pcg64Mcg) -> &'a StormStep {
+        if self.order.is_empty() {
+            self.order = (0..self.steps.len()).collect();
+            self.order.shuffle(rng);
+        }
+        let next = self.order.pop().expect("a storm has steps");
+        &self.steps[next]
+    }
+
+    /// A step that single subtasks pass, if there is one: only those can be stalled.
+    fn of_a_subtask(&self, rng: &mut Pcg64Mcg) -> Option<&'a StormStep> {
+        let of_subtasks: Vec<&StormStep> =
+            self.steps.iter().filter(|step| !step.vertices.is_empty()).collect();
+        (!of_subtasks.is_empty()).then(|| of_subtasks[rng.random_range(0..of_subtasks.len())])
+    }
+}
+
+fn draw(id: FaultId, kind: Kind, at_ms: u64, deck: &mut Deck<'_>, rng: &mut Pcg64Mcg) -> Fault {
+    let at = |step| FaultTrigger::AtStep {
+        step,
+        checkpoint: CheckpointRef::default(),
+        attempt: None,
+        armed_at_ms: at_ms,
+    };
+    let fault = |action, target, when| Fault { id, action, target, when, heal_after_ms: 0 };
+    match kind {
+        Kind::Panic => {
+            let chosen = deck.draw(rng);
+            fault(FaultAction::Panic, subtask_of(chosen, rng), at(chosen.step))
+        }
+        Kind::Sigkill => {
+            let chosen = deck.draw(rng);
+            fault(FaultAction::Sigkill, subtask_of(chosen, rng), at(chosen.step))
+        }
+        Kind::Pause => {
+            let action = FaultAction::Pause { ms: rng.random_range(200..=600) };
+            fault(action, FaultTarget::Process, FaultTrigger::AtMs(at_ms))
+        }
+        Kind::Stall => {
+            let action = FaultAction::Stall { ms: rng.random_range(100..=400) };
+            match deck.of_a_subtask(rng) {
+                Some(chosen) => fault(action, subtask_of(chosen, rng), at(chosen.step)),
+                None => fault(action, FaultTarget::AnySubtask, FaultTrigger::AtMs(at_ms)),
+            }
+        }
+    }
+}
+
+fn subtask_of(step: &StormStep, rng: &mut Pcg64Mcg) -> FaultTarget {
+    if step.vertices.is_empty() {
+        return FaultTarget::AnySubtask;
+    }
+    let vertex = &step.vertices[rng.random_range(0..step.vertices.len())];
+    let index = rng.random_range(0..vertex.parallelism);
+    FaultTarget::Subtask { vertex: vertex.name.clone(), index }
+}

@@ -1,0 +1,217 @@
+//! Options and their help.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use stormproof_engine::runtime::CheckpointMode;
+
+use crate::output::Console;
+use crate::scenario::{EnvironmentKind, Exchange, Overrides, SinkDesign};
+
+const EXAMPLES: &str = "\
+Examples:
+  stormproof                                   the main job: parallelism 2000, 12 faults, 25 s of load
+  stormproof run --mode at-least-once --seed 7 the same with duplicates that can be predicted
+  stormproof run --parallelism 100 --records 200000 --duration 10
+  stormproof run --print-scenario > storm.toml write down what would be run, to change it
+  stormproof run --scenario storm.toml
+  stormproof run --env external --brokers 127.0.0.1:9092 --database mysql://root@127.0.0.1/storm
+  stormproof verify stormproof-runs/20250131T120000Z-7
+  stormproof replay stormproof-runs/20250131T120000Z-7
+
+Exit codes:
+  0  proven: nothing was lost, and the duplicates are exactly those that theory allows
+  1  violated: something was lost, or duplicated beyond explanation; there is a witness
+  2  unknown: the evidence does not suffice (a fault did not land, the run was interrupted),
+     or the scenario, the environment or an option is invalid";
+
+/// Proof that a stream survives the storm: runs a streaming job while faults kill it in the
+/// middle of its checkpoints, and proves from outside that no record is lost and that duplicates
+/// are exactly what theory allows.
+#[derive(Debug, Parser)]
+#[command(name = "stormproof", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a scenario through its storm and judge it (the default).
+    #[command(after_help = EXAMPLES)]
+    Run(RunArgs),
+    /// Judge again what a run left behind: its ledger, its checkpoints, its database.
+    Verify(VerifyArgs),
+    /// Run again what a run has run: same scenario, same seed, same schedule.
+    Replay(ReplayArgs),
+    /// The engine process of a run. Started by `run`, not by people.
+    #[command(hide = true)]
+    Engine {
+        /// What to run.
+        #[arg(long)]
+        spec: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct OutputArgs {
+    /// Print the result as JSON on stdout instead of the table.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// No progress and no remarks.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+impl OutputArgs {
+    pub(super) fn console(&self) -> Console {
+        Console { quiet: self.quiet, json: self.json }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct RunArgs {
+    /// The scenario, a TOML file. Options win over it.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) scenario: Option<PathBuf>,
+    /// Print the effective scenario with its comments, and do nothing else.
+    #[arg(long)]
+    pub(super) print_scenario: bool,
+    /// Where to run [default: embedded].
+    #[arg(long, value_name = "WHERE", value_enum)]
+    env: Option<EnvironmentKind>,
+    /// Kafka's bootstrap servers (--env external).
+    #[arg(long, value_name = "HOST:PORT,...")]
+    brokers: Option<String>,
+    /// The topic (--env external) [default: a new one].
+    #[arg(long)]
+    topic: Option<String>,
+    /// The database (--env external).
+    #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
+    database: Option<String>,
+    /// Seed of load and storm [default: random, printed].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Subtasks of every vertex [default: 2000].
+    #[arg(long, value_name = "SUBTASKS")]
+    parallelism: Option<u64>,
+    /// Worker threads [default: 0 = one for each core].
+    #[arg(long, value_name = "THREADS")]
+    workers: Option<u64>,
+    /// Checkpoint mode [default: exactly-once].
+    #[arg(long, value_parser = mode_parser())]
+    mode: Option<CheckpointMode>,
+    /// Records to write [default: 1000000]; 0 = judge the topic as it is.
+    #[arg(long)]
+    records: Option<u64>,
+    /// Length of the load; with --records it gives the rate, alone it gives the records.
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    /// From the sources to the operator: key-by [default] or rebalance.
+    #[arg(long, value_parser = exchange_parser())]
+    partitioner: Option<Exchange>,
+    /// The sink at a barrier: buffer-in-state [default] or flush-on-barrier.
+    #[arg(long, value_parser = design_parser())]
+    sink_design: Option<SinkDesign>,
+    /// The run's folder; must be new [default: stormproof-runs/<UTC time>-<seed>].
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// A seeded bug of the engine, which the oracle must convict: 1, 13 or 21.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "N")]
+    mutant: Option<u8>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl RunArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            parallelism: self.parallelism,
+            workers: self.workers,
+            mode: self.mode,
+            records: self.records,
+            duration_s: self.duration,
+            partitioner: self.partitioner,
+            sink_design: self.sink_design,
+            environment: self.env,
+            brokers: self.brokers.clone(),
+            topic: self.topic.clone(),
+            database: self.database.clone(),
+            #[cfg(feature = "mutants")]
+            mutant: self.mutant,
+            #[cfg(not(feature = "mutants"))]
+            mutant: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The folder of a run.
+    pub(super) folder: PathBuf,
+    /// The database's address, if it needs a password or has moved.
+    #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
+    pub(super) database: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl VerifyArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// A run's folder, its result.json, or a FAILURE.json.
+    pub(super) what: PathBuf,
+    /// The database's address, if it needs a password.
+    #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
+    pub(super) database: Option<String>,
+    /// The new run's folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl ReplayArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+}
+
+/// A parser of values that have names; the help lists them, a typo is told the nearest.
+fn by_name<T: Copy + Send + Sync + 'static>(
+    values: impl IntoIterator<Item = T>,
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let values: Vec<T> = values.into_iter().collect();
+    let names: Vec<&'static str> = values.iter().map(|value| name(*value)).collect();
+    PossibleValuesParser::new(names).map(move |given| {
+        let found = values.iter().find(|value| name(**value) == given);
+        *found.expect("clap lets only the names through")
+    })
+}
+
+fn mode_parser() -> impl TypedValueParser<Value = CheckpointMode> {
+    by_name(CheckpointMode::ALL, CheckpointMode::name)
+}
+
+fn exchange_parser() -> impl TypedValueParser<Value = Exchange> {
+    by_name([Exchange::KeyBy, Exchange::Rebalance], Exchange::name)
+}
+
+fn design_parser() -> impl TypedValueParser<Value = SinkDesign> {
+    by_name([SinkDesign::BufferInState, SinkDesign::FlushOnBarrier], SinkDesign::name)
+}

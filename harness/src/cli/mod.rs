@@ -1,0 +1,40 @@
+//! The command line: options in, exit code out.
+//!
+//! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
+
+mod args;
+mod replay;
+mod run;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::Result;
+use crate::output::Console;
+use args::{Cli, Command};
+
+/// The exit code of what could not be decided or not even begun.
+const UNKNOWN: u8 = 2;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (console, outcome): (Console, Result<u8>) = match cli.command {
+        Some(Command::Engine { spec }) => {
+            return crate::driver::engine_main::main(&spec);
+        }
+        None => (cli.run.console(), run::run(&cli.run)),
+        Some(Command::Run(args)) => (args.console(), run::run(&args)),
+        Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
+        Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(UNKNOWN)
+        }
+    }
+}

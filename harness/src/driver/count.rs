@@ -1,0 +1,116 @@
+//! The operator of the main job: counts the records of each key in keyed state.
+//!
+//! Emits each record with its count: value = `[has_value: u8][count: u64][value]`. A record without
+//! a key is counted nowhere and carries 0. State is kept by subtask and key group; its order in a
+//! snapshot is that of the keys, so that equal states are equal bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use stormproof_engine::api::{
+    Collector, GroupContext, GroupState, KeyedSnapshot, Operator, OperatorFactory, StateSnapshot,
+};
+use stormproof_engine::error::{EngineError, Result};
+use stormproof_engine::ids::{CheckpointId, KeyGroup, SubtaskIndex};
+use stormproof_engine::record::{Payload, Record};
+
+/// The keyed state's name.
+const COUNTS: &str = "counts";
+/// Bytes before the value in what is emitted.
+pub const PREFIX_BYTES: usize = 9;
+
+/// What [`Count`] emitted, taken apart: the input's value and the count.
+pub fn split_value(emitted: &[u8]) -> Option<(Option<&[u8]>, u64)> {
+    let (prefix, value) = emitted.split_at_checked(PREFIX_BYTES)?;
+    let count = u64::from_le_bytes(prefix[1..].try_into().ok()?);
+    Some(((prefix[0] != 0).then_some(value), count))
+}
+
+type Counts = BTreeMap<KeyGroup, BTreeMap<Box<[u8]>, u64>>;
+
+/// The counting operator of one group.
+struct Count {
+    context: GroupContext,
+    /// One table for each subtask of the group.
+    counts: Vec<Counts>,
+    emitted: Vec<u8>,
+}
+
+/// Makes [`Count`] operators.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountFactory;
+
+impl OperatorFactory for CountFactory {
+    fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Operator>> {
+        let mut counts: Vec<Counts> = vec![Counts::new(); context.subtasks.len()];
+        for (subtask, keyed) in state.keyed(COUNTS) {
+            let table = &mut counts[context.local(subtask)];
+            for (group, key, value) in &keyed.entries {
+                let count: [u8; 8] = value.as_ref().try_into().map_err(|_| {
+                    EngineError::Config(format!(
+                        "state {COUNTS} of {}[{subtask}]: a count of {} bytes; the checkpoint was \
+                         written by another job",
+                        context.name,
+                        value.len()
+                    ))
+                })?;
+                table
+                    .entry(*group)
+                    .or_default()
+                    .insert(key.as_ref().into(), u64::from_le_bytes(count));
+            }
+        }
+        Ok(Box::new(Count { context, counts, emitted: Vec::new() }))
+    }
+}
+
+impl Operator for Count {
+    fn process(
+        &mut self,
+        subtask: SubtaskIndex,
+        record: &Record,
+        out: &mut dyn Collector,
+    ) -> Result<()> {
+        let view = record.view();
+        let table = &mut self.counts[self.context.local(subtask)];
+        let count = view.key().map_or(0, |key| increment(table, view.key_group(), key));
+        let input = view.payload();
+        self.emitted.clear();
+        self.emitted.push(u8::from(input.value.is_some()));
+        self.emitted.extend_from_slice(&count.to_le_bytes());
+        self.emitted.extend_from_slice(input.value.unwrap_or_default());
+        out.emit(subtask, &Payload { value: Some(&self.emitted), ..input });
+        Ok(())
+    }
+
+    fn snapshot(
+        &mut self,
+        _checkpoint: CheckpointId,
+        subtask: SubtaskIndex,
+        state: &mut StateSnapshot,
+    ) -> Result<()> {
+        let table = &self.counts[self.context.local(subtask)];
+        let entries = table.iter().flat_map(|(group, keys)| {
+            keys.iter().map(|(key, count)| {
+                let value = Bytes::copy_from_slice(&count.to_le_bytes());
+                (*group, Bytes::copy_from_slice(key), value)
+            })
+        });
+        state.put_keyed(COUNTS, KeyedSnapshot { entries: entries.collect() });
+        Ok(())
+    }
+}
+
+fn increment(table: &mut Counts, group: KeyGroup, key: &[u8]) -> u64 {
+    let keys = table.entry(group).or_default();
+    match keys.get_mut(key) {
+        Some(count) => {
+            *count += 1;
+            *count
+        }
+        None => {
+            keys.insert(key.into(), 1);
+            1
+        }
+    }
+}

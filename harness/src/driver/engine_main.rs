@@ -1,0 +1,149 @@
+//! The engine process: builds the job of its specification and runs it, obeying its parent.
+//!
+//! Invariants: stdout carries reports and nothing else, stderr is the log; a fault's shot is
+//! flushed before it strikes; the process ends when its stdin does or its parent dies, so that
+//! nothing outlives a run.
+
+use std::io::{BufRead as _, Stdout};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::getpid;
+use stormproof_chaos::hook::{Armory, FailHook, FaultShot};
+use stormproof_engine::runtime::{Job, JobControl, JobSeams};
+use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
+
+use super::job;
+use super::protocol::{Command, EngineSpec, Report, read_line, write_line};
+use crate::clock::monotonic_us;
+use crate::error::{Result, engine};
+use crate::output::Console;
+
+/// Threads for storage and database calls.
+const SERVICE_THREADS: usize = 2;
+
+/// Runs the engine of the specification in `spec` to its end.
+pub fn main(spec: &Path) -> ExitCode {
+    let _ = set_pdeathsig(Signal::SIGKILL);
+    let reports = Reports::default();
+    match run(spec, &reports) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Console::default().error(&error);
+            reports.send(&Report::Failed { reason: error.what });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(spec: &Path, reports: &Reports) -> Result<()> {
+    let spec = read_spec(spec)?;
+    job::activate_mutant(spec.mutant);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SERVICE_THREADS)
+        .thread_name("service")
+        .enable_all()
+        .build()
+        .map_err(|error| engine(format!("cannot start a runtime: {error}")))?;
+    let (hook, armory) = FailHook::install(job::vertices(spec.parallelism), {
+        let reports = reports.clone();
+        Box::new(move |shot: &FaultShot| {
+            reports.send(&Report::Shot { t_us: monotonic_us(), shot: *shot });
+        })
+    });
+    let probe = Probe::new(hook);
+    let refuse = |error: stormproof_engine::error::EngineError| engine(error.to_string());
+    let storage = ObjectStorage::folder(spec.checkpoints.clone(), runtime.handle().clone())
+        .map_err(refuse)?;
+    let graph = job::graph(&spec, runtime.handle()).map_err(refuse)?;
+    let events = reports.clone();
+    let job = Job::new(
+        graph,
+        spec.config,
+        JobSeams {
+            clock: Arc::new(MonotonicClock::starting_at(monotonic_us())),
+            storage: Arc::new(storage),
+            probe: probe.clone(),
+            events: Arc::new(move |event| events.send(&Report::Event(event))),
+        },
+    );
+    let parent = Parent { control: job.control(), armory, probe, reports: reports.clone() };
+    std::thread::Builder::new()
+        .name("parent".to_owned())
+        .spawn(move || parent.obey())
+        .map_err(|error| engine(format!("cannot start a thread: {error}")))?;
+    let outcome = job.run().map_err(refuse);
+    runtime.shutdown_background();
+    outcome.map(drop)
+}
+
+fn read_spec(file: &Path) -> Result<EngineSpec> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        engine(format!("the specification cannot be read: {error}"))
+            .at(file.display().to_string())
+            .remedy("the engine process is started by `stormproof run`, not by hand")
+    };
+    let json = std::fs::read(file).map_err(|e| refuse(&e))?;
+    serde_json::from_slice(&json).map_err(|e| refuse(&e))
+}
+
+/// Where reports go.
+#[derive(Clone)]
+struct Reports(Arc<Mutex<Stdout>>);
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(std::io::stdout())))
+    }
+}
+
+impl Reports {
+    fn send(&self, report: &Report) {
+        let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if write_line(&mut *to, report).is_err() {
+            die();
+        }
+    }
+}
+
+/// The thread that listens to the parent.
+struct Parent {
+    control: JobControl,
+    armory: Armory,
+    probe: Probe,
+    reports: Reports,
+}
+
+impl Parent {
+    fn obey(self) {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            match read_line::<Command>(&line) {
+                Ok(command) => self.carry_out(command),
+                Err(error) => self.reports.send(&Report::Refused { reason: error.to_string() }),
+            }
+        }
+        // Nobody is there any more who would want the outcome.
+        die();
+    }
+
+    fn carry_out(&self, command: Command) {
+        match command {
+            Command::Arm { fault } => match self.armory.arm(fault) {
+                Ok(()) => self.probe.set_armed(true),
+                Err(error) => self.reports.send(&Report::Refused { reason: error.to_string() }),
+            },
+            Command::StopDrain => self.control.stop_with_drain(),
+            Command::Cancel => self.control.cancel(),
+        }
+    }
+}
+
+/// Ends this process at once, without running anything of its own any more.
+fn die() -> ! {
+    let _ = kill(getpid(), Signal::SIGKILL);
+    std::process::abort()
+}

@@ -1,0 +1,61 @@
+//! The main job: Kafka -> key by or rebalance -> count -> forward -> database.
+
+use std::sync::Arc;
+
+use stormproof_chaos::fault::VertexShape;
+use stormproof_engine::connectors::blackhole::BlackholeFactory;
+use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
+use stormproof_engine::error::Result;
+use stormproof_engine::graph::{JobGraph, Partitioner};
+use tokio::runtime::Handle;
+
+use super::count::CountFactory;
+use super::protocol::EngineSpec;
+use crate::scenario::Exchange;
+
+/// The vertices, in the order of their ids.
+const VERTICES: [&str; 3] = ["source", "count", "sink"];
+
+/// The vertices as faults see them.
+pub(crate) fn vertices(parallelism: u16) -> Vec<VertexShape> {
+    VERTICES.map(|name| VertexShape { name: name.to_owned(), parallelism }).to_vec()
+}
+
+/// The job graph of `spec`.
+pub(super) fn graph(spec: &EngineSpec, services: &Handle) -> Result<JobGraph> {
+    let [source_name, count_name, sink_name] = VERTICES;
+    let source = Arc::new(KafkaSourceFactory::new(source_config(spec))?);
+    let sink = Arc::new(BlackholeFactory::new());
+    let _ = services;
+    let mut graph = JobGraph::builder();
+    let source = graph.source(source_name, spec.parallelism, source);
+    let count = graph.operator(count_name, spec.parallelism, Arc::new(CountFactory));
+    let sink = graph.sink(sink_name, spec.parallelism, sink);
+    let exchange = match spec.partitioner {
+        Exchange::KeyBy => Partitioner::KeyBy,
+        Exchange::Rebalance => Partitioner::Rebalance,
+    };
+    graph.connect(source, count, exchange);
+    graph.connect(count, sink, Partitioner::Forward);
+    graph.build()
+}
+
+fn source_config(spec: &EngineSpec) -> KafkaSourceConfig {
+    KafkaSourceConfig {
+        brokers: spec.addresses.brokers.clone(),
+        topic: spec.addresses.topic.clone(),
+        group: spec.addresses.group.clone(),
+        #[cfg(feature = "mutants")]
+        recover_from_group_offsets: u32::from(spec.mutant)
+            == stormproof_engine::mutants::RECOVERY_FROM_GROUP_OFFSETS,
+        ..KafkaSourceConfig::default()
+    }
+}
+
+/// Turns a seeded bug on; 0 is none.
+pub(super) fn activate_mutant(mutant: u8) {
+    #[cfg(feature = "mutants")]
+    stormproof_engine::mutants::activate(u32::from(mutant));
+    #[cfg(not(feature = "mutants"))]
+    assert_eq!(mutant, 0, "mutants are refused where they are not compiled in");
+}

@@ -1,0 +1,13 @@
+//! Drivers: how the system under test is started, told what to do, and heard.
+//!
+//! *Follow a fault into the engine:* [`child::EngineChild::send`] writes a [`protocol::Command`] to
+//! the child's stdin, [`engine_main`] arms it, and its shot comes back as a [`protocol::Report`].
+//! The job itself is built in [`job`]: source -> [`count`] -> sink.
+
+pub mod child;
+pub mod count;
+pub mod engine_main;
+mod job;
+pub mod protocol;
+
+pub(crate) use job::vertices;

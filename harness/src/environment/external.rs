@@ -1,0 +1,246 @@
+//! The external environment: a Kafka cluster and a MySQL (or MariaDB) database that run already.
+//!
+//! Invariants: each run has a topic and tables of its own, named after the run, unless a topic was
+//! named; a named topic that holds records is never written to. Services are not stopped.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable as _;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+use super::kafka::{self, Client, refused};
+use super::{Addresses, DatabaseAddress, Environment};
+use crate::error::{HarnessError, Result, environment};
+use crate::scenario::Load;
+
+/// The longest wait for a service's first answer.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+/// The longest wait for the leaders of a new topic.
+const LEADERS_LIMIT: Duration = Duration::from_secs(30);
+
+/// The environment.
+pub struct External {
+    brokers: String,
+    named_topic: Option<String>,
+    database: String,
+    run_id: String,
+    database_version: Option<String>,
+}
+
+impl External {
+    /// Services at these addresses, for the run `run_id`.
+    pub fn new(brokers: &str, topic: Option<&str>, database: &str, run_id: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            named_topic: topic.map(str::to_owned),
+            database: database.to_owned(),
+            run_id: run_id.to_owned(),
+            database_version: None,
+        }
+    }
+
+    fn prepare_topic(&self, topic: &str, load: &Load) -> Result<u32> {
+        let client = Client::connect(&self.brokers, topic)?;
+        match client.partitions(topic)? {
+            None if load.records == 0 => Err(environment(format!("there is no topic {topic:?}"))
+                .at(format!("kafka at {}", self.brokers))
+                .remedy("name a topic that exists (--topic), or ask for records")),
+            None => {
+                self.create_topic(topic, load.partitions)?;
+                await_topic(&client, topic, load.partitions)?;
+                Ok(load.partitions)
+            }
+            Some(partitions) if load.records == 0 => Ok(partitions),
+            Some(partitions) => {
+                let records: u64 = client.log_end_offsets(topic, partitions)?.iter().sum();
+                if records == 0 && partitions == load.partitions {
+                    return Ok(partitions);
+                }
+                Err(environment(format!(
+                    "topic {topic:?} has {partitions} partitions and {records} records, the load \
+                     needs {} partitions and no records",
+                    load.partitions
+                ))
+                .at(format!("kafka at {}", self.brokers))
+                .remedy("leave --topic out for a new topic, or judge it as it is with --records 0"))
+            }
+        }
+    }
+
+    fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
+        let refuse = |error: &dyn std::fmt::Display| {
+            refused(&self.brokers, &format!("cannot create topic {topic:?}"), error)
+        };
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .map_err(|e| refuse(&e))?;
+        let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(READY_LIMIT));
+        let created = block_on(admin.create_topics([&new], &options))?.map_err(|e| refuse(&e))?;
+        match created.into_iter().next() {
+            Some(Err((_, code))) => Err(refuse(&code)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Environment for External {
+    fn name(&self) -> &'static str {
+        "external"
+    }
+
+    fn check(&self, _load: &Load) -> Result<()> {
+        mysql_async::Opts::from_url(&self.database).map(|_| ()).map_err(|error| {
+            environment(format!("this is no database address: {error}"))
+                .at(without_password(&self.database))
+                .remedy("write mysql://user:password@host:port/database")
+        })
+    }
+
+    fn start(&mut self, load: &Load) -> Result<Addresses> {
+        self.database_version = Some(database_version(&self.database)?);
+        let topic = self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.run_id));
+        let partitions = self.prepare_topic(&topic, load)?;
+        Ok(Addresses {
+            brokers: self.brokers.clone(),
+            topic,
+            partitions,
+            group: format!("storm-{}", self.run_id),
+            database: DatabaseAddress::Mysql(self.database.clone()),
+            table_prefix: format!("storm_{}", self.run_id.replace('-', "_").to_lowercase()),
+        })
+    }
+
+    fn versions(&self) -> BTreeMap<String, String> {
+        let mut versions =
+            BTreeMap::from([("librdkafka (client)".to_owned(), kafka::client_version())]);
+        if let Some(version) = &self.database_version {
+            versions.insert("database".to_owned(), version.clone());
+        }
+        versions
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        vec![format!(
+            "Topic, consumer group and tables of this run (storm-{0}, storm_{0}_*) stay in the \
+             services, so that the verdict can be checked again.",
+            self.run_id
+        )]
+    }
+
+    fn stop(&mut self) {}
+}
+
+/// Waits until every partition of a new topic answers.
+fn await_topic(client: &Client, topic: &str, partitions: u32) -> Result<()> {
+    let begun_us = crate::clock::monotonic_us();
+    loop {
+        let is_there = client.partitions(topic)? == Some(partitions);
+        let ends = client.log_end_offsets(topic, partitions);
+        match ends {
+            Ok(_) if is_there => return Ok(()),
+            Err(error) if waited(begun_us) > LEADERS_LIMIT => return Err(error),
+            _ if waited(begun_us) > LEADERS_LIMIT => {
+                return Err(environment(format!("topic {topic:?} has no {partitions} leaders"))
+                    .at("kafka")
+                    .remedy("look at the brokers' logs; fewer partitions may be needed"));
+            }
+            _ => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn waited(since_us: u64) -> Duration {
+    Duration::from_micros(crate::clock::monotonic_us() - since_us)
+}
+
+/// The database's version: the first real request.
+fn database_version(url: &str) -> Result<String> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        environment(format!("the database does not answer: {error}"))
+            .at(without_password(url))
+            .remedy(
+                "check host, port, user, password and database name of --database, and that the \
+                 server runs",
+            )
+    };
+    let asked = block_on(tokio::time::timeout(READY_LIMIT, async {
+        let mut connection = mysql_async::Conn::from_url(url).await?;
+        let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
+        connection.disconnect().await?;
+        Ok::<_, mysql_async::Error>(version)
+    }))?;
+    match asked {
+        Ok(Ok(version)) => Ok(version.unwrap_or_default()),
+        Ok(Err(error)) => Err(refuse(&error)),
+        Err(_) => Err(refuse(&format!("no answer in {} s", READY_LIMIT.as_secs()))),
+    }
+}
+
+/// Runs a future on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, HarnessError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            environment(format!("cannot start a runtime: {error}"))
+                .remedy("check the limits on file descriptors and threads (ulimit -a)")
+        })?;
+    Ok(runtime.block_on(work))
+}
+
+/// A URL that may be shown.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, place)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{place}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("mysql://u:p@ss@h:1/d"), "mysql://u:***@h:1/d");
+        assert_eq!(without_password("mysql://h/d"), "mysql://h/d");
+    }
+
+    #[test]
+    fn a_closed_port_is_an_error_with_its_address() {
+        let mut place = External::new("127.0.0.1:1", None, "mysql://root@127.0.0.1:1/d", "x");
+        let load = Load {
+            records: 1,
+            record_bytes: 100,
+            rate_per_s: 1,
+            keys: 1,
+            partitions: 1,
+            run_length: 1,
+        };
+        let error = place.start(&load).unwrap_err();
+        assert!(error.what.contains("the database does not answer"), "{}", error.what);
+        assert_eq!(error.place.as_deref(), Some("mysql://root:***@127.0.0.1:1/d"));
+        assert!(Client::connect("127.0.0.1:1", "g").is_err());
+    }
+
+    #[test]
+    fn nonsense_is_no_database_address() {
+        let place = External::new("b:1", None, "postgres://x", "x");
+        let load = Load {
+            records: 1,
+            record_bytes: 100,
+            rate_per_s: 1,
+            keys: 1,
+            partitions: 1,
+            run_length: 1,
+        };
+        assert!(place.check(&load).unwrap_err().remedy.unwrap().contains("mysql://"));
+    }
+}

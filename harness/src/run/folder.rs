@@ -1,0 +1,149 @@
+//! The folder of a run: made once, never shared, never overwritten.
+//!
+//! Invariant: every file that a run writes is in here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::clock::Utc;
+use crate::error::{Result, folder};
+
+/// Where runs go unless told otherwise.
+const RUNS: &str = "stormproof-runs";
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+macro_rules! files {
+    ($($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
+        impl RunFolder {
+            $($(#[$doc])* pub fn $name(&self) -> PathBuf { self.path.join($file) })*
+        }
+    };
+}
+
+files! {
+    /// The versioned result.
+    result = "result.json",
+    /// The page for people.
+    report = "report.html",
+    /// The effective scenario.
+    scenario = "scenario.toml",
+    /// The effective schedule.
+    schedule = "schedule.json",
+    /// What happened, line by line.
+    events = "events.jsonl",
+    /// The input, read back from the topic.
+    ledger = "ledger.bin",
+    /// What the engine process wrote to stderr.
+    engine_log = "engine.log",
+    /// What the engine process is started with.
+    engine_spec = "engine-spec.json",
+    /// The checkpoints.
+    checkpoints = "checkpoints",
+    /// The circumstances of the run, for a second judgement.
+    conditions = "conditions.json",
+    /// All that is needed to run a failure again.
+    failure = "FAILURE.json",
+}
+
+impl RunFolder {
+    /// Makes the folder: `given`, or one named after the time and the seed.
+    ///
+    /// # Errors
+    /// When it cannot be written, or holds something already.
+    pub fn create(given: Option<&Path>, started: Utc, seed: u64) -> Result<Self> {
+        let path = match given {
+            Some(path) => path.to_owned(),
+            None => unused(&Path::new(RUNS).join(format!("{}-{seed}", started.compact()))),
+        };
+        let shown = path.display().to_string();
+        let refuse = |error: &std::io::Error| {
+            folder(format!("the run's folder cannot be written: {error}"))
+                .at(shown.clone())
+                .remedy("choose a folder that can be written, with --out")
+        };
+        fs::create_dir_all(&path).map_err(|e| refuse(&e))?;
+        if fs::read_dir(&path).map_err(|e| refuse(&e))?.next().is_some() {
+            return Err(folder("the run's folder holds something already")
+                .at(shown)
+                .remedy("choose a new folder with --out: a run never overwrites another"));
+        }
+        let probe = path.join(".writable");
+        fs::write(&probe, b"ok").and_then(|()| fs::remove_file(&probe)).map_err(|e| refuse(&e))?;
+        Ok(Self { path })
+    }
+
+    /// The folder of a run that has been.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self { path: path.to_owned() });
+        }
+        Err(folder("there is no such folder")
+            .at(path.display().to_string())
+            .remedy("give the folder of a run (its --out, or one in stormproof-runs/)"))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file of this folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+        fs::write(file, content).map_err(|error| cannot_write(file, &error))
+    }
+}
+
+/// A file that cannot be written.
+pub(crate) fn cannot_write(
+    file: &Path,
+    error: &dyn std::fmt::Display,
+) -> crate::error::HarnessError {
+    folder(format!("cannot write: {error}"))
+        .at(file.display().to_string())
+        .remedy("make room on that disk, or choose another place with --out")
+}
+
+fn unused(wanted: &Path) -> PathBuf {
+    let numbered = |n: u32| match n {
+        1 => wanted.to_owned(),
+        n => PathBuf::from(format!("{}-{n}", wanted.display())),
+    };
+    (1..).map(numbered).find(|path| !path.exists()).expect("numbers do not run out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_run_never_overwrites_another() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("new/run");
+        let run = RunFolder::create(Some(&out), Utc::from_unix_s(0), 1).unwrap();
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+        run.write(&run.result(), "{}").unwrap();
+        let error = RunFolder::create(Some(&out), Utc::from_unix_s(0), 1).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Folder);
+        assert!(error.remedy.unwrap().contains("--out"));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let error = RunFolder::create(Some(Path::new("/proc/none")), Utc::from_unix_s(0), 1);
+        let error = error.unwrap_err();
+        assert_eq!(error.place.as_deref(), Some("/proc/none"));
+        assert!(RunFolder::open(Path::new("/proc/none")).is_err());
+    }
+}

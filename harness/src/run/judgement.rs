@@ -1,0 +1,187 @@
+//! The judgement of a run: what was recorded for it, the evidence opened, the oracle asked.
+//!
+//! Used twice: at the end of a run, and by `stormproof verify` on what a run left behind. Only the
+//! oracle decides; this opens doors.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use stormproof_engine::runtime::CheckpointMode;
+
+use super::RunFolder;
+use crate::environment::{Addresses, DatabaseAddress, without_password};
+use crate::error::{Result, evidence};
+use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
+use crate::oracle::{
+    AuditSource, Conditions, Input, Judgement, MysqlAudit, Required, SqliteAudit, judge,
+};
+use crate::scenario::{Exchange, Scenario};
+use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
+
+/// The longest that reading the topic back may take.
+const READ_BACK_LIMIT: Duration = Duration::from_secs(300);
+
+/// The circumstances of a run, as a second judgement needs them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Where the services were. Without passwords.
+    pub addresses: Addresses,
+    /// The checkpoint mode.
+    pub mode: CheckpointMode,
+    /// Whether records were partitioned by key.
+    pub keyed: bool,
+    /// Whether everything had the time to be written.
+    pub drained: bool,
+    /// Faults that landed.
+    pub faults_landed: u64,
+    /// The group's committed offsets after the job's end.
+    pub committed: Option<Vec<u64>>,
+}
+
+impl Recorded {
+    /// What is recorded of a run; `committed` is there when the run was drained.
+    pub(super) fn new(
+        scenario: &Scenario,
+        addresses: &Addresses,
+        committed: Option<Vec<u64>>,
+        faults_landed: u64,
+    ) -> Self {
+        let mut addresses = addresses.clone();
+        if let DatabaseAddress::Mysql(url) = &mut addresses.database {
+            *url = without_password(url);
+        }
+        Self {
+            addresses,
+            mode: scenario.checkpoint.mode,
+            keyed: scenario.job.partitioner == Exchange::KeyBy,
+            drained: committed.is_some(),
+            faults_landed,
+            committed,
+        }
+    }
+
+    /// Writes it into the run's folder.
+    pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {
+        let json = serde_json::to_vec(self).expect("circumstances are plain data");
+        folder.write(&folder.conditions(), json)
+    }
+
+    /// Reads it from a run's folder.
+    ///
+    /// # Errors
+    /// When the folder has no such file, or one of another kind.
+    pub fn load(folder: &RunFolder) -> Result<Self> {
+        let file = folder.conditions();
+        let refuse = |error: &dyn std::fmt::Display| {
+            evidence(format!("the run's circumstances cannot be read: {error}"))
+                .at(file.display().to_string())
+                .remedy("give the folder of a run that came to its end")
+        };
+        let json = fs::read(&file).map_err(|e| refuse(&e))?;
+        serde_json::from_slice(&json).map_err(|e| refuse(&e))
+    }
+
+    fn conditions(&self) -> Conditions {
+        let committed = self.committed.as_ref().map(|offsets| {
+            let offset = |(partition, &offset): (usize, &u64)| {
+                (PartitionId(partition as u32), Offset(offset))
+            };
+            offsets.iter().enumerate().map(offset).collect()
+        });
+        Conditions {
+            drained: self.drained,
+            keyed: self.keyed,
+            faults_landed: self.faults_landed,
+            required: Required::default(),
+            committed,
+            ..Conditions::new(mode_of(self.mode))
+        }
+    }
+}
+
+/// The mode in the oracle's own words.
+fn mode_of(mode: CheckpointMode) -> Mode {
+    match mode {
+        CheckpointMode::ExactlyOnce => Mode::ExactlyOnce,
+        CheckpointMode::ExactlyOnceUnaligned => Mode::ExactlyOnceUnaligned,
+        CheckpointMode::AtLeastOnce => Mode::AtLeastOnce,
+        CheckpointMode::AtLeastOnceFirstBarrier => Mode::AtLeastOnceFirstBarrier,
+    }
+}
+
+/// Reads the topic back into the run's ledger, then judges.
+pub(super) fn judge_run(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    addresses: &Addresses,
+) -> Result<Judgement> {
+    let (brokers, topic) = (&addresses.brokers, &addresses.topic);
+    let ledger = read_topic(brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
+        evidence(format!("the topic cannot be read back: {error}"))
+            .at(format!("topic {topic} at {brokers}"))
+    })?;
+    let file = folder.ledger();
+    ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
+    judge_evidence(folder, recorded, &addresses.database, &ledger)
+}
+
+/// Judges what a run left behind, once more. `database` replaces the recorded address.
+///
+/// # Errors
+/// When the evidence cannot be opened.
+pub fn judge_again(folder: &RunFolder, database: Option<&str>) -> Result<(Recorded, Judgement)> {
+    let recorded = Recorded::load(folder)?;
+    let file = folder.ledger();
+    let ledger = Ledger::load(&file).map_err(|error| {
+        evidence(format!("the ledger cannot be read: {error}"))
+            .at(file.display().to_string())
+            .remedy("give the folder of a run that was judged")
+    })?;
+    let address = match (&recorded.addresses.database, database) {
+        (DatabaseAddress::Mysql(_), Some(url)) => DatabaseAddress::Mysql(url.to_owned()),
+        // The folder may have been moved since: the file is where the folder is.
+        (DatabaseAddress::Sqlite(path), _) => {
+            let name = path.file_name().unwrap_or_default();
+            DatabaseAddress::Sqlite(folder.path().join(name))
+        }
+        (address, None) => address.clone(),
+    };
+    let judged = judge_evidence(folder, &recorded, &address, &ledger)?;
+    Ok((recorded, judged))
+}
+
+fn judge_evidence(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    database: &DatabaseAddress,
+    ledger: &Ledger,
+) -> Result<Judgement> {
+    let mut audit = open_audit(database, &recorded.addresses.table_prefix)?;
+    let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    Ok(judge(Input {
+        ledger,
+        checkpoints: &mut checkpoints,
+        audit: &mut *audit,
+        conditions: recorded.conditions(),
+    }))
+}
+
+fn open_audit(database: &DatabaseAddress, prefix: &str) -> Result<Box<dyn AuditSource>> {
+    let (opened, place): (Result<Box<dyn AuditSource>, _>, String) = match database {
+        DatabaseAddress::Sqlite(path) => {
+            let opened = SqliteAudit::open(Path::new(path), prefix);
+            (opened.map(|audit| Box::new(audit) as _), path.display().to_string())
+        }
+        DatabaseAddress::Mysql(url) => {
+            let opened = MysqlAudit::new(url, prefix);
+            (opened.map(|audit| Box::new(audit) as _), without_password(url))
+        }
+    };
+    opened.map_err(|error| {
+        evidence(format!("the tables cannot be opened: {error}"))
+            .at(place)
+            .remedy("check that the database is there; --database gives its address and password")
+    })
+}

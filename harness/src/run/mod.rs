@@ -1,0 +1,193 @@
+//! A run from the first check to the written result.
+//!
+//! *Follow a run:* [`run`] makes the folder, starts the environment, the monitor and the engine
+//! process ([`session`]), starts the load, lets the [`nemesis`] strike, waits until the committed
+//! offsets are the log end offsets, stops the job with a savepoint, reads the ledger back, lets the
+//! oracle judge ([`judgement`]), and writes what was found ([`result`]).
+//!
+//! Invariants: whatever happens, the engine process, the threads and the environment are gone when
+//! [`run`] returns, and a result is written once the folder exists and the engine was started. What
+//! could not be finished is unknown, never a pass.
+
+mod engine;
+mod events;
+mod folder;
+mod history;
+mod interrupt;
+pub mod judgement;
+mod monitor;
+mod nemesis;
+mod phases;
+mod recovery;
+mod result;
+mod sampler;
+mod session;
+pub(crate) mod verdict;
+
+pub use folder::RunFolder;
+pub(crate) use folder::cannot_write;
+pub use interrupt::Interrupt;
+
+use std::path::PathBuf;
+
+use stormproof_chaos::schedule::Schedule;
+use stormproof_engine::runtime::JobConfig;
+use stormproof_reports::schema::RunResult;
+
+use crate::clock::{Utc, monotonic_us};
+use crate::driver::protocol::EngineSpec;
+use crate::environment::{Addresses, choose, machine_facts};
+use crate::error::Result;
+use crate::output::Console;
+use crate::scenario::{Scenario, print};
+use judgement::Recorded;
+use monitor::Monitor;
+use nemesis::Nemesis;
+use phases::PhaseClock;
+use result::Account;
+use session::{Halt, Parts, Session};
+
+/// How a run is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The run's folder; `None` = a new one in `stormproof-runs/`.
+    pub out: Option<PathBuf>,
+    /// What the user wants to see.
+    pub console: Console,
+    /// The schedule of another run; `None` = the scenario's own.
+    pub schedule: Option<Schedule>,
+}
+
+/// Runs `scenario` and leaves the result in the run's folder.
+///
+/// # Errors
+/// When the run cannot even begin: folder, environment, engine process. Later problems are part of
+/// the result, whose verdict is then unknown.
+pub fn run(
+    scenario: &Scenario,
+    options: &RunOptions,
+    interrupt: &Interrupt,
+) -> Result<(RunResult, RunFolder)> {
+    let (started, origin_us) = (Utc::now(), monotonic_us());
+    let schedule = match &options.schedule {
+        Some(schedule) => schedule.clone(),
+        None => scenario.schedule()?,
+    };
+    let run_id = format!("{}-{}", started.compact(), scenario.seed);
+    // What needs no folder is checked before there is one.
+    choose(scenario, &run_id, std::path::Path::new(".")).check(&scenario.load)?;
+    let folder = RunFolder::create(options.out.as_deref(), started, scenario.seed)?;
+    let mut environment = choose(scenario, &run_id, folder.path());
+    folder.write(&folder.scenario(), print(&without_secrets(scenario)))?;
+    folder.write(&folder.schedule(), schedule.to_json())?;
+    options.console.remark(&format!(
+        "stormproof run: seed {}, {}, parallelism {}, {} records, {} faults -> {}",
+        scenario.seed,
+        scenario.checkpoint.mode.name(),
+        scenario.job.parallelism,
+        scenario.load.records,
+        schedule.faults.len(),
+        folder.path().display()
+    ));
+    let mut account = Account::new(scenario, &schedule, started, origin_us);
+    let addresses = environment.start(&scenario.load)?;
+    account.environment = machine_facts(&*environment);
+    account.remarks = environment.remarks();
+    let session = begin(scenario, &schedule, &folder, &addresses, options, interrupt, origin_us)?;
+    let result = finish(scenario, &folder, &addresses, session, account);
+    environment.stop();
+    Ok((result?, folder))
+}
+
+/// Starts everything that runs beside the engine, and writes down what the engine shall be.
+fn begin(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    folder: &RunFolder,
+    addresses: &Addresses,
+    options: &RunOptions,
+    interrupt: &Interrupt,
+    origin_us: u64,
+) -> Result<Session> {
+    let config = JobConfig {
+        workers: scenario.job.workers,
+        checkpoint: scenario.checkpoint.clone(),
+        ..JobConfig::default()
+    };
+    let spec = EngineSpec::new(
+        addresses.clone(),
+        folder.checkpoints(),
+        &scenario.job,
+        config,
+        scenario.mutant,
+    );
+    let spec = serde_json::to_vec_pretty(&spec).expect("a specification is plain data");
+    folder.write(&folder.engine_spec(), spec)?;
+    Session::new(Parts {
+        origin_us,
+        deadline_us: origin_us + scenario.time_limit_s * 1_000_000,
+        folder: folder.clone(),
+        nemesis: Nemesis::new(schedule),
+        monitor: Monitor::start(addresses)?,
+        interrupt: interrupt.clone(),
+        progress: options.console.progress(),
+    })
+}
+
+/// Runs the phases, judges, and writes everything down.
+fn finish(
+    scenario: &Scenario,
+    folder: &RunFolder,
+    addresses: &Addresses,
+    mut session: Session,
+    mut account: Account<'_>,
+) -> Result<RunResult> {
+    let mut clock = PhaseClock::new(account.origin_us);
+    let storm = phases::storm(scenario, addresses, &mut session, &mut clock);
+    session.engine.end();
+    if let Some(generator) = &session.generator {
+        generator.figures().stop();
+    }
+    let committed = match &storm {
+        Ok(committed) => Some(committed.clone()),
+        Err(halt) => {
+            session.nemesis.give_up(match halt {
+                Halt::Interrupted => "the run was interrupted",
+                Halt::TimeLimit => "the run's time was over",
+                Halt::Failed(_) => "the run failed before",
+            });
+            account.halt(halt);
+            None
+        }
+    };
+    // What the engine was started with holds the database's password.
+    let _ = std::fs::remove_file(folder.engine_spec());
+    let recorded = Recorded::new(scenario, addresses, committed, session.nemesis.landed());
+    recorded.save(folder)?;
+    if storm.is_ok() {
+        session.phase = "judge";
+        session.progress.remark("judging: reading the topic back, the checkpoints, the tables");
+        match judgement::judge_run(folder, &recorded, addresses) {
+            Ok(judged) => account.judged = Some(judged),
+            Err(error) => account.halt(&Halt::Failed(error)),
+        }
+        session.sampler.note_own_memory();
+        clock.mark("judge");
+    }
+    account.phases = clock.into_phases();
+    session.events.flush()?;
+    session.progress.finish();
+    let result = account.settle(&session);
+    result::write(folder, &result, scenario, &account)?;
+    Ok(result)
+}
+
+/// The scenario as it may be written down: without the database's password.
+fn without_secrets(scenario: &Scenario) -> Scenario {
+    use crate::scenario::EnvironmentChoice;
+    let mut public = scenario.clone();
+    if let EnvironmentChoice::External { database, .. } = &mut public.environment {
+        *database = crate::environment::without_password(database);
+    }
+    public
+}

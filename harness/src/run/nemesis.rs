@@ -1,0 +1,332 @@
+//! The nemesis: carries a schedule out and observes, from outside, what landed.
+//!
+//! Pure: it is told moments, shots, events and ends of processes, and answers with orders. The
+//! session sends commands and signals.
+//!
+//! Invariants: a fault lands only when its effect was observed; each fault ends as landed or as
+//! missed with a reason. A storm's faults come one at a time, each after a checkpoint of the
+//! attempt that the one before it caused; faults written by hand come when they say.
+
+use nix::sys::signal::Signal;
+use stormproof_chaos::fault::{Confirmation, Fault, FaultAction, FaultTrigger};
+use stormproof_chaos::hook::FaultShot;
+use stormproof_chaos::schedule::Schedule;
+use stormproof_engine::runtime::JobEvent;
+
+/// A step that is not reached in so long after arming will not be.
+const ARMED_LIMIT_US: u64 = 30_000_000;
+/// An effect that is not seen in so long after the shot will not be.
+const EFFECT_LIMIT_US: u64 = 30_000_000;
+
+/// What the nemesis wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Order {
+    /// Arm the fault in the engine's hook.
+    Arm(Fault),
+    /// Signal the engine process.
+    Signal(Signal),
+}
+
+/// Where things stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment {
+    /// Now.
+    pub(super) now_us: u64,
+    /// Since the load's start; `None` before it.
+    pub(super) load_us: Option<u64>,
+    /// Records produced.
+    pub(super) records: u64,
+    /// Whether every subtask of an attempt is running.
+    pub(super) is_running: bool,
+    /// Checkpoints that this attempt has completed.
+    pub(super) completed_in_attempt: u64,
+}
+
+/// How far a fault has come.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Progress {
+    /// Its time has not come.
+    Waiting,
+    /// It waits for its step in the engine.
+    Armed {
+        /// Since when.
+        since_us: u64,
+    },
+    /// It struck; its effect has not been seen.
+    Fired,
+    /// Its effect was seen.
+    Landed,
+    /// It will not land.
+    Missed(String),
+}
+
+/// A fault and what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Tracked {
+    /// The fault.
+    pub(super) fault: Fault,
+    /// How far it has come.
+    pub(super) progress: Progress,
+    /// Its shot, if the hook fired it.
+    pub(super) shot: Option<FaultShot>,
+    /// When it struck.
+    pub(super) fired_us: Option<u64>,
+    /// When it was healed.
+    pub(super) healed_us: Option<u64>,
+    /// What was observed.
+    pub(super) effect: String,
+    /// Whether it struck between a barrier's injection and the notification.
+    pub(super) mid_checkpoint: bool,
+    was_stopped: bool,
+}
+
+impl Tracked {
+    fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            progress: Progress::Waiting,
+            shot: None,
+            fired_us: None,
+            healed_us: None,
+            effect: String::new(),
+            mid_checkpoint: false,
+            was_stopped: false,
+        }
+    }
+
+    /// Whether it has landed.
+    pub(super) fn has_landed(&self) -> bool {
+        self.progress == Progress::Landed
+    }
+
+    fn is_settled(&self) -> bool {
+        matches!(self.progress, Progress::Landed | Progress::Missed(_))
+    }
+
+    fn land(&mut self, effect: impl Into<String>) {
+        self.progress = Progress::Landed;
+        self.effect = effect.into();
+    }
+
+    fn miss(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        self.effect.clone_from(&why);
+        self.progress = Progress::Missed(why);
+    }
+
+    fn is_due(&self, moment: &Moment) -> bool {
+        let Some(load_us) = moment.load_us else { return false };
+        match self.fault.when {
+            FaultTrigger::AtMs(ms) | FaultTrigger::AtStep { armed_at_ms: ms, .. } => {
+                load_us >= ms * 1_000
+            }
+            FaultTrigger::AtRecords(records) => moment.records >= records,
+        }
+    }
+
+    /// A stopped process whose pause is over.
+    fn is_pause_over(&self, now_us: u64) -> bool {
+        match (self.fault.action, self.fired_us) {
+            (FaultAction::Pause { ms }, Some(fired_us)) if self.progress == Progress::Fired => {
+                now_us >= fired_us + ms * 1_000
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The nemesis.
+pub(super) struct Nemesis {
+    faults: Vec<Tracked>,
+    is_storm: bool,
+}
+
+impl Nemesis {
+    /// Carries out `schedule`.
+    pub(super) fn new(schedule: &Schedule) -> Self {
+        let faults = schedule.faults.iter().cloned().map(Tracked::new).collect();
+        Self { faults, is_storm: schedule.seed.is_some() }
+    }
+
+    /// Every fault, in the schedule's order.
+    pub(super) fn faults(&self) -> &[Tracked] {
+        &self.faults
+    }
+
+    /// Faults that have landed.
+    pub(super) fn landed(&self) -> u64 {
+        self.faults.iter().filter(|tracked| tracked.has_landed()).count() as u64
+    }
+
+    /// Whether nothing more will happen.
+    pub(super) fn is_settled(&self) -> bool {
+        self.faults.iter().all(Tracked::is_settled)
+    }
+
+    /// Whether a fault waits for the process to be seen stopped, or running again.
+    pub(super) fn watches_process_state(&self) -> bool {
+        let is_pause = |tracked: &Tracked| {
+            tracked.progress == Progress::Fired
+                && tracked.fault.action.confirmation() == Confirmation::StoppedAndContinued
+        };
+        self.faults.iter().any(is_pause)
+    }
+
+    /// Time goes on.
+    pub(super) fn tick(&mut self, moment: &Moment) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for tracked in &mut self.faults {
+            expire(tracked, moment.now_us);
+            if tracked.is_pause_over(moment.now_us) {
+                orders.push(Order::Signal(Signal::SIGCONT));
+            }
+        }
+        for index in 0..self.faults.len() {
+            if self.faults[index].progress != Progress::Waiting {
+                continue;
+            }
+            let may_start = moment.is_running && !(self.is_storm && self.must_wait(moment));
+            if !may_start || !self.faults[index].is_due(moment) {
+                if self.is_storm {
+                    break;
+                }
+                continue;
+            }
+            orders.push(start(&mut self.faults[index], moment.now_us));
+        }
+        orders
+    }
+
+    /// A storm waits until its last fault is over and the attempt has a checkpoint of its own.
+    fn must_wait(&self, moment: &Moment) -> bool {
+        let is_under_way = |tracked: &Tracked| {
+            matches!(tracked.progress, Progress::Armed { .. } | Progress::Fired)
+        };
+        moment.completed_in_attempt == 0 || self.faults.iter().any(is_under_way)
+    }
+
+    /// The hook announced a shot. `was_triggered`: its checkpoint is under way.
+    pub(super) fn on_shot(&mut self, shot: &FaultShot, t_us: u64, was_triggered: bool) {
+        let found = self.faults.iter_mut().find(|tracked| tracked.fault.id == shot.id);
+        let Some(tracked) = found else { return };
+        assert!(tracked.shot.is_none(), "{} fired twice", shot.id);
+        tracked.shot = Some(*shot);
+        tracked.fired_us = Some(t_us);
+        tracked.mid_checkpoint = was_triggered && shot.step.is_mid_checkpoint();
+        tracked.progress = Progress::Fired;
+        if tracked.fault.action.confirmation() == Confirmation::Announced {
+            let lasts_us = tracked.fault.action.duration_ms().unwrap_or(0) * 1_000;
+            tracked.healed_us = Some(t_us + lasts_us);
+            tracked.land(format!("announced by the engine at {}", shot.step));
+        }
+    }
+
+    /// Something happened in the job.
+    pub(super) fn on_event(&mut self, event: &JobEvent, t_us: u64) {
+        for tracked in &mut self.faults {
+            match event {
+                JobEvent::AttemptStarted { attempt, .. } => {
+                    let is_later = tracked.shot.is_some_and(|shot| *attempt > shot.at.attempt);
+                    let wants = tracked.fault.action.confirmation() == Confirmation::LaterAttempt;
+                    if tracked.progress == Progress::Fired && wants && is_later {
+                        tracked.land(format!("attempt {attempt} took over"));
+                    }
+                }
+                JobEvent::AttemptRunning { .. } => {
+                    let heals = tracked.fault.action.ends_attempt();
+                    if tracked.has_landed() && heals && tracked.healed_us.is_none() {
+                        tracked.healed_us = Some(t_us);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The process was looked at.
+    pub(super) fn on_process_state(&mut self, is_stopped: bool, now_us: u64) {
+        for tracked in &mut self.faults {
+            let is_over = tracked.is_pause_over(now_us);
+            let wants = tracked.fault.action.confirmation() == Confirmation::StoppedAndContinued;
+            if tracked.progress != Progress::Fired || !wants {
+                continue;
+            }
+            if is_stopped {
+                tracked.was_stopped = true;
+            } else if tracked.was_stopped && is_over {
+                tracked.healed_us = Some(now_us);
+                tracked.land("seen stopped, then running again");
+            }
+        }
+    }
+
+    /// The process ended. Returns how long it stays down if that was planned.
+    pub(super) fn on_exit(&mut self, is_killed: bool) -> Option<u64> {
+        let mut planned_down_ms = None;
+        for tracked in &mut self.faults {
+            match (&tracked.progress, tracked.fault.action.confirmation()) {
+                (Progress::Armed { .. }, _) => tracked.progress = Progress::Waiting,
+                (Progress::Fired, Confirmation::KilledBySignal) if is_killed => {
+                    planned_down_ms = Some(tracked.fault.heal_after_ms);
+                    tracked.land("the process's wait status is signal 9");
+                }
+                (Progress::Fired, Confirmation::KilledBySignal) => {
+                    tracked.miss("the process ended in another way");
+                }
+                (Progress::Fired, Confirmation::StoppedAndContinued) => {
+                    tracked.miss("the process ended while it was paused");
+                }
+                _ => {}
+            }
+        }
+        planned_down_ms
+    }
+
+    /// A fault that the engine's hook refused.
+    pub(super) fn on_refused(&mut self, reason: &str) {
+        let armed = |tracked: &&mut Tracked| matches!(tracked.progress, Progress::Armed { .. });
+        if let Some(tracked) = self.faults.iter_mut().find(armed) {
+            tracked.miss(reason);
+        }
+    }
+
+    /// The run ends: whatever has not landed will not.
+    pub(super) fn give_up(&mut self, why: &str) {
+        for tracked in self.faults.iter_mut().filter(|tracked| !tracked.is_settled()) {
+            tracked.miss(why);
+        }
+    }
+}
+
+fn start(tracked: &mut Tracked, now_us: u64) -> Order {
+    if tracked.fault.is_fired_by_hook() {
+        tracked.progress = Progress::Armed { since_us: now_us };
+        return Order::Arm(tracked.fault.clone());
+    }
+    tracked.progress = Progress::Fired;
+    tracked.fired_us = Some(now_us);
+    match tracked.fault.action {
+        FaultAction::Pause { .. } => Order::Signal(Signal::SIGSTOP),
+        _ => Order::Signal(Signal::SIGKILL),
+    }
+}
+
+fn expire(tracked: &mut Tracked, now_us: u64) {
+    match tracked.progress {
+        Progress::Armed { since_us } if now_us > since_us + ARMED_LIMIT_US => {
+            tracked.miss(format!("not reached in {} s", ARMED_LIMIT_US / 1_000_000));
+        }
+        Progress::Fired => {
+            let lasts_us = tracked.fault.action.duration_ms().unwrap_or(0) * 1_000;
+            let limit_us = tracked.fired_us.unwrap_or(now_us) + lasts_us + EFFECT_LIMIT_US;
+            if now_us > limit_us {
+                tracked.miss("it struck, and its effect was not seen");
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "nemesis_tests.rs"]
+mod tests;

@@ -1,0 +1,279 @@
+//! A session: one run while it runs. Hears the engine, lets the nemesis strike, samples, shows.
+//!
+//! Everything happens in [`Session::pump`], on one thread; generator and monitor have threads of
+//! their own and are only read.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::events::{EventLog, Line};
+use super::folder::RunFolder;
+use super::history::History;
+use super::interrupt::Interrupt;
+use super::monitor::Monitor;
+use super::nemesis::{Moment, Nemesis, Order};
+use super::sampler::{Sampler, Totals};
+use stormproof_engine::runtime::{JobEvent, TimedEvent};
+
+use crate::clock::monotonic_us;
+use crate::driver::child::{Heard, describe, is_killed};
+use crate::driver::protocol::{Command, Report};
+use crate::error::{HarnessError, Result};
+use crate::output::{Progress, Status};
+use crate::workload::generator::Generator;
+
+/// The longest wait for the engine's next word.
+const HEAR_LIMIT: Duration = Duration::from_millis(10);
+/// Reports that are taken in before anything else gets its turn.
+const REPORTS_AT_ONCE: usize = 200;
+
+/// Why a run ends before its time.
+#[derive(Clone, Debug)]
+pub(super) enum Halt {
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// The time limit has passed.
+    TimeLimit,
+    /// Something does not work.
+    Failed(HarnessError),
+}
+
+impl From<HarnessError> for Halt {
+    fn from(error: HarnessError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A run while it runs.
+pub(super) struct Session {
+    pub(super) deadline_us: u64,
+    pub(super) engine: Engine,
+    pub(super) nemesis: Nemesis,
+    pub(super) history: History,
+    pub(super) sampler: Sampler,
+    pub(super) monitor: Monitor,
+    pub(super) events: EventLog,
+    pub(super) progress: Progress,
+    pub(super) interrupt: Interrupt,
+    pub(super) generator: Option<Generator>,
+    /// When the load began.
+    pub(super) load_since_us: Option<u64>,
+    /// Records that the topic held before the run.
+    pub(super) records_before: u64,
+    /// The phase, for the eyes.
+    pub(super) phase: &'static str,
+    /// How much of the load is done, for the eyes.
+    pub(super) records_wanted: u64,
+    /// Ends of the engine process that nobody planned.
+    pub(super) unplanned: Vec<String>,
+    /// Whether the job was told to end.
+    pub(super) is_ending: bool,
+    /// Whether the engine process ended after the job was told to.
+    pub(super) has_ended: bool,
+    folder: RunFolder,
+}
+
+/// What a session is made of.
+pub(super) struct Parts {
+    pub(super) origin_us: u64,
+    pub(super) deadline_us: u64,
+    pub(super) folder: RunFolder,
+    pub(super) nemesis: Nemesis,
+    pub(super) monitor: Monitor,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+}
+
+impl Session {
+    pub(super) fn new(parts: Parts) -> Result<Self> {
+        let Parts { origin_us, deadline_us, folder, nemesis, monitor, interrupt, progress } = parts;
+        Ok(Self {
+            deadline_us,
+            engine: Engine::new(folder.engine_spec(), folder.engine_log()),
+            nemesis,
+            history: History::default(),
+            sampler: Sampler::new(origin_us),
+            monitor,
+            events: EventLog::create(&folder.events())?,
+            progress,
+            interrupt,
+            generator: None,
+            load_since_us: None,
+            records_before: 0,
+            phase: "start",
+            records_wanted: 0,
+            unplanned: Vec::new(),
+            is_ending: false,
+            has_ended: false,
+            folder,
+        })
+    }
+
+    /// Goes on until `is_over` says so.
+    pub(super) fn run_until(
+        &mut self,
+        phase: &'static str,
+        is_over: impl Fn(&Self) -> Result<bool, Halt>,
+    ) -> Result<(), Halt> {
+        self.phase = phase;
+        while !is_over(self)? {
+            if self.interrupt.is_raised() {
+                return Err(Halt::Interrupted);
+            }
+            if monotonic_us() > self.deadline_us {
+                return Err(Halt::TimeLimit);
+            }
+            self.pump()?;
+        }
+        Ok(())
+    }
+
+    /// One turn.
+    fn pump(&mut self) -> Result<(), Halt> {
+        for turn in 0..REPORTS_AT_ONCE {
+            let limit = if turn == 0 { HEAR_LIMIT } else { Duration::ZERO };
+            match self.engine.hear(limit)? {
+                Heard::Report(report) => self.on_report(&report)?,
+                Heard::Noise(_) => {}
+                Heard::Ended(status) => self.on_end(status)?,
+                Heard::Silence => break,
+            }
+        }
+        self.strike()?;
+        let now_us = monotonic_us();
+        if self.sampler.is_due(now_us) {
+            self.sampler.take(now_us, self.totals(), self.engine.pid());
+        }
+        let status = self.status();
+        self.progress.show(&status);
+        Ok(())
+    }
+
+    fn on_report(&mut self, report: &Report) -> Result<(), Halt> {
+        let t_us = monotonic_us();
+        if !matches!(report, Report::Event(timed) if is_figures(timed)) {
+            self.events.write(&Line::Engine { t_us, heard: report })?;
+        }
+        match report {
+            Report::Event(timed) => {
+                self.history.on_event(&timed.event, timed.t_us);
+                self.nemesis.on_event(&timed.event, timed.t_us);
+                if self.history.is_running() {
+                    self.engine.is_well();
+                }
+                let is_running = matches!(timed.event, JobEvent::AttemptRunning { .. });
+                if is_running && self.is_ending {
+                    // A new process has not been told.
+                    self.engine.send(&Command::StopDrain);
+                }
+            }
+            Report::Shot { t_us, shot } => {
+                let was_triggered = self.history.was_triggered(shot.at.checkpoint.0);
+                self.nemesis.on_shot(shot, *t_us, was_triggered);
+            }
+            Report::Refused { reason } => self.nemesis.on_refused(reason),
+            Report::Failed { reason } => {
+                let error = crate::error::engine(format!("the job cannot go on: {reason}"))
+                    .at(self.folder.engine_log().display().to_string())
+                    .remedy("change what the message names; the engine's log has the details");
+                return Err(Halt::Failed(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self, status: std::process::ExitStatus) -> Result<(), Halt> {
+        let how = describe(status);
+        let now_us = monotonic_us();
+        self.note(&format!("engine process {how}"))?;
+        self.history.on_exit(now_us, &format!("engine process {how}"));
+        if self.is_ending && status.success() {
+            self.has_ended = true;
+            return Ok(());
+        }
+        match self.nemesis.on_exit(is_killed(status)) {
+            Some(down_ms) => self.engine.restart_after(down_ms),
+            None => {
+                self.unplanned.push(format!("the engine process {how}, and no fault did it"));
+                self.engine.restart_unplanned(status)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the nemesis strike and look.
+    fn strike(&mut self) -> Result<(), Halt> {
+        if self.nemesis.watches_process_state()
+            && let Some(is_stopped) = self.engine.is_stopped()
+        {
+            self.nemesis.on_process_state(is_stopped, monotonic_us());
+        }
+        let now_us = monotonic_us();
+        let moment = Moment {
+            now_us,
+            load_us: self.load_since_us.map(|since_us| now_us - since_us),
+            records: self.produced(),
+            is_running: self.history.is_running() && !self.is_ending,
+            completed_in_attempt: self.history.completed_in_attempt(),
+        };
+        for order in self.nemesis.tick(&moment) {
+            match order {
+                Order::Arm(fault) => {
+                    self.note(&format!("armed {}: {}", fault.id, fault.describe()))?;
+                    self.engine.send(&Command::Arm { fault });
+                }
+                Order::Signal(signal) => {
+                    self.note(&format!("sent {signal}"))?;
+                    self.engine.signal(signal);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the harness did into the event log.
+    pub(super) fn note(&mut self, what: &str) -> Result<()> {
+        self.events.write(&Line::Harness { t_us: monotonic_us(), what })
+    }
+
+    /// Records produced so far.
+    pub(super) fn produced(&self) -> u64 {
+        let acknowledged = self.generator.as_ref().map_or(0, |generator| {
+            generator.figures().acknowledged.load(std::sync::atomic::Ordering::Relaxed)
+        });
+        self.records_before + acknowledged
+    }
+
+    /// The last sample: after it nothing changes any more.
+    pub(super) fn take_last_sample(&mut self, now_us: u64) {
+        self.sampler.take(now_us, self.totals(), self.engine.pid());
+    }
+
+    fn totals(&self) -> Totals {
+        let (effects, committed) = self.monitor.sums();
+        Totals { produced: self.produced(), emitted: self.history.emitted(), effects, committed }
+    }
+
+    fn status(&self) -> Status {
+        let (rate_in_per_s, rate_out_per_s) = self.sampler.rates();
+        let done = match self.records_wanted {
+            0 => None,
+            wanted => Some(self.produced() as f64 / wanted as f64),
+        };
+        Status {
+            phase: self.phase,
+            done,
+            rate_in_per_s,
+            rate_out_per_s,
+            lag_records: self.sampler.samples.last().map_or(0, |s| s.committed_lag_records),
+            checkpoints: self.history.completed(),
+            landed: self.nemesis.landed(),
+            scheduled: self.nemesis.faults().len() as u64,
+        }
+    }
+}
+
+/// Figures come every second and would drown the rest.
+fn is_figures(timed: &TimedEvent) -> bool {
+    matches!(timed.event, JobEvent::Metrics { .. })
+}

@@ -1,0 +1,122 @@
+//! The oracle's answer in the words of the result, and the verdict on the whole run.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stormproof_reports::schema::{CheckResult, RunResult, Verdict, Witness};
+
+use super::nemesis::Progress;
+use super::result::{Account, attempt_end};
+use super::session::Session;
+use crate::oracle::{Check, Judgement, Site, Verdict as Answer};
+
+/// Puts the oracle's figures and checks into the result.
+pub(crate) fn apply_judgement(
+    result: &mut RunResult,
+    judged: &Judgement,
+    cause: impl Fn(u32) -> String,
+) {
+    result.records = judged.records;
+    result.effects = judged.effects.unwrap_or(0);
+    result.lost = judged.lost.unwrap_or(0);
+    result.duplicates = judged.duplicates.unwrap_or(0);
+    result.duplicates_expected = judged.duplicates_expected.unwrap_or(0);
+    result.duplicates_bound = judged.duplicates_bound.unwrap_or(0);
+    result.checks = judged.checks.iter().map(check).collect();
+    let ends = judged.failures.iter();
+    result.failures = ends.map(|end| attempt_end(end, cause(end.attempt.0))).collect();
+}
+
+/// The verdict in the result's words.
+pub(crate) fn verdict(answer: Answer) -> Verdict {
+    match answer {
+        Answer::Proven => Verdict::Proven,
+        Answer::Unknown => Verdict::Unknown,
+        Answer::Violated => Verdict::Violated,
+    }
+}
+
+fn check(check: &Check) -> CheckResult {
+    let figure = |figure: &crate::oracle::Figure| (figure.name.clone(), figure.value as f64);
+    CheckResult {
+        id: check.id.clone(),
+        title: check.title.clone(),
+        verdict: verdict(check.verdict),
+        summary: check.summary.clone(),
+        figures: check.figures.iter().map(figure).collect(),
+        witnesses: check.witnesses.iter().map(witness).collect(),
+    }
+}
+
+fn witness(witness: &crate::oracle::Witness) -> Witness {
+    let details = details(&witness.site);
+    let attribution: Vec<String> =
+        details.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    Witness { what: witness.text.clone(), attribution: attribution.join(", "), details }
+}
+
+fn details(site: &Site) -> BTreeMap<String, Value> {
+    let parts = [
+        ("attempt", site.attempt.map(|id| u64::from(id.0))),
+        ("checkpoint", site.checkpoint.map(|id| id.0)),
+        ("partition", site.partition.map(|id| u64::from(id.0))),
+        ("offset", site.offset.map(|offset| offset.0)),
+    ];
+    let known = parts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    known.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+}
+
+/// The verdict of a judgement alone, with its reason.
+pub(crate) fn judged_verdict(judged: &Judgement) -> (Verdict, String) {
+    let verdict = verdict(judged.verdict);
+    let worst = judged.checks.iter().find(|check| check.verdict == judged.verdict);
+    let reason = match (verdict, worst) {
+        (Verdict::Proven, _) => format!(
+            "All {} checks hold: nothing was lost, and every duplicate is explained.",
+            judged.checks.len()
+        ),
+        (_, Some(check)) => format!("{}: {}", check.title, check.summary),
+        (_, None) => "There was nothing to check.".to_owned(),
+    };
+    (verdict, reason)
+}
+
+/// The verdict on the whole run: the worst of what the oracle and the harness know.
+pub(super) fn verdict_of(
+    result: &RunResult,
+    account: &Account<'_>,
+    session: &Session,
+) -> (Verdict, String) {
+    let judged = account.judged.as_ref().map(judged_verdict);
+    if let Some((Verdict::Violated, reason)) = judged {
+        return (Verdict::Violated, reason);
+    }
+    if let Some(why) = &account.halted {
+        return (Verdict::Unknown, format!("{}.", capitalised(why)));
+    }
+    let missed = session.nemesis.faults().iter().find_map(|tracked| match &tracked.progress {
+        Progress::Missed(why) => Some((tracked, why)),
+        _ => None,
+    });
+    if let Some((tracked, why)) = missed {
+        let fault = &tracked.fault;
+        let reason = format!("{} ({}) did not land: {why}.", fault.id, fault.describe());
+        return (Verdict::Unknown, capitalised(&reason));
+    }
+    if let Some(why) = session.unplanned.first() {
+        return (Verdict::Unknown, format!("{}.", capitalised(why)));
+    }
+    if result.faults_landed == 0 {
+        let reason = "No fault landed: a run without a storm proves nothing about storms.";
+        return (Verdict::Unknown, reason.to_owned());
+    }
+    judged.unwrap_or_else(|| (Verdict::Unknown, "The run was not judged.".to_owned()))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}

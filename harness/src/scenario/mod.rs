@@ -1,0 +1,182 @@
+//! The scenario: what is run, validated once.
+//!
+//! *Follow a value:* [`raw`] takes it from TOML (unknown fields are refused by name), options of
+//! the command line override it, [`validate`] turns everything into a [`Scenario`] or says what is
+//! wrong and where, and [`print`] writes a scenario back with its comments.
+//!
+//! Invariant: a [`Scenario`] is complete and within limits; nothing downstream checks it again.
+
+mod print;
+mod raw;
+mod storm;
+mod validate;
+
+pub use print::print;
+pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
+pub use validate::validate;
+
+use serde::{Deserialize, Serialize};
+use stormproof_chaos::fault::{Fault, VertexShape};
+use stormproof_chaos::schedule::Schedule;
+use stormproof_engine::runtime::CheckpointConfig;
+
+use crate::error::{Result, scenario};
+
+/// How records go from the sources to the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exchange {
+    /// By the key's hash: all records of a key meet in one subtask, in order.
+    #[default]
+    KeyBy,
+    /// In turn, whatever the key.
+    Rebalance,
+}
+
+impl Exchange {
+    /// The name in scenarios and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeyBy => "key-by",
+            Self::Rebalance => "rebalance",
+        }
+    }
+}
+
+/// What a sink does with its buffer at a barrier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SinkDesign {
+    /// The buffer becomes list state.
+    #[default]
+    BufferInState,
+    /// The buffer is flushed before the acknowledgement.
+    FlushOnBarrier,
+}
+
+impl SinkDesign {
+    /// The name in scenarios and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BufferInState => "buffer-in-state",
+            Self::FlushOnBarrier => "flush-on-barrier",
+        }
+    }
+}
+
+/// What is written into the topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Records. 0 = nothing is written, the topic is judged as it is.
+    pub records: u64,
+    /// Bytes of a value.
+    pub record_bytes: u32,
+    /// Intended records per second.
+    pub rate_per_s: u64,
+    /// Different keys over all partitions.
+    pub keys: u64,
+    /// Partitions of the topic.
+    pub partitions: u32,
+    /// Records in a row for one partition.
+    pub run_length: u32,
+}
+
+impl Load {
+    /// How long the load takes on its intended schedule, in milliseconds.
+    pub fn duration_ms(&self) -> u64 {
+        self.records * 1_000 / self.rate_per_s
+    }
+}
+
+/// The job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobShape {
+    /// Subtasks of every vertex.
+    pub parallelism: u16,
+    /// Worker threads; 0 = one for each core.
+    pub workers: u16,
+    /// From the sources to the operator.
+    pub partitioner: Exchange,
+    /// What a sink does with its buffer at a barrier.
+    pub sink_design: SinkDesign,
+    /// Rows of a batch of one sink subtask.
+    pub batch_rows: u32,
+    /// The longest a row waits for its batch.
+    pub batch_interval_ms: u64,
+}
+
+impl JobShape {
+    /// The vertices, numbered as the job graph numbers them.
+    pub fn vertices(&self) -> Vec<VertexShape> {
+        crate::driver::vertices(self.parallelism)
+    }
+}
+
+/// The faults.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultPlan {
+    /// So many, drawn from the seed.
+    Storm(u32),
+    /// Written by hand.
+    ByHand(Vec<Fault>),
+}
+
+/// Where the run takes place.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EnvironmentChoice {
+    /// Everything in this process and the run's folder.
+    Embedded,
+    /// Services that run already.
+    External {
+        /// Kafka's bootstrap servers.
+        brokers: String,
+        /// The topic; `None` = a new one for this run.
+        topic: Option<String>,
+        /// `mysql://user:password@host:port/database`.
+        database: String,
+    },
+}
+
+/// A validated scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// The seed of load and storm.
+    pub seed: u64,
+    /// Wall-clock limit of the whole run.
+    pub time_limit_s: u64,
+    /// What is written into the topic.
+    pub load: Load,
+    /// The job.
+    pub job: JobShape,
+    /// Checkpointing.
+    pub checkpoint: CheckpointConfig,
+    /// The faults.
+    pub faults: FaultPlan,
+    /// Where.
+    pub environment: EnvironmentChoice,
+    /// A seeded bug of the engine; 0 = none. Test builds only.
+    pub mutant: u8,
+}
+
+impl Scenario {
+    /// The schedule of this scenario: the same one each time.
+    ///
+    /// # Errors
+    /// When a fault written by hand can never land in this job.
+    pub fn schedule(&self) -> Result<Schedule> {
+        match &self.faults {
+            FaultPlan::Storm(faults) => Ok(Schedule::storm(self.seed, &self.storm(*faults))),
+            FaultPlan::ByHand(faults) => Schedule::by_hand(faults.clone(), &self.job.vertices())
+                .map_err(|error| {
+                    scenario(format!("{}: {}", error.id, error.problem))
+                        .at("[[faults.schedule]]")
+                        .remedy(error.remedy)
+                }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

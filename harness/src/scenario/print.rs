@@ -1,0 +1,155 @@
+//! A scenario as TOML with its comments: each value with its unit.
+//!
+//! Invariant: what is printed, read back, is the same scenario.
+
+use std::fmt::{Display, Write as _};
+
+use serde::Serialize;
+use stormproof_chaos::fault::Fault;
+use stormproof_engine::runtime::CheckpointConfig;
+
+use super::{EnvironmentChoice, FaultPlan, Load, Scenario};
+
+/// Writes `scenario` as TOML.
+pub fn print(scenario: &Scenario) -> String {
+    let mut page = Page::default();
+    page.line(
+        "# A Stormproof scenario. Every value can be left out; the comments tell the defaults.",
+    );
+    page.text("name", &scenario.name, "of the scenario");
+    page.value("seed", scenario.seed, "of load and storm; default: random, printed");
+    page.value("time_limit_s", scenario.time_limit_s, "of the whole run; default: from the load");
+    if scenario.mutant > 0 {
+        page.value("mutant", scenario.mutant, "a seeded bug of the engine (test builds only)");
+    }
+    load(&mut page, &scenario.load);
+    job(&mut page, scenario);
+    checkpoint(&mut page, &scenario.checkpoint);
+    environment(&mut page, &scenario.environment);
+    faults(&mut page, &scenario.faults);
+    page.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn section(&mut self, name: &str, what: &str) {
+        let _ = writeln!(self.0, "\n# {what}\n[{name}]");
+    }
+
+    fn value(&mut self, name: &str, value: impl Display, comment: &str) {
+        let pair = format!("{name} = {value}");
+        let _ = writeln!(self.0, "{pair:<36} # {comment}");
+    }
+
+    fn text(&mut self, name: &str, text: &str, comment: &str) {
+        self.value(name, toml::Value::String(text.to_owned()), comment);
+    }
+}
+
+fn load(page: &mut Page, load: &Load) {
+    page.section("load", "What is written into the topic.");
+    page.value("records", load.records, "default 1000000; 0 = judge the topic as it is");
+    page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 16");
+    page.value("rate_per_s", load.rate_per_s, "intended records per second; default 40000");
+    page.value("keys", load.keys, "different keys; default 100000, at least the partitions");
+    page.value("partitions", load.partitions, "of the topic; default 0 = the parallelism");
+    page.value("run_length", load.run_length, "records in a row for one partition; default 64");
+}
+
+fn job(page: &mut Page, scenario: &Scenario) {
+    let job = &scenario.job;
+    page.section("job", "The job: source -> count -> sink.");
+    page.value("parallelism", job.parallelism, "subtasks of every vertex; default 2000");
+    page.value("workers", job.workers, "threads; default 0 = one for each core");
+    page.text("partitioner", job.partitioner.name(), "key-by (default) | rebalance");
+    page.text(
+        "sink_design",
+        job.sink_design.name(),
+        "buffer-in-state (default) | flush-on-barrier",
+    );
+    page.value("batch_rows", job.batch_rows, "rows of a sink subtask's batch; default 100");
+    page.value("batch_interval_ms", job.batch_interval_ms, "longest wait of a row; default 1000");
+}
+
+fn checkpoint(page: &mut Page, config: &CheckpointConfig) {
+    page.section("checkpoint", "Checkpointing.");
+    page.text(
+        "mode",
+        config.mode.name(),
+        "exactly-once (default) | exactly-once-unaligned | at-least-once | at-least-once-first-barrier",
+    );
+    page.value("interval_ms", config.interval_ms, "from trigger to trigger; default 1000");
+    page.value("min_pause_ms", config.min_pause_ms, "from a completion to a trigger; default 0");
+    page.value("timeout_ms", config.timeout_ms, "a longer one is aborted; default 60000");
+    page.value("max_concurrent", config.max_concurrent, "under way at a time; default 1");
+    page.value("tolerable_failures", config.tolerable_failures, "in a row; default 3");
+    match config.alignment_timeout_ms {
+        Some(ms) => page.value("alignment_timeout_ms", ms, "then it goes on unaligned"),
+        None => page.line("# alignment_timeout_ms = 500           # unset: alignment has no limit"),
+    }
+    page.value("retained", config.retained, "kept; default 1000, for the oracle judges each one");
+}
+
+fn environment(page: &mut Page, choice: &EnvironmentChoice) {
+    page.section("environment", "Where.");
+    match choice {
+        EnvironmentChoice::Embedded => {
+            page.text("kind", "embedded", "embedded (default, nothing to install) | external");
+        }
+        EnvironmentChoice::External { brokers, topic, database } => {
+            page.text("kind", "external", "services that run already");
+            page.text("brokers", brokers, "host:port, separated by commas");
+            if let Some(topic) = topic {
+                page.text("topic", topic, "default: a new one for each run");
+            }
+            page.text("database", database, "mysql://user:password@host:port/database");
+        }
+    }
+}
+
+fn faults(page: &mut Page, plan: &FaultPlan) {
+    page.section("faults", "The faults: a count draws a storm from the seed.");
+    match plan {
+        FaultPlan::Storm(count) => {
+            page.value("count", count, "default 12");
+            page.line("# Or by hand:");
+            for line in EXAMPLE.lines() {
+                page.line(&format!("# {line}"));
+            }
+        }
+        FaultPlan::ByHand(faults) if faults.is_empty() => page.line("schedule = []"),
+        FaultPlan::ByHand(faults) => {
+            let table = ScheduleTable { faults: ScheduleList { schedule: faults } };
+            let text = toml::to_string(&table).expect("faults are plain data");
+            // The section's own header stands already.
+            page.line(text.trim_start_matches("[faults]\n").trim_end());
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ScheduleTable<'a> {
+    faults: ScheduleList<'a>,
+}
+
+#[derive(Serialize)]
+struct ScheduleList<'a> {
+    schedule: &'a [Fault],
+}
+
+/// One fault of each kind of trigger.
+const EXAMPLE: &str = r#"[[faults.schedule]]
+action = "panic"        # panic | sigkill | error | { pause = { ms = 300 } } | { stall = { ms = 200 } } | { delay = { ms = 50 } }
+target = { subtask = { vertex = "sink", index = 17 } }    # or "any-subtask" (default), or "process"
+when = { at_step = { step = "upload", checkpoint = { nth = 1 }, armed_at_ms = 3000 } }
+
+[[faults.schedule]]
+action = "sigkill"
+when = { at_records = 500000 }                            # or { at_ms = 1200 } after the load's start"#;

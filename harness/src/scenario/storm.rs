@@ -1,0 +1,43 @@
+//! What a storm strikes in the main job: which steps there are, and who passes them.
+
+use stormproof_chaos::fault::VertexShape;
+use stormproof_chaos::schedule::{StormParameters, StormStep};
+use stormproof_engine::seam::Step;
+
+use super::Scenario;
+
+/// The storm of a topic that is judged as it is, in milliseconds.
+const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
+
+impl Scenario {
+    /// The parameters of a storm of `faults` over this scenario's load.
+    pub(super) fn storm(&self, faults: u32) -> StormParameters {
+        let duration_ms = match self.load.records {
+            0 => STORM_WITHOUT_LOAD_MS,
+            _ => self.load.duration_ms(),
+        };
+        StormParameters { faults, duration_ms, steps: self.storm_steps() }
+    }
+
+    /// Steps between a barrier's injection and the notification that every mode passes.
+    ///
+    /// `aligning` is not among them: whether a channel has to be held is a matter of luck.
+    fn storm_steps(&self) -> Vec<StormStep> {
+        let all = self.job.vertices();
+        let of = |step, vertices: &[VertexShape]| StormStep { step, vertices: vertices.to_vec() };
+        let gated = &all[1..];
+        let coordinator = &[];
+        vec![
+            of(Step::BarrierInjected, &all[..1]),
+            of(Step::BarrierReceived, gated),
+            of(Step::Aligned, gated),
+            of(Step::SnapshotSync, &all),
+            of(Step::SnapshotAsync, &all),
+            of(Step::Upload, &all),
+            of(Step::Acked, &all),
+            of(Step::AllAcked, coordinator),
+            of(Step::MetadataDurable, coordinator),
+            of(Step::Notified, &all),
+        ]
+    }
+}

@@ -1,0 +1,228 @@
+//! From raw to validated: defaults filled in, limits checked, each problem with its place.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::RangeInclusive;
+
+use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode};
+
+use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
+use super::{EnvironmentChoice, FaultPlan, JobShape, Load, RawScenario, Scenario};
+use crate::error::{Result, scenario};
+
+/// Records per second unless told otherwise.
+pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
+/// Completed checkpoints that are kept: all of them, for the oracle judges each.
+const DEFAULT_RETAINED: usize = 1_000;
+/// Bytes of a value's id and intended time.
+const VALUE_HEADER_BYTES: u64 = 16;
+/// The seeded bugs of the engine; 0 is none.
+const KNOWN_MUTANTS: [u8; 4] = [0, 1, 13, 21];
+/// Time for start, drain and judgement, beyond the load and the recoveries.
+const TIME_LIMIT_MARGIN_S: u64 = 180;
+/// What a fault may cost, generously.
+const TIME_LIMIT_PER_FAULT_S: u64 = 10;
+
+/// Validates a raw scenario. A seed that is not given is drawn from the operating system.
+///
+/// # Errors
+/// The first value that is out of its limits.
+pub fn validate(raw: RawScenario) -> Result<Scenario> {
+    let job = job(&raw)?;
+    let load = load(&raw, &job)?;
+    let checkpoint = checkpoint(&raw.checkpoint)?;
+    let environment = environment(raw.environment, &load)?;
+    let faults = match (raw.faults.count, raw.faults.schedule) {
+        (Some(_), Some(_)) => {
+            return Err(scenario("faults are both counted and written by hand")
+                .at("faults.count and [[faults.schedule]]")
+                .remedy("keep one: a count draws a storm from the seed"));
+        }
+        (_, Some(schedule)) => FaultPlan::ByHand(schedule),
+        (count, None) => {
+            FaultPlan::Storm(
+                in_range("faults.count", u64::from(count.unwrap_or(12)), 0..=1_000)? as u32
+            )
+        }
+    };
+    let fault_count = match &faults {
+        FaultPlan::Storm(count) => u64::from(*count),
+        FaultPlan::ByHand(faults) => faults.len() as u64,
+    };
+    let time_limit_s = raw.time_limit_s.unwrap_or_else(|| {
+        load.duration_ms() / 1_000 + TIME_LIMIT_MARGIN_S + fault_count * TIME_LIMIT_PER_FAULT_S
+    });
+    let seed = raw.seed.unwrap_or_else(random_seed);
+    let validated = Scenario {
+        name: raw.name.unwrap_or_else(|| "main".to_owned()),
+        seed: in_range("seed", seed, 0..=i64::MAX as u64)?,
+        time_limit_s: in_range("time_limit_s", time_limit_s, 1..=86_400)?,
+        load,
+        job,
+        checkpoint,
+        faults,
+        environment,
+        mutant: mutant(raw.mutant)?,
+    };
+    validated.schedule()?;
+    Ok(validated)
+}
+
+fn job(raw: &RawScenario) -> Result<JobShape> {
+    let raw = &raw.job;
+    let parallelism = in_range("job.parallelism", raw.parallelism.unwrap_or(2_000), 1..=32_768)?;
+    Ok(JobShape {
+        parallelism: parallelism as u16,
+        workers: in_range("job.workers", raw.workers.unwrap_or(0), 0..=1_024)? as u16,
+        partitioner: raw.partitioner.unwrap_or_default(),
+        sink_design: raw.sink_design.unwrap_or_default(),
+        batch_rows: in_range(
+            "job.batch_rows",
+            u64::from(raw.batch_rows.unwrap_or(100)),
+            1..=10_000,
+        )? as u32,
+        batch_interval_ms: in_range(
+            "job.batch_interval_ms",
+            raw.batch_interval_ms.unwrap_or(1_000),
+            1..=60_000,
+        )?,
+    })
+}
+
+fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
+    let raw = &raw.load;
+    let partitions = match raw.partitions.unwrap_or(0) {
+        0 => u64::from(job.parallelism),
+        given => u64::from(given),
+    };
+    let partitions = in_range("load.partitions", partitions, 1..=65_535)?;
+    let record_bytes = u64::from(raw.record_bytes.unwrap_or(100));
+    let keys = raw.keys.unwrap_or(100_000);
+    Ok(Load {
+        records: in_range("load.records", raw.records.unwrap_or(1_000_000), 0..=10_000_000_000)?,
+        record_bytes: in_range("load.record_bytes", record_bytes, VALUE_HEADER_BYTES..=1_000_000)?
+            as u32,
+        rate_per_s: in_range(
+            "load.rate_per_s",
+            raw.rate_per_s.unwrap_or(DEFAULT_RATE_PER_S),
+            1..=10_000_000,
+        )?,
+        keys: in_range("load.keys", keys, 1..=1_000_000_000)?.max(partitions),
+        partitions: partitions as u32,
+        run_length: in_range(
+            "load.run_length",
+            u64::from(raw.run_length.unwrap_or(64)),
+            1..=100_000,
+        )? as u32,
+    })
+}
+
+fn checkpoint(raw: &RawCheckpoint) -> Result<CheckpointConfig> {
+    let default = CheckpointConfig::default();
+    let config = CheckpointConfig {
+        mode: raw.mode.unwrap_or(default.mode),
+        interval_ms: raw.interval_ms.unwrap_or(default.interval_ms),
+        min_pause_ms: raw.min_pause_ms.unwrap_or(default.min_pause_ms),
+        timeout_ms: raw.timeout_ms.unwrap_or(default.timeout_ms),
+        max_concurrent: raw.max_concurrent.unwrap_or(default.max_concurrent),
+        tolerable_failures: raw.tolerable_failures.unwrap_or(default.tolerable_failures),
+        alignment_timeout_ms: raw.alignment_timeout_ms,
+        retained: raw.retained.unwrap_or(DEFAULT_RETAINED),
+    };
+    in_range("checkpoint.interval_ms", config.interval_ms, 10..=3_600_000)?;
+    in_range("checkpoint.min_pause_ms", config.min_pause_ms, 0..=3_600_000)?;
+    in_range("checkpoint.timeout_ms", config.timeout_ms, 100..=3_600_000)?;
+    in_range("checkpoint.max_concurrent", config.max_concurrent as u64, 1..=100)?;
+    in_range("checkpoint.retained", config.retained as u64, 1..=100_000)?;
+    if config.alignment_timeout_ms.is_some() && config.mode != CheckpointMode::ExactlyOnce {
+        return Err(scenario(format!("mode {} aligns nothing", config.mode.name()))
+            .at("checkpoint.alignment_timeout_ms")
+            .remedy("take it out, or choose mode = \"exactly-once\""));
+    }
+    if config.min_pause_ms > 0 && config.max_concurrent > 1 {
+        return Err(scenario("a minimum pause implies one checkpoint at a time")
+            .at("checkpoint.max_concurrent")
+            .remedy("set max_concurrent = 1, or min_pause_ms = 0"));
+    }
+    Ok(config)
+}
+
+fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
+    let stray = [
+        ("environment.brokers (--brokers)", raw.brokers.is_some()),
+        ("environment.topic (--topic)", raw.topic.is_some()),
+        ("environment.database (--database)", raw.database.is_some()),
+    ];
+    match raw.kind.unwrap_or_default() {
+        EnvironmentKind::Embedded => {
+            if let Some((place, _)) = stray.iter().find(|(_, is_given)| *is_given) {
+                return Err(scenario("an address was given for the embedded environment")
+                    .at(*place)
+                    .remedy("add --env external (environment.kind = \"external\")"));
+            }
+            if load.records == 0 {
+                return Err(scenario("the embedded topic is new, and nothing would be written")
+                    .at("load.records (--records)")
+                    .remedy("records = 0 judges a topic that exists: use --env external"));
+            }
+            Ok(EnvironmentChoice::Embedded)
+        }
+        EnvironmentKind::External => {
+            let need = |value: Option<String>, place: &str, example: &str| {
+                value.ok_or_else(|| {
+                    scenario("the external environment needs its addresses")
+                        .at(place)
+                        .remedy(format!("for example {example}"))
+                })
+            };
+            let brokers = need(raw.brokers, "environment.brokers (--brokers)", "127.0.0.1:9092")?;
+            let database = need(
+                raw.database,
+                "environment.database (--database)",
+                "mysql://user:password@127.0.0.1:3306/storm",
+            )?;
+            if load.records == 0 && raw.topic.is_none() {
+                return Err(scenario("records = 0 judges a topic that exists, and none is named")
+                    .at("environment.topic (--topic)")
+                    .remedy("name the topic, or ask for records"));
+            }
+            Ok(EnvironmentChoice::External { brokers, topic: raw.topic, database })
+        }
+    }
+}
+
+fn mutant(raw: Option<u8>) -> Result<u8> {
+    match raw {
+        Some(mutant) if mutant > 0 && cfg!(not(feature = "mutants")) => {
+            Err(scenario(format!("mutant {mutant} is not compiled in"))
+                .at("--mutant")
+                .remedy("build with `cargo run --release --features mutants -- run --mutant N`"))
+        }
+        Some(mutant) if !KNOWN_MUTANTS.contains(&mutant) => {
+            Err(scenario(format!("there is no mutant {mutant}"))
+                .at("--mutant")
+                .remedy("choose 1, 13 or 21; 0 is none"))
+        }
+        mutant => Ok(mutant.unwrap_or(0)),
+    }
+}
+
+fn in_range(name: &str, value: u64, limits: RangeInclusive<u64>) -> Result<u64> {
+    if limits.contains(&value) {
+        return Ok(value);
+    }
+    let option = match name {
+        "job.parallelism" => " (--parallelism)",
+        "job.workers" => " (--workers)",
+        "load.records" => " (--records)",
+        "seed" => " (--seed)",
+        _ => "",
+    };
+    Err(scenario(format!("{name} = {value} is out of range"))
+        .at(format!("{name}{option}"))
+        .remedy(format!("choose a value from {} to {}", limits.start(), limits.end())))
+}
+
+/// A seed from the operating system's randomness, short enough to be typed.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(std::process::id()) >> 32
+}

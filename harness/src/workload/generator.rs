@@ -1,0 +1,306 @@
+//! The load generator: open loop, on its own thread, on an intended schedule.
+//!
+//! Record `i` is due at `start + i / rate`, whatever happened to the ones before it; its value
+//! carries that intended time. Being late is measured and told, never made up for by waiting less.
+//!
+//! Invariant: the records are a function of load and seed alone: same seed, same keys, same bytes,
+//! same partitions in the same order. What arrived is not decided here; the ledger reads it back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+
+use crate::clock::monotonic_us;
+use crate::error::{Result, environment};
+use crate::scenario::Load;
+
+/// How long the last records may take to be acknowledged.
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at the clock.
+const TICK: Duration = Duration::from_millis(2);
+/// Records sent between two polls of the client, when late.
+const BURST: u64 = 512;
+/// Seeded bytes from which values are cut.
+const FILLER_BYTES: usize = 64 * 1024;
+
+/// What the generator has done so far; read by anyone, written by its thread.
+#[derive(Debug, Default)]
+pub struct LoadFigures {
+    /// Records handed to the client.
+    pub sent: AtomicU64,
+    /// Records that the log has acknowledged.
+    pub acknowledged: AtomicU64,
+    /// Records that the log has refused.
+    pub failed: AtomicU64,
+    /// The latest hand-over, in microseconds after the intended time.
+    pub slip_max_us: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl LoadFigures {
+    /// Ends the load early.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A running generator.
+pub struct Generator {
+    figures: Arc<LoadFigures>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Generator {
+    /// Starts `load` on `topic` at once.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn start(brokers: &str, topic: &str, load: &Load, seed: u64) -> Result<Self> {
+        let figures = Arc::new(LoadFigures::default());
+        let producer: BaseProducer<Deliveries> = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("enable.idempotence", "true")
+            .set("batch.size", "65536")
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("message.max.bytes", "2000000")
+            .create_with_context(Deliveries { figures: Arc::clone(&figures) })
+            .map_err(|error| refused(brokers, &error))?;
+        let (topic, load, brokers) = (topic.to_owned(), load.clone(), brokers.to_owned());
+        let shared = Arc::clone(&figures);
+        let thread = std::thread::Builder::new()
+            .name("generator".to_owned())
+            .spawn(move || {
+                let mut records = Records::new(&load, seed);
+                send_all(&producer, &topic, &mut records, &shared)
+                    .map_err(|error| refused(&brokers, &error))
+            })
+            .map_err(|error| environment(format!("cannot start the generator: {error}")))?;
+        Ok(Self { figures, thread: Some(thread) })
+    }
+
+    /// Its figures.
+    pub fn figures(&self) -> &Arc<LoadFigures> {
+        &self.figures
+    }
+
+    /// Whether the last record is acknowledged, or the generator gave up.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When records could not be handed to the log.
+    pub fn join(&mut self) -> Result<()> {
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Err(environment("the load generator panicked")),
+        }
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        self.figures.stop();
+        let _ = self.join();
+    }
+}
+
+/// Counts acknowledgements.
+struct Deliveries {
+    figures: Arc<LoadFigures>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, outcome: &DeliveryResult<'_>, (): ()) {
+        let counter = match outcome {
+            Ok(_) => &self.figures.acknowledged,
+            Err(_) => &self.figures.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn refused(brokers: &str, error: &KafkaError) -> crate::error::HarnessError {
+    environment(format!("the load cannot be written: {error}"))
+        .at(format!("kafka at {brokers}"))
+        .remedy("check that the broker takes writes, and its limits on message size")
+}
+
+fn send_all(
+    producer: &BaseProducer<Deliveries>,
+    topic: &str,
+    records: &mut Records,
+    figures: &LoadFigures,
+) -> Result<(), KafkaError> {
+    let start_us = monotonic_us();
+    while !records.is_done() && !figures.stop.load(Ordering::Relaxed) {
+        let due = records.due(monotonic_us() - start_us);
+        if due == records.next {
+            producer.poll(TICK);
+            continue;
+        }
+        for _ in records.next..due.min(records.next + BURST) {
+            send_next(producer, topic, records, figures, start_us)?;
+        }
+        figures.sent.store(records.next, Ordering::Relaxed);
+        producer.poll(Duration::ZERO);
+    }
+    if figures.stop.load(Ordering::Relaxed) {
+        producer.purge(rdkafka::producer::PurgeConfig::default().queue());
+    }
+    producer.flush(FLUSH_LIMIT)
+}
+
+fn send_next(
+    producer: &BaseProducer<Deliveries>,
+    topic: &str,
+    records: &mut Records,
+    figures: &LoadFigures,
+    start_us: u64,
+) -> Result<(), KafkaError> {
+    let intended_us = start_us + records.intended_us();
+    records.fill(intended_us);
+    loop {
+        let record = BaseRecord::to(topic)
+            .partition(records.partition() as i32)
+            .key(&records.key)
+            .payload(&records.value);
+        match producer.send(record) {
+            Ok(()) => break,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                if figures.stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                producer.poll(TICK);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+    figures.slip_max_us.fetch_max(monotonic_us() - intended_us, Ordering::Relaxed);
+    records.next += 1;
+    Ok(())
+}
+
+/// The records of a load, one after the other.
+struct Records {
+    load: Load,
+    rng: Pcg64Mcg,
+    filler: Vec<u8>,
+    next: u64,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Records {
+    fn new(load: &Load, seed: u64) -> Self {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let filler_bytes = FILLER_BYTES + load.record_bytes as usize;
+        let filler = (0..filler_bytes).map(|_| rng.random()).collect();
+        Self { load: load.clone(), rng, filler, next: 0, key: Vec::new(), value: Vec::new() }
+    }
+
+    fn is_done(&self) -> bool {
+        self.next >= self.load.records
+    }
+
+    /// Records that are due after so long.
+    fn due(&self, elapsed_us: u64) -> u64 {
+        let due = u128::from(elapsed_us) * u128::from(self.load.rate_per_s) / 1_000_000;
+        (due as u64).saturating_add(1).min(self.load.records)
+    }
+
+    /// When the next record is due, in microseconds after the start.
+    fn intended_us(&self) -> u64 {
+        (u128::from(self.next) * 1_000_000 / u128::from(self.load.rate_per_s)) as u64
+    }
+
+    fn partition(&self) -> u32 {
+        let run = self.next / u64::from(self.load.run_length);
+        (run % u64::from(self.load.partitions)) as u32
+    }
+
+    /// Makes key and value of the next record.
+    fn fill(&mut self, intended_us: u64) {
+        use std::io::Write as _;
+        let keys_per_partition = (self.load.keys / u64::from(self.load.partitions)).max(1);
+        let n = self.rng.random_range(0..keys_per_partition);
+        let cut = self.rng.random_range(0..FILLER_BYTES);
+        self.key.clear();
+        let _ = write!(self.key, "k{}-{n}", self.partition());
+        let body_bytes = self.load.record_bytes as usize - 16;
+        self.value.clear();
+        self.value.extend_from_slice(&self.next.to_le_bytes());
+        self.value.extend_from_slice(&(intended_us as i64).to_le_bytes());
+        self.value.extend_from_slice(&self.filler[cut..cut + body_bytes]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(records: u64) -> Load {
+        Load {
+            records,
+            record_bytes: 40,
+            rate_per_s: 1_000,
+            keys: 60,
+            partitions: 3,
+            run_length: 4,
+        }
+    }
+
+    fn all(seed: u64) -> Vec<(u32, Vec<u8>, Vec<u8>)> {
+        let mut records = Records::new(&load(30), seed);
+        let mut all = Vec::new();
+        while !records.is_done() {
+            records.fill(records.intended_us());
+            all.push((records.partition(), records.key.clone(), records.value.clone()));
+            records.next += 1;
+        }
+        all
+    }
+
+    #[test]
+    fn same_seed_same_records() {
+        assert_eq!(all(5), all(5));
+        assert_ne!(all(5), all(6));
+    }
+
+    #[test]
+    fn records_are_as_the_formats_page_says() {
+        for (i, (partition, key, value)) in all(5).iter().enumerate() {
+            assert_eq!(*partition as usize, i / 4 % 3);
+            assert!(key.starts_with(format!("k{partition}-").as_bytes()));
+            assert_eq!(value.len(), 40);
+            assert_eq!(value[..8], (i as u64).to_le_bytes());
+            assert_eq!(value[8..16], (i as i64 * 1_000).to_le_bytes());
+        }
+    }
+
+    #[test]
+    fn records_are_due_on_schedule_whatever_happened() {
+        let records = Records::new(&load(30), 1);
+        assert_eq!(records.due(0), 1);
+        assert_eq!(records.due(9_999), 10);
+        assert_eq!(records.due(10_000), 11);
+        assert_eq!(records.due(u64::MAX), 30);
+    }
+}
