@@ -84,7 +84,9 @@ impl<'a> Attempt<'a> {
                 let waker = Arc::clone(&wakers[index.index()]);
                 spawn(index, &builder, seams, waker, &is_cancelled, &report_sender)
             })
-            .collect();
+            .collect::<Vec<WorkerHandle>>();
+        let metrics = workers.iter().map(|w| (w.index, Arc::clone(&w.metrics)));
+        signals.exposition.on_attempt(id, metrics.collect());
         Self {
             id,
             seams,
@@ -249,6 +251,7 @@ impl<'a> Attempt<'a> {
                     self.manifests.push((manifest.checkpoint, ticket));
                 }
                 Command::Notify { checkpoint, stats, drain } => {
+                    self.signals.exposition.on_completed(checkpoint, &stats);
                     self.seams.emit(JobEvent::CheckpointCompleted { checkpoint, attempt, stats });
                     self.tell(&Control::Notify(checkpoint));
                     if drain {
@@ -257,6 +260,7 @@ impl<'a> Attempt<'a> {
                     }
                 }
                 Command::Abort { checkpoint, reason } => {
+                    self.signals.exposition.on_aborted();
                     self.seams.emit(JobEvent::CheckpointAborted { checkpoint, attempt, reason });
                     self.tell(&Control::Abort(checkpoint));
                 }
@@ -309,7 +313,6 @@ impl<'a> Attempt<'a> {
                 }
             }
         }
-        self.signals.publish(self.workers.iter().map(|w| (w.index, Arc::clone(&w.metrics))));
         self.seams.emit(JobEvent::Metrics { attempt: self.id, figures });
     }
 }

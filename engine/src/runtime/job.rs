@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::JobConfig;
 use super::attempt::{Attempt, AttemptEnd};
 use super::build::{GroupBuilder, Lanes, active_workers};
 use super::event::{JobEvent, TimedEvent};
+use super::exposition::Exposition;
 use super::restart::RestartPolicy;
 use super::thread::panic_message;
 use crate::checkpoint::{
@@ -17,8 +18,7 @@ use crate::checkpoint::{
 };
 use crate::error::{EngineError, Result};
 use crate::graph::{ExecutionGraph, JobGraph, VertexKind};
-use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
-use crate::metrics::WorkerMetrics;
+use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId};
 use crate::seam::{Clock, Probe, SnapshotStorage, Step, StepContext, Ticket};
 
 /// Takes a job's events, on the job's own thread.
@@ -57,7 +57,7 @@ pub enum JobOutcome {
 pub(super) struct JobSignals {
     drain: AtomicBool,
     cancel: AtomicBool,
-    metrics: Mutex<Vec<(WorkerIndex, Arc<WorkerMetrics>)>>,
+    pub(super) exposition: Exposition,
 }
 
 impl JobSignals {
@@ -67,11 +67,6 @@ impl JobSignals {
 
     pub(super) fn wants_drain(&self) -> bool {
         self.drain.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn publish(&self, workers: impl Iterator<Item = (WorkerIndex, Arc<WorkerMetrics>)>) {
-        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        *metrics = workers.collect();
     }
 }
 
@@ -90,20 +85,9 @@ impl JobControl {
         self.0.cancel.store(true, Ordering::Relaxed);
     }
 
-    /// The figures of every worker as Prometheus text (exposition format 0.0.4).
+    /// The job's figures as Prometheus text (exposition format 0.0.4).
     pub fn prometheus_text(&self) -> String {
-        let metrics = self.0.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        let tables: Vec<_> = metrics.iter().map(|(w, m)| (*w, m.all())).collect();
-        let Some((_, first)) = tables.first() else { return text };
-        for (i, (name, kind, _)) in first.iter().enumerate() {
-            text.push_str(&format!("# TYPE stormproof_{name} {kind}\n"));
-            for (worker, table) in &tables {
-                let value = table[i].2;
-                text.push_str(&format!("stormproof_{name}{{worker=\"{worker}\"}} {value}\n"));
-            }
-        }
-        text
+        self.0.exposition.render()
     }
 }
 

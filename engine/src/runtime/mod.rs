@@ -7,6 +7,7 @@ mod attempt;
 mod build;
 mod config;
 mod event;
+mod exposition;
 mod job;
 mod restart;
 mod thread;
