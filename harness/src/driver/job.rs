@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use stormproof_chaos::fault::VertexShape;
-use stormproof_engine::connectors::blackhole::BlackholeFactory;
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
+use stormproof_engine::connectors::sql::{
+    BufferDesign, RowMapper, RowView, SqlSinkConfig, SqlSinkFactory,
+};
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::{JobGraph, Partitioner};
+use stormproof_engine::record::RecordView;
 use tokio::runtime::Handle;
 
-use super::count::CountFactory;
+use super::count::{CountFactory, split_value};
 use super::protocol::EngineSpec;
-use crate::scenario::Exchange;
+use crate::environment::DatabaseAddress;
+use crate::scenario::{Exchange, SinkDesign};
 
 /// The vertices, in the order of their ids.
 const VERTICES: [&str; 3] = ["source", "count", "sink"];
@@ -25,12 +29,15 @@ pub(crate) fn vertices(parallelism: u16) -> Vec<VertexShape> {
 pub(super) fn graph(spec: &EngineSpec, services: &Handle) -> Result<JobGraph> {
     let [source_name, count_name, sink_name] = VERTICES;
     let source = Arc::new(KafkaSourceFactory::new(source_config(spec))?);
-    let sink = Arc::new(BlackholeFactory::new());
-    let _ = services;
+    let url = match &spec.addresses.database {
+        DatabaseAddress::Sqlite(path) => format!("sqlite:{}", path.display()),
+        DatabaseAddress::Mysql(url) => url.clone(),
+    };
+    let sink = SqlSinkFactory::new(&url, sink_config(spec), Arc::new(CountedValue), services)?;
     let mut graph = JobGraph::builder();
     let source = graph.source(source_name, spec.parallelism, source);
     let count = graph.operator(count_name, spec.parallelism, Arc::new(CountFactory));
-    let sink = graph.sink(sink_name, spec.parallelism, sink);
+    let sink = graph.sink(sink_name, spec.parallelism, Arc::new(sink));
     let exchange = match spec.partitioner {
         Exchange::KeyBy => Partitioner::KeyBy,
         Exchange::Rebalance => Partitioner::Rebalance,
@@ -45,10 +52,32 @@ fn source_config(spec: &EngineSpec) -> KafkaSourceConfig {
         brokers: spec.addresses.brokers.clone(),
         topic: spec.addresses.topic.clone(),
         group: spec.addresses.group.clone(),
-        #[cfg(feature = "mutants")]
-        recover_from_group_offsets: u32::from(spec.mutant)
-            == stormproof_engine::mutants::RECOVERY_FROM_GROUP_OFFSETS,
         ..KafkaSourceConfig::default()
+    }
+}
+
+fn sink_config(spec: &EngineSpec) -> SqlSinkConfig {
+    SqlSinkConfig {
+        table_prefix: spec.addresses.table_prefix.clone(),
+        batch_rows: spec.batch_rows as usize,
+        batch_interval_ms: spec.batch_interval_ms,
+        design: match spec.sink_design {
+            SinkDesign::BufferInState => BufferDesign::BufferInState,
+            SinkDesign::FlushOnBarrier => BufferDesign::FlushOnBarrier,
+        },
+        ..SqlSinkConfig::default()
+    }
+}
+
+/// The columns of a counted record.
+struct CountedValue;
+
+impl RowMapper for CountedValue {
+    fn map<'a>(&self, record: RecordView<'a>) -> RowView<'a> {
+        let counted = record.value().and_then(split_value);
+        assert!(counted.is_some(), "the operator before the sink writes a count into each value");
+        let (value, record_count) = counted.unwrap_or_default();
+        RowView { value, record_count }
     }
 }
 
