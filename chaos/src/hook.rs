@@ -32,6 +32,9 @@ pub struct FaultShot {
     pub at: StepContext,
 }
 
+/// How the message of an injected panic begins.
+pub const INJECTED_PREFIX: &str = "injected fault-";
+
 /// Called with each shot, before the action. Must write and flush.
 pub type Announce = Box<dyn Fn(&FaultShot) + Send + Sync>;
 
@@ -196,7 +199,10 @@ fn strike(fault: &Fault, step: Step, at: &StepContext) {
     match fault.action {
         FaultAction::Panic => {
             HERE.set(None);
-            panic!("injected {}: panic at {step} of checkpoint {}", fault.id, at.checkpoint)
+            panic!(
+                "{INJECTED_PREFIX}{}: panic at {step} of checkpoint {}",
+                fault.id.0, at.checkpoint
+            )
         }
         FaultAction::Sigkill => signal_myself(Signal::SIGKILL),
         FaultAction::Pause { .. } => signal_myself(Signal::SIGSTOP),

@@ -164,7 +164,7 @@ fn every_action_has_a_healer_and_a_confirmation() {
 #[test]
 fn coverage_counts_what_was_planned_and_what_landed() {
     let schedule = Schedule::storm(1, &storm(12, 25_000));
-    let landed = |fault: &Fault| fault.id.0 % 2 == 0;
+    let landed = |fault: &Fault| fault.id.0.is_multiple_of(2);
     let coverage = Coverage::of(schedule.faults.iter().map(|fault| (fault, landed(fault))));
     let rows = coverage.rows();
     assert_eq!(rows.iter().map(|row| row.scheduled).sum::<u64>(), 12);

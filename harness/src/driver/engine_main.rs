@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
-use stormproof_chaos::hook::{Armory, FailHook, FaultShot};
+use stormproof_chaos::hook::{Armory, FailHook, FaultShot, INJECTED_PREFIX};
 use stormproof_engine::runtime::{Job, JobControl, JobSeams};
 use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
 
@@ -28,6 +28,7 @@ const SERVICE_THREADS: usize = 2;
 /// Runs the engine of the specification in `spec` to its end.
 pub fn main(spec: &Path) -> ExitCode {
     let _ = set_pdeathsig(Signal::SIGKILL);
+    say_panics_briefly();
     let reports = Reports::default();
     match run(spec, &reports) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,8 +57,8 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
     });
     let probe = Probe::new(hook);
     let refuse = |error: stormproof_engine::error::EngineError| engine(error.to_string());
-    let storage = ObjectStorage::folder(&spec.checkpoints, runtime.handle().clone())
-        .map_err(refuse)?;
+    let storage =
+        ObjectStorage::folder(&spec.checkpoints, runtime.handle().clone()).map_err(refuse)?;
     let graph = job::graph(&spec, runtime.handle()).map_err(refuse)?;
     let events = reports.clone();
     let job = Job::new(
@@ -140,6 +141,18 @@ impl Parent {
             Command::Cancel => self.control.cancel(),
         }
     }
+}
+
+/// An injected panic is part of the plan: one line in the log, not a backtrace each time.
+fn say_panics_briefly() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        match message.filter(|message| message.starts_with(INJECTED_PREFIX)) {
+            Some(message) => Console::default().remark(message),
+            None => usual(panic),
+        }
+    }));
 }
 
 /// Ends this process at once, without running anything of its own any more.

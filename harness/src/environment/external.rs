@@ -80,7 +80,8 @@ impl External {
             .map_err(|e| refuse(&e))?;
         let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(READY_LIMIT));
-        let created = block_on(admin.create_topics([&new], &options))?.map_err(|e| refuse(&e))?;
+        let created = block_on(async { admin.create_topics([&new], &options).await })?
+            .map_err(|e| refuse(&e))?;
         match created.into_iter().next() {
             Some(Err((_, code))) => Err(refuse(&code)),
             _ => Ok(()),
@@ -168,12 +169,14 @@ fn database_version(url: &str) -> Result<String> {
                  server runs",
             )
     };
-    let asked = block_on(tokio::time::timeout(READY_LIMIT, async {
+    let ask = async {
         let mut connection = mysql_async::Conn::from_url(url).await?;
         let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
         connection.disconnect().await?;
         Ok::<_, mysql_async::Error>(version)
-    }))?;
+    };
+    // The timer needs the runtime: it is made inside.
+    let asked = block_on(async { tokio::time::timeout(READY_LIMIT, ask).await })?;
     match asked {
         Ok(Ok(version)) => Ok(version.unwrap_or_default()),
         Ok(Err(error)) => Err(refuse(&error)),

@@ -90,6 +90,15 @@ impl RunFolder {
             .remedy("give the folder of a run (its --out, or one in stormproof-runs/)"))
     }
 
+    /// Takes the folder of a run that did not begin away again.
+    pub(super) fn discard(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+        if let Some(parent) = self.path.parent().filter(|parent| parent.ends_with(RUNS)) {
+            // Only if no other run is in there.
+            let _ = fs::remove_dir(parent);
+        }
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -19,7 +19,7 @@ pub(super) struct Attempt {
     /// When and why it failed.
     pub(super) failed: Option<(u64, String)>,
     /// Records that its sources have emitted.
-    emitted: u64,
+    pub(super) emitted: u64,
 }
 
 /// A checkpoint.
@@ -48,7 +48,7 @@ pub(super) struct History {
     pub(super) skipped: Vec<String>,
     /// How the job ended: whether it was drained.
     pub(super) finished: Option<bool>,
-    completed_in_attempt: u64,
+    pub(super) completed_in_attempt: u64,
 }
 
 impl History {

@@ -90,10 +90,13 @@ pub fn run(
         folder.path().display()
     ));
     let mut account = Account::new(scenario, &schedule, started, origin_us);
-    let addresses = environment.start(&scenario.load)?;
+    let started = environment.start(&scenario.load).and_then(|addresses| {
+        begin(scenario, &schedule, &folder, &addresses, options, interrupt, origin_us)
+            .map(|session| (addresses, session))
+    });
+    let (addresses, session) = started.inspect_err(|_| folder.discard())?;
     account.environment = machine_facts(&*environment);
     account.remarks = environment.remarks();
-    let session = begin(scenario, &schedule, &folder, &addresses, options, interrupt, origin_us)?;
     let result = finish(scenario, &folder, &addresses, session, account);
     environment.stop();
     Ok((result?, folder))
