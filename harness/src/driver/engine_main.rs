@@ -56,8 +56,8 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
     });
     let probe = Probe::new(hook);
     let refuse = |error: stormproof_engine::error::EngineError| engine(error.to_string());
-    let storage = ObjectStorage::folder(&spec.checkpoints, runtime.handle().clone())
-        .map_err(refuse)?;
+    let storage =
+        ObjectStorage::folder(&spec.checkpoints, runtime.handle().clone()).map_err(refuse)?;
     let graph = job::graph(&spec, runtime.handle()).map_err(refuse)?;
     let events = reports.clone();
     let job = Job::new(
