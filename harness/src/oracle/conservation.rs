@@ -225,7 +225,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         Witnesses::default()
     };
     let finding = Finding::from_cases(
-        [&case.details.imbalances, &orphans],
+        [&case.details.imbalances, &sweep.held.confirmed, &orphans],
         format!(
             "nothing is missing or doubled at any of {} checkpoints",
             balance.judged
@@ -242,5 +242,6 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     };
     Ok(finding
         .figure("checkpoints", balance.judged)
+        .figure("held_but_committed", sweep.held.count)
         .figure("unbalanced_partitions", balance.imbalances.len() as u64))
 }
