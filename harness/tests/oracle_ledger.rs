@@ -314,7 +314,7 @@ fn a_topic_is_read_back_from_start_to_log_end() {
     produce(&brokers, "storm", &[0, 2, 3], 400);
     let mut last = None;
     let ledger = read_topic(&brokers, "storm", Duration::from_secs(30), |at| {
-        last = Some(at)
+        last = Some(at);
     });
     let ledger = ledger.expect("a ledger");
     assert_eq!(
