@@ -208,5 +208,6 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     };
     Ok(finding
         .figure("checkpoints", balance.judged)
+        .figure("held_but_committed", sweep.held.count)
         .figure("unbalanced_partitions", balance.imbalances.len() as u64))
 }
