@@ -72,10 +72,7 @@ impl OrderTracker {
             let last = self.lanes[lane];
             // A fenced attempt's rows may come in between: they must not wipe out the later one.
             if sink == source && (last.attempt == NO_ATTEMPT || last.attempt <= sink) {
-                self.lanes[lane] = Last {
-                    attempt: sink,
-                    relative,
-                };
+                self.lanes[lane] = Last { attempt: sink, relative };
                 let before = (last.attempt == sink).then_some(last.relative);
                 *last = Last { attempt: sink, relative };
                 return self.compare(located, before, relative, ledger);

@@ -300,14 +300,8 @@ fn drop_a_frame(history: &mut History) -> Option<(CheckpointId, Frame)> {
 fn a_buffer_or_channel_that_drops_a_frame_breaks_conservation_there_and_only_there() {
     for retries in [false, true] {
         let mut dropped = 0;
-        for (mode, seed) in MODES
-            .into_iter()
-            .flat_map(|mode| (0..20).map(move |s| (mode, s)))
-        {
-            let mut history = simulate(&Plan {
-                retries,
-                ..Plan::new(seed, mode)
-            });
+        for (mode, seed) in MODES.into_iter().flat_map(|mode| (0..20).map(move |s| (mode, s))) {
+            let mut history = simulate(&Plan { retries, ..Plan::new(seed, mode) });
             let Some((id, frame)) = drop_a_frame(&mut history) else {
                 continue;
             };
@@ -317,10 +311,7 @@ fn a_buffer_or_channel_that_drops_a_frame_breaks_conservation_there_and_only_the
             assert_eq!(sites, [site], "{check:#?}");
             dropped += 1;
         }
-        assert!(
-            dropped > 40,
-            "{dropped} of 80 histories have a frame to drop"
-        );
+        assert!(dropped > 40, "{dropped} of 80 histories have a frame to drop");
     }
     assert!(dropped > 40, "{dropped} of 80 histories have a frame to drop");
 }
