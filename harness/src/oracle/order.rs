@@ -74,12 +74,7 @@ impl OrderTracker {
             if sink == source && (last.attempt == NO_ATTEMPT || last.attempt <= sink) {
                 self.lanes[lane] = Last { attempt: sink, relative };
                 let before = (last.attempt == sink).then_some(last.relative);
-                *last = Last { attempt: sink, relative };
                 return self.compare(located, before, relative, ledger);
-            }
-            if sink == source && last.attempt < sink {
-                *last = Last { attempt: sink, relative };
-                return self.compare(located, None, relative, ledger);
             }
             lane as u64
         } else {

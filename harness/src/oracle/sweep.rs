@@ -188,5 +188,5 @@ pub(super) fn locate<'a>(
     {
         rank += 1;
     }
-    Some(Located { effect, slot, relative, position, source, sink, rank, origin })
+    Some(Located { effect, slot, relative, position, source, sink, tag_rank, rank, origin })
 }
