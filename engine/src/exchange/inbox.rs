@@ -123,6 +123,7 @@ pub struct Inbox {
     turn: usize,
     scratch: Vec<LaneBuffer>,
     queued_bytes: u64,
+    taken_bytes: u64,
     held_bytes: u64,
 }
 
@@ -151,6 +152,7 @@ impl Inbox {
             turn: 0,
             scratch: Vec::new(),
             queued_bytes: 0,
+            taken_bytes: 0,
             held_bytes: 0,
         }
     }
@@ -225,6 +227,7 @@ impl Inbox {
         let record = Record::at(&buffer.bytes, lane.at);
         lane.at += record.frame().len();
         self.queued_bytes -= record.frame().len() as u64;
+        self.taken_bytes += record.frame().len() as u64;
         let channel = lane.first_channel + record.view().source().index();
         Some(Item::Record { lane: Some(index as u16), channel, record })
     }
@@ -292,6 +295,13 @@ impl Inbox {
         self.lanes[lane as usize].lane.refund(source, bytes);
     }
 
+    /// Sets what each upstream subtask may have under way on each lane into this group.
+    pub fn set_credit(&self, credit_bytes: u64) {
+        for lane in &self.lanes {
+            lane.lane.set_credit(credit_bytes);
+        }
+    }
+
     /// Logical channels into each subtask.
     pub fn channels(&self) -> usize {
         self.channels
@@ -307,6 +317,11 @@ impl Inbox {
     /// Bytes that wait in lanes' buffers.
     pub fn queued_bytes(&self) -> u64 {
         self.queued_bytes
+    }
+
+    /// Bytes taken out of lanes' buffers since the beginning.
+    pub fn taken_bytes(&self) -> u64 {
+        self.taken_bytes
     }
 
     /// Bytes held back by alignment.

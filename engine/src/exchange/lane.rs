@@ -67,7 +67,8 @@ pub struct Lane {
     /// Bytes under way, by upstream subtask of the sending worker.
     charged: Vec<AtomicU64>,
     first_source: u16,
-    credit_bytes: u64,
+    /// What each upstream subtask may have under way: set by the receiver, see [`super::Debloat`].
+    credit_bytes: AtomicU64,
     wake: Arc<dyn Wake>,
 }
 
@@ -83,6 +84,7 @@ impl Lane {
     pub fn new(sources: std::ops::Range<u16>, credit_bytes: u64, wake: Arc<dyn Wake>) -> Self {
         let charged = sources.clone().map(|_| AtomicU64::new(0)).collect();
         let queue = Mutex::new(VecDeque::new());
+        let credit_bytes = AtomicU64::new(credit_bytes);
         Self { queue, charged, first_source: sources.start, credit_bytes, wake }
     }
 
@@ -94,7 +96,13 @@ impl Lane {
     /// Whether `source` may send one more record of any size.
     #[inline]
     pub fn has_credit(&self, source: SubtaskIndex) -> bool {
-        self.charge_of(source).load(Ordering::Relaxed) < self.credit_bytes
+        self.charge_of(source).load(Ordering::Relaxed) < self.credit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets what each upstream subtask may have under way; at least one byte, so that one record
+    /// of any size can always go.
+    pub fn set_credit(&self, credit_bytes: u64) {
+        self.credit_bytes.store(credit_bytes.max(1), Ordering::Relaxed);
     }
 
     /// Charges a record to its upstream subtask.

@@ -5,11 +5,13 @@
 //! subtask and lane. Memory and wake-ups grow with W x W and P x W, never with P x P.
 
 mod channel_set;
+mod debloat;
 mod inbox;
 mod lane;
 mod outputs;
 
 pub use channel_set::ChannelSet;
+pub use debloat::Debloat;
 pub use inbox::{Inbox, Item, Refunds};
 pub use lane::{Barrier, Lane, LaneBuffer, Mark, MarkKind, Wake};
 pub use outputs::{OutputEdge, Outputs};

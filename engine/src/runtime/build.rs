@@ -7,7 +7,7 @@ use super::{CheckpointMode, ExchangeConfig, JobConfig};
 use crate::api::GroupContext;
 use crate::checkpoint::{BarrierHandler, JobState};
 use crate::error::Result;
-use crate::exchange::{Inbox, Lane, OutputEdge, Outputs, Wake};
+use crate::exchange::{Debloat, Inbox, Lane, OutputEdge, Outputs, Wake};
 use crate::graph::{ExecutionGraph, ExecutionVertex, Selector, VertexKind};
 use crate::ids::{AttemptId, CheckpointId, EdgeId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
@@ -51,7 +51,8 @@ impl Lanes {
     }
 }
 
-/// What one upstream subtask may have under way to one worker: a share of 32 MiB.
+/// What one upstream subtask may have under way to one worker: a share of 32 MiB at first, less
+/// when the receiver falls behind.
 fn credit_bytes(config: &ExchangeConfig, upstream: &ExecutionVertex) -> u64 {
     const SHARED_BYTES: u64 = 32 << 20;
     match config.credit_bytes as u64 {
@@ -144,7 +145,11 @@ impl GroupBuilder {
         };
         let timeout_us = timeout_ms.map(|ms| ms * 1000);
         let handler = BarrierHandler::new(checkpoint.mode, timeout_us, inbox.channels());
-        let gated = GatedGroup::new(context, task, inbox, handler, outputs);
+        let first_input = self.graph.edge(vertex.inputs[0]).edge.from;
+        let credit = credit_bytes(&self.config.exchange, self.graph.vertex(first_input));
+        let target_us = self.config.exchange.in_flight_target_ms * 1000;
+        let debloat = Debloat::new(target_us, credit, inbox.channels() as u64);
+        let gated = GatedGroup::new(context, task, inbox, handler, debloat, outputs);
         Ok(Group::Gated(Box::new(gated)))
     }
 

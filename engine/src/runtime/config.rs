@@ -119,11 +119,19 @@ pub struct ExchangeConfig {
     /// Bytes that one upstream subtask may have under way to one worker. 0 = chosen from the
     /// parallelism: a share of 32 MiB for each lane, between 16 KiB and 4 MiB.
     pub credit_bytes: usize,
+    /// When a receiver falls behind, credit shrinks until what is in flight takes it about so long
+    /// to process (Flink's buffer debloating). 0 = credit never shrinks.
+    pub in_flight_target_ms: u64,
 }
 
 impl Default for ExchangeConfig {
     fn default() -> Self {
-        Self { lane_buffer_bytes: 32 * 1024, flush_interval_us: 2_000, credit_bytes: 0 }
+        Self {
+            lane_buffer_bytes: 32 * 1024,
+            flush_interval_us: 2_000,
+            credit_bytes: 0,
+            in_flight_target_ms: 100,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::stalls::Stalls;
 use crate::api::{Collector, GroupContext, Operator, Sink, StateSnapshot};
 use crate::checkpoint::{BarrierHandler, Decision};
 use crate::error::Result;
-use crate::exchange::{Barrier, ChannelSet, Inbox, Item, MarkKind, Outputs, Refunds};
+use crate::exchange::{Barrier, ChannelSet, Debloat, Inbox, Item, MarkKind, Outputs, Refunds};
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
 use crate::record::{EVERY_SUBTASK, Payload, Record};
@@ -39,6 +39,7 @@ pub struct GatedGroup {
     task: GatedTask,
     inbox: Inbox,
     handler: BarrierHandler,
+    debloat: Debloat,
     outputs: Outputs,
     parked: Parked,
     stalls: Stalls,
@@ -58,6 +59,7 @@ impl GatedGroup {
         task: GatedTask,
         inbox: Inbox,
         handler: BarrierHandler,
+        debloat: Debloat,
         outputs: Outputs,
     ) -> Self {
         let subtasks = context.subtasks.len();
@@ -66,6 +68,7 @@ impl GatedGroup {
             task,
             inbox,
             handler,
+            debloat,
             outputs,
             parked: Parked::new(subtasks),
             stalls: Stalls::new(subtasks),
@@ -97,6 +100,10 @@ impl GatedGroup {
         moved |= self.process_ready(now_us, snapshots)?;
         self.settle(snapshots)?;
         self.finish(now_us)?;
+        let queued = self.inbox.queued_bytes();
+        if let Some(credit) = self.debloat.on_step(now_us, self.inbox.taken_bytes(), queued) {
+            self.inbox.set_credit(credit);
+        }
         let flush_due = self.outputs.flush_due(now_us);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let due = [flush_due, timer, self.stalls.end_us(now_us), self.handler.alignment_deadline()];

@@ -18,10 +18,11 @@ pub struct Conditions {
     pub keyed: bool,
     /// Whether effects become visible only when their checkpoint completes.
     pub transactional_sink: bool,
-    /// Whether a fault landed that can leave the outcome of a database transaction in doubt:
-    /// on the database, or on the link to it. Then a sink buffer may hold records of a
-    /// transaction that was committed but never confirmed.
-    pub outcomes_in_doubt: bool,
+    /// Whether a sink subtask may take its snapshot while a transaction of its own is not
+    /// confirmed yet: it does not wait for it, or a fault left its outcome in doubt. Then a
+    /// buffer may hold records that turn out to be committed, namely the last ones that the
+    /// subtask handed over before the snapshot. `false` for a sink that always waits.
+    pub unconfirmed_at_snapshot: bool,
     /// How many faults were seen to take effect.
     pub faults_landed: u64,
     /// What must have happened for the run to prove anything.
@@ -38,7 +39,7 @@ impl Conditions {
             drained: true,
             keyed: true,
             transactional_sink: false,
-            outcomes_in_doubt: false,
+            unconfirmed_at_snapshot: true,
             faults_landed: 0,
             required: Required::default(),
             committed: None,

@@ -194,7 +194,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let exact = case.conditions.mode.has_exact_cuts();
     let orphans = if exact { sweep.cells.orphans.clone() } else { Witnesses::default() };
     let finding = Finding::from_cases(
-        [&case.details.imbalances, &orphans],
+        [&case.details.imbalances, &sweep.held.confirmed, &orphans],
         format!("nothing is missing or doubled at any of {} checkpoints", balance.judged),
         |cases| format!("{cases} partitions or records do not add up at some checkpoint"),
     );
@@ -208,5 +208,6 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     };
     Ok(finding
         .figure("checkpoints", balance.judged)
+        .figure("held_but_committed", sweep.held.count)
         .figure("unbalanced_partitions", balance.imbalances.len() as u64))
 }

@@ -27,7 +27,7 @@ pub(super) struct Cut {
     pub(super) foreign: Vec<Frame>,
     pub(super) buffered_frames: u64,
     pub(super) channel_frames: u64,
-    /// Sink-buffer records, sorted; only kept when outcomes may be in doubt.
+    /// Sink-buffer records, sorted; only kept when they may turn out to be committed.
     held: Vec<HeldRecord>,
 }
 

@@ -58,7 +58,7 @@ impl Fate {
         fate
     }
 
-    pub(super) fn observe(&mut self, located: &Located<'_>, ledger: &Ledger, history: &History) {
+    pub(super) fn observe(&mut self, located: &Located<'_>, history: &History) {
         let effect = located.effect;
         let attempt = &history.lineage.attempts[located.sink];
         let Some(leaves) = attempt.final_rank.filter(|leaves| located.rank <= *leaves) else {
@@ -69,7 +69,7 @@ impl Fate {
             Origin::Own { canonical_rank } if canonical_rank > leaves => {
                 self.orphans[located.sink] += 1;
             }
-            Origin::Own { .. } | Origin::Canonical => self.keep(located, ledger),
+            Origin::Own { .. } | Origin::Canonical => self.keep(located),
             Origin::Orphan => {
                 let orphan = (effect.partition, effect.offset, effect.index, effect.source_attempt);
                 *self.unsettled.entry(orphan).or_default() -= 1;
@@ -80,11 +80,10 @@ impl Fate {
         }
     }
 
-    fn keep(&mut self, located: &Located<'_>, ledger: &Ledger) {
+    fn keep(&mut self, located: &Located<'_>) {
         let Some(relative) = located.relative else {
             return self.over(located.effect, "is no record of the input");
         };
-        debug_assert!(relative < u32::MAX && located.slot < ledger.partitions().len());
         if !self.kept[located.slot].insert(relative) {
             self.over(located.effect, "survives more than once");
         }

@@ -54,7 +54,7 @@ fn digest<'a>(
     audit: &mut dyn AuditSource,
     conditions: &'a Conditions,
 ) -> Case<'a> {
-    let keep_held = conditions.outcomes_in_doubt;
+    let keep_held = conditions.unconfirmed_at_snapshot;
     let history = guard(|| History::read(ledger, checkpoints, audit, keep_held));
     let sweep = history
         .as_ref()

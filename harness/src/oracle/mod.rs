@@ -33,6 +33,7 @@ mod duplicates;
 pub mod evidence;
 mod fencing;
 mod heights;
+mod held;
 mod history;
 mod ids;
 mod judge;

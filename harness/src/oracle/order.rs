@@ -69,15 +69,12 @@ impl OrderTracker {
                 return;
             };
             let lane = self.first_lane[located.slot] + lane as usize;
-            let last = &mut self.lanes[lane];
-            if sink == source && (last.attempt == sink || last.attempt == NO_ATTEMPT) {
+            let last = self.lanes[lane];
+            // A fenced attempt's rows may come in between: they must not wipe out the later one.
+            if sink == source && (last.attempt == NO_ATTEMPT || last.attempt <= sink) {
+                self.lanes[lane] = Last { attempt: sink, relative };
                 let before = (last.attempt == sink).then_some(last.relative);
-                *last = Last { attempt: sink, relative };
                 return self.compare(located, before, relative, ledger);
-            }
-            if sink == source && last.attempt < sink {
-                *last = Last { attempt: sink, relative };
-                return self.compare(located, None, relative, ledger);
             }
             lane as u64
         } else {

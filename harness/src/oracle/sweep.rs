@@ -11,6 +11,7 @@ use super::duplicates::Fate;
 use super::evidence::{AuditSource, Effect, EvidenceError};
 use super::fencing::FencingTracker;
 use super::heights::Heights;
+use super::held::HeldTracker;
 use super::history::History;
 use super::ids::BatchId;
 use super::lineage::Origin;
@@ -32,6 +33,8 @@ pub(super) struct Located<'a> {
     pub(super) source: Option<usize>,
     /// The index of the attempt whose sink wrote the effect.
     pub(super) sink: usize,
+    /// The rank by the tag alone.
+    pub(super) tag_rank: usize,
     /// The effect survives with respect to the sink attempt's cuts of this and higher ranks.
     pub(super) rank: usize,
     pub(super) origin: Origin,
@@ -48,6 +51,7 @@ pub(super) struct Sweep {
     pub(super) seen: Seen,
     pub(super) order: OrderTracker,
     pub(super) heights: Heights,
+    pub(super) held: HeldTracker,
     pub(super) cells: Cells,
     pub(super) fate: Fate,
     /// Rows of batches of which a later try left rows, too.
@@ -71,6 +75,7 @@ impl Sweep {
             seen: Seen::new(history, ledger),
             order: OrderTracker::new(ledger, keyed),
             heights: Heights::new(history, ledger),
+            held: HeldTracker::default(),
             cells: Cells::new(history, ledger),
             fate: Fate::new(history, ledger),
             in_doubt_copies: 0,
@@ -94,7 +99,8 @@ impl Sweep {
             self.set_aside.push(*effect);
         } else if let Some(located) = locate(effect, ledger, history) {
             self.order.observe(&located, ledger);
-            self.absorb(&located, ledger, history);
+            self.held.observe(&located, history);
+            self.absorb(&located, history);
         } else {
             self.stray(effect, ledger);
         }
@@ -108,20 +114,20 @@ impl Sweep {
             let next = rows.get(at + 1).filter(|next| same_write(next) == same_write(row));
             match (next, locate(row, ledger, history)) {
                 (Some(next), _) if next.batch_try > row.batch_try => self.in_doubt_copies += 1,
-                (_, Some(located)) => self.absorb(&located, ledger, history),
+                (_, Some(located)) => self.absorb(&located, history),
                 (_, None) => self.stray(row, ledger),
             }
         }
     }
 
-    fn absorb(&mut self, located: &Located<'_>, ledger: &Ledger, history: &History) {
+    fn absorb(&mut self, located: &Located<'_>, history: &History) {
         if located.relative.is_none() {
             self.phantom(located.effect);
         }
         self.seen.observe(located, history);
         self.heights.observe(located);
         self.cells.observe(located, history);
-        self.fate.observe(located, ledger, history);
+        self.fate.observe(located, history);
     }
 
     /// An effect of an unknown partition, or of an attempt that never took its fence.
@@ -172,8 +178,9 @@ pub(super) fn locate<'a>(
     let relative = position.and_then(|_| partition.relative(effect.offset));
     let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
     let made = &lineage.attempts[sink];
-    let mut rank = made.tag_rank(effect.tag);
-    // A buffer that still holds the record at the next cut: no transaction was confirmed by then.
+    let tag_rank = made.tag_rank(effect.tag);
+    let mut rank = tag_rank;
+    // What the next cut holds was not confirmed by then: a restore discards it and emits it again.
     while made
         .cuts
         .get(rank)
@@ -181,5 +188,5 @@ pub(super) fn locate<'a>(
     {
         rank += 1;
     }
-    Some(Located { effect, slot, relative, position, source, sink, rank, origin })
+    Some(Located { effect, slot, relative, position, source, sink, tag_rank, rank, origin })
 }

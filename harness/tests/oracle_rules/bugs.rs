@@ -84,6 +84,21 @@ fn appended_list_state_is_there_twice() {
 }
 
 #[test]
+fn appended_list_state_is_told_from_unconfirmed_transactions() {
+    let mut convicted = 0;
+    for seed in 0..SEEDS {
+        let plan = Plan::new(seed, Mode::ExactlyOnce).with(Bug::BufferAppended);
+        let mut history = simulate(&plan);
+        history.conditions.unconfirmed_at_snapshot = true;
+        let judgement = history.judge();
+        let check = judgement.check("conservation").expect("it applies");
+        let told = |text: &str| check.witnesses.iter().any(|w| w.text.contains(text));
+        convicted += u32::from(told("was confirmed by then"));
+    }
+    assert!(convicted > 10, "{convicted} of {SEEDS}");
+}
+
+#[test]
 fn a_sink_that_leaves_its_buffer_out_is_convicted_at_the_checkpoint() {
     let [conservation, lost] =
         convictions(Mode::AtLeastOnce, Bug::BufferIgnored, ["conservation", "no-loss"]);

@@ -75,10 +75,12 @@ proptest! {
         keys_per_partition in 1u64..12,
         crashes in 0u32..7,
         retries in any::<bool>(),
+        pipelined in any::<bool>(),
         torn in any::<bool>(),
     ) {
         let plan = Plan {
-            partitions, sinks, records_per_partition, keys_per_partition, crashes, retries, torn,
+            partitions, sinks, records_per_partition, keys_per_partition, crashes, retries,
+            pipelined, torn,
             ..Plan::new(seed, mode)
         };
         let judgement = simulate(&plan).judge();

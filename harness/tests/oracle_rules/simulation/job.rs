@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) bug: Bug,
     /// Some batches are tried twice.
     pub(crate) retries: bool,
+    /// Sinks go on, and snapshot, before their batches are confirmed.
+    pub(crate) pipelined: bool,
     /// The newest checkpoint may be torn at a crash.
     pub(crate) torn: bool,
 }
@@ -73,6 +75,7 @@ impl Plan {
             crashes: 3,
             bug: Bug::None,
             retries: false,
+            pipelined: false,
             torn: false,
         }
     }
@@ -305,6 +308,14 @@ impl<'a> Job<'a> {
     }
 
     fn flush(&mut self, k: usize) {
+        if self.plan.pipelined {
+            if self.rng.random_bool(0.5) {
+                self.sinks[k].confirm();
+            } else {
+                self.sinks[k].send(self.attempt, &mut self.tables);
+            }
+            return;
+        }
         let retried = self.plan.retries && self.rng.random_bool(0.2);
         let answer_lost = self.plan.retries && self.rng.random_bool(0.2);
         self.sinks[k].flush(self.attempt, &mut self.tables, retried, answer_lost);
@@ -446,7 +457,7 @@ impl<'a> Job<'a> {
         });
         let mut conditions = Conditions::new(self.plan.mode);
         conditions.faults_landed = u64::from(crashes);
-        conditions.outcomes_in_doubt = self.plan.retries;
+        conditions.unconfirmed_at_snapshot = self.plan.retries || self.plan.pipelined;
         conditions.committed = committed;
         let audit: MemoryAudit = self.tables.into_audit();
         let ledger = builder.finish().expect("a valid ledger");

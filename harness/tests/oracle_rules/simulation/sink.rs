@@ -31,6 +31,8 @@ pub(crate) struct Sink {
     snapshotting: Option<Snapshot>,
     /// A batch that was sent and whose answer never came.
     in_doubt: Option<(u64, Vec<Record>)>,
+    /// Batches that were sent and are not confirmed yet, oldest first.
+    in_flight: VecDeque<Vec<Record>>,
     /// What the last snapshot held: for the bug that appends to it.
     last_snapshot: Vec<Record>,
 }
@@ -98,6 +100,7 @@ impl Sink {
             tag: 0,
             snapshotting: None,
             in_doubt: None,
+            in_flight: VecDeque::new(),
             last_snapshot: Vec::new(),
         }
     }
@@ -140,7 +143,8 @@ impl Sink {
         }
         self.tag = id;
         let in_doubt = self.in_doubt.iter().flat_map(|(_, records)| records);
-        let buffer = in_doubt.chain(&self.buffer).cloned().collect();
+        let unconfirmed = in_doubt.chain(self.in_flight.iter().flatten());
+        let buffer = unconfirmed.chain(&self.buffer).cloned().collect();
         // Restored channel state that was not processed yet is still in flight.
         let in_transit = self.replay.clone();
         let counts = self.counts.clone();
@@ -225,5 +229,20 @@ impl Sink {
         } else if answer_lost {
             self.in_doubt = Some((batch, records));
         }
+    }
+
+    /// Sends what is buffered without waiting for the answer.
+    pub(crate) fn send(&mut self, attempt: u32, tables: &mut Tables) {
+        let records = std::mem::take(&mut self.buffer);
+        if !records.is_empty() {
+            tables.batches += 1;
+            tables.write(attempt, self, (tables.batches, 0), &records);
+            self.in_flight.push_back(records);
+        }
+    }
+
+    /// The oldest batch is confirmed.
+    pub(crate) fn confirm(&mut self) {
+        self.in_flight.pop_front();
     }
 }
