@@ -31,7 +31,7 @@ pub use interrupt::Interrupt;
 use std::path::PathBuf;
 
 use stormproof_chaos::schedule::Schedule;
-use stormproof_engine::runtime::JobConfig;
+use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
 use stormproof_reports::schema::RunResult;
 
 use crate::clock::{Utc, monotonic_us};
@@ -115,6 +115,10 @@ fn begin(
     let config = JobConfig {
         workers: scenario.job.workers,
         checkpoint: scenario.checkpoint.clone(),
+        exchange: ExchangeConfig {
+            credit_bytes: scenario.job.credit_bytes as usize,
+            ..ExchangeConfig::default()
+        },
         ..JobConfig::default()
     };
     let spec = EngineSpec::new(

@@ -103,6 +103,8 @@ pub struct JobShape {
     pub batch_rows: u32,
     /// The longest a row waits for its batch.
     pub batch_interval_ms: u64,
+    /// Bytes that a source subtask may have under way to a worker; 0 = the engine chooses.
+    pub credit_bytes: u64,
 }
 
 impl JobShape {

@@ -76,6 +76,11 @@ fn job(page: &mut Page, scenario: &Scenario) {
     );
     page.value("batch_rows", job.batch_rows, "rows of a sink subtask's batch; default 100");
     page.value("batch_interval_ms", job.batch_interval_ms, "longest wait of a row; default 1000");
+    page.value(
+        "credit_bytes",
+        job.credit_bytes,
+        "under way from a subtask to a worker; 0 = automatic",
+    );
 }
 
 fn checkpoint(page: &mut Page, config: &CheckpointConfig) {

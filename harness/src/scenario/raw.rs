@@ -57,6 +57,7 @@ pub struct RawJob {
     pub(super) sink_design: Option<SinkDesign>,
     pub(super) batch_rows: Option<u32>,
     pub(super) batch_interval_ms: Option<u64>,
+    pub(super) credit_bytes: Option<u64>,
 }
 
 /// `[checkpoint]`.

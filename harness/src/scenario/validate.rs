@@ -85,6 +85,7 @@ fn job(raw: &RawScenario) -> Result<JobShape> {
             raw.batch_interval_ms.unwrap_or(1_000),
             1..=60_000,
         )?,
+        credit_bytes: in_range("job.credit_bytes", raw.credit_bytes.unwrap_or(0), 0..=1 << 30)?,
     })
 }
 

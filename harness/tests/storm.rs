@@ -1,0 +1,175 @@
+//! Whole storms at a small size: proven, judged again, replayed; interrupted and orphaned runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+fn command(args: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
+    command.args(args).current_dir(folder).env("NO_COLOR", "1");
+    command
+}
+
+fn stormproof(args: &[&str], folder: &Path) -> Output {
+    command(args, folder).output().expect("the binary runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+fn json(file: PathBuf) -> Value {
+    let text = fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    serde_json::from_slice(&text).expect("a result is JSON")
+}
+
+/// A storm of four faults over six seconds, small enough for any machine.
+const SMALL: &str = "
+seed = 5
+[load]
+records = 30000
+rate_per_s = 5000
+[job]
+parallelism = 8
+batch_interval_ms = 200
+[checkpoint]
+interval_ms = 400
+[faults]
+count = 4
+";
+
+fn scenario(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("storm.toml"), text).unwrap();
+    folder
+}
+
+/// Engine processes whose working folder is `folder`: runs pass it on to them.
+fn engines_of(folder: &Path) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let is_engine = String::from_utf8_lossy(&line).contains("engine\0--spec");
+        if is_engine && fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn wait_for(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Starts a long run in the background and waits for its engine process.
+fn begin(folder: &Path) -> Child {
+    let out = folder.join("out");
+    let args = ["run", "--parallelism", "8", "--records", "100000", "--duration", "600", "--out"];
+    let mut run = command(&args, folder);
+    run.arg(&out).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = run.spawn().expect("the binary runs");
+    wait_for("the engine process", Duration::from_secs(60), || {
+        !engines_of(folder).is_empty()
+            && fs::metadata(out.join("events.jsonl")).is_ok_and(|events| events.is_file())
+    });
+    child
+}
+
+#[test]
+fn a_storm_is_proven_verified_and_replayed() {
+    let folder = scenario(SMALL);
+    let at = folder.path();
+    let run = stormproof(&["run", "--scenario", "storm.toml", "--out", "out", "--json"], at);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let printed: Value = serde_json::from_slice(&run.stdout).expect("--json prints JSON alone");
+    let result = json(at.join("out/result.json"));
+    assert_eq!(printed["verdict"], "proven");
+    for name in ["lost", "duplicates", "duplicates_expected", "checkpoints_completed"] {
+        assert_eq!(printed[name], result[name], "{name}");
+    }
+    assert_eq!((&result["lost"], &result["records"]), (&0.into(), &30_000.into()));
+    assert_eq!(result["duplicates"], result["duplicates_expected"]);
+    assert_eq!((&result["faults_landed"], &result["faults_scheduled"]), (&4.into(), &4.into()));
+    assert!(result["faults_landed_mid_checkpoint"].as_u64() >= Some(3), "{result}");
+    assert!(result["attempts"].as_u64() >= Some(4), "three faults end an attempt each");
+    assert!(result["peak_rss_bytes"].as_u64() > Some(10 << 20));
+    assert!(fs::read_to_string(at.join("out/report.html")).unwrap().contains("</html>"));
+    assert!(!at.join("out/engine-spec.json").exists(), "it may hold a password");
+    assert!(engines_of(at).is_empty());
+
+    let again = stormproof(&["verify", "out", "--json"], at);
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    let judged: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(judged["checks"], result["checks"]);
+
+    let replay = stormproof(&["replay", "out/result.json", "--out", "again", "-q"], at);
+    assert_eq!(replay.status.code(), Some(0), "{}", said(&replay));
+    for file in ["schedule.json", "scenario.toml"] {
+        let read = |folder: &str| fs::read(at.join(folder).join(file)).unwrap();
+        assert_eq!(read("out"), read("again"), "{file}");
+    }
+}
+
+#[test]
+fn evidence_that_was_tampered_with_is_convicted() {
+    let folder = scenario(SMALL);
+    let at = folder.path();
+    let run = stormproof(&["run", "--scenario", "storm.toml", "--out", "out", "-q"], at);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let database = rusqlite::Connection::open(at.join("out/database.sqlite")).unwrap();
+    let sql = "DELETE FROM storm_audit WHERE partition_id = 3 AND record_offset = 17";
+    assert!(database.execute(sql, ()).unwrap() >= 1);
+    drop(database);
+    let verify = stormproof(&["verify", "out"], at);
+    assert_eq!(verify.status.code(), Some(1), "{}", said(&verify));
+    assert!(said(&verify).contains("offset 17"), "{}", said(&verify));
+}
+
+#[test]
+fn a_fault_that_cannot_land_makes_the_run_unknown_by_name() {
+    let by_hand = SMALL.replace("count = 4", "")
+        + "[[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 800 }\n\
+           [[faults.schedule]]\naction = \"panic\"\n\
+           when = { at_step = { step = \"transaction_commit_sent\" } }\n";
+    let folder = scenario(&by_hand);
+    let args = ["run", "--scenario", "storm.toml", "--out", "out", "--quiet"];
+    let run = stormproof(&args, folder.path());
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    let result = json(folder.path().join("out/result.json"));
+    assert_eq!(result["verdict"], "unknown");
+    let reason = result["verdict_reason"].as_str().unwrap();
+    assert!(reason.contains("Fault-2") && reason.contains("did not land"), "{reason}");
+    assert_eq!(result["faults"][0]["effect"], "the process's wait status is signal 9");
+}
+
+#[test]
+fn an_interrupted_run_ends_cleanly_and_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = begin(folder.path());
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
+    wait_for("the run's end", Duration::from_secs(20), || run.try_wait().unwrap().is_some());
+    assert_eq!(run.wait().unwrap().code(), Some(2));
+    assert!(engines_of(folder.path()).is_empty());
+    let result = json(folder.path().join("out/result.json"));
+    assert_eq!(result["verdict"], "unknown");
+    assert!(result["verdict_reason"].as_str().unwrap().contains("interrupted"), "{result}");
+}
+
+#[test]
+fn an_engine_never_outlives_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = begin(folder.path());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for("the engine's end", Duration::from_secs(10), || engines_of(folder.path()).is_empty());
+}
