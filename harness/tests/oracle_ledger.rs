@@ -15,28 +15,17 @@ const P0: PartitionId = PartitionId(0);
 const P7: PartitionId = PartitionId(7);
 
 fn value(id: u64, intended_us: i64) -> Vec<u8> {
-    [
-        &id.to_le_bytes()[..],
-        &intended_us.to_le_bytes(),
-        b"filled up",
-    ]
-    .concat()
+    [&id.to_le_bytes()[..], &intended_us.to_le_bytes(), b"filled up"].concat()
 }
 
 /// Two partitions with a gap, a null key, a null value and a key that lives in both.
 fn sample() -> Ledger {
     let mut builder = LedgerBuilder::new();
     builder.set_bounds(P0, Offset(10), Offset(20));
-    builder
-        .push(P0, Offset(12), Some(b"k0-1"), Some(&value(1, 111)))
-        .unwrap();
-    builder
-        .push(P0, Offset(13), Some(b"both"), Some(b"old"))
-        .unwrap();
+    builder.push(P0, Offset(12), Some(b"k0-1"), Some(&value(1, 111))).unwrap();
+    builder.push(P0, Offset(13), Some(b"both"), Some(b"old")).unwrap();
     builder.push(P0, Offset(16), None, Some(b"no key")).unwrap();
-    builder
-        .push(P7, Offset(14), Some(b"both"), Some(b"new"))
-        .unwrap();
+    builder.push(P7, Offset(14), Some(b"both"), Some(b"new")).unwrap();
     builder.push(P0, Offset(17), Some(b"k0-1"), None).unwrap();
     builder.set_bounds(PartitionId(9), Offset(5), Offset(5));
     assert_eq!(builder.records(), 5);
@@ -49,45 +38,20 @@ fn a_ledger_knows_bounds_gaps_keys_and_times() {
     assert_eq!(ledger.records(), 5);
     let slots = [P0, P7, PartitionId(9), PartitionId(1)].map(|p| ledger.slot(p));
     assert_eq!(slots, [Some(0), Some(1), Some(2), None]);
-    let [first, second, empty] = ledger.partitions() else {
-        panic!("three partitions")
-    };
-    assert_eq!(
-        (first.start(), first.end(), first.records()),
-        (Offset(10), Offset(20), 4)
-    );
+    let [first, second, empty] = ledger.partitions() else { panic!("three partitions") };
+    assert_eq!((first.start(), first.end(), first.records()), (Offset(10), Offset(20), 4));
     assert_eq!((second.start(), second.end()), (Offset(14), Offset(15)));
-    assert_eq!(
-        (empty.start(), empty.end(), empty.records()),
-        (Offset(5), Offset(5), 0)
-    );
-    assert_eq!(
-        first.offsets().map(|o| o.0).collect::<Vec<_>>(),
-        [12, 13, 16, 17]
-    );
+    assert_eq!((empty.start(), empty.end(), empty.records()), (Offset(5), Offset(5), 0));
+    assert_eq!(first.offsets().map(|o| o.0).collect::<Vec<_>>(), [12, 13, 16, 17]);
     let positions = [9, 10, 12, 13, 14, 16, 17, 18, 20].map(|o| first.position(Offset(o)));
-    let expected = [
-        None,
-        None,
-        Some(0),
-        Some(1),
-        None,
-        Some(2),
-        Some(3),
-        None,
-        None,
-    ];
+    let expected = [None, None, Some(0), Some(1), None, Some(2), Some(3), None, None];
     assert_eq!(positions, expected);
     assert_eq!(first.key_hash(Offset(12)), Some(hash_key(b"k0-1")));
     assert_eq!(first.key_hash(Offset(16)), None, "a null key");
     assert_eq!(first.key_hash(Offset(15)), None, "a gap");
     assert_eq!(first.lane_at(0), first.lane_at(3), "one lane for one key");
     assert_eq!(first.intended_us(Offset(12)), Some(111));
-    assert_eq!(
-        first.intended_us(Offset(13)),
-        None,
-        "not of the load generator"
-    );
+    assert_eq!(first.intended_us(Offset(13)), None, "not of the load generator");
     assert_eq!(second.intended_us(Offset(14)), None);
 }
 
@@ -101,15 +65,8 @@ fn the_highest_version_of_a_key_wins_across_partitions() {
     assert_eq!((both.records, both.partitions), (2, 2));
     assert_eq!(both.value_hash, hash_value(Some(b"new")));
     let own = ledger.key(hash_key(b"k0-1")).unwrap();
-    assert_eq!(
-        (own.offset, own.records, own.partitions),
-        (Offset(17), 2, 1)
-    );
-    assert_eq!(
-        own.value_hash,
-        hash_value(None),
-        "a tombstone wins like any value"
-    );
+    assert_eq!((own.offset, own.records, own.partitions), (Offset(17), 2, 1));
+    assert_eq!(own.value_hash, hash_value(None), "a tombstone wins like any value");
     assert_ne!(hash_value(None), hash_value(Some(b"")));
     assert_eq!(ledger.key(hash_key(b"unknown")), None);
     let mut hashes: Vec<u128> = ledger.keys().map(|facts| facts.hash).collect();
@@ -123,21 +80,12 @@ fn only_the_load_generators_own_records_have_an_intended_time() {
     let mut builder = LedgerBuilder::new();
     let keys: [&[u8]; 6] = [b"k7-0", b"k8-0", b"k7-x", b"k7", b"x7-0", b"k7-1"];
     for (offset, key) in (0..).zip(keys) {
-        let value = if key == b"k7-1" {
-            b"short".to_vec()
-        } else {
-            value(offset, 5)
-        };
-        builder
-            .push(P7, Offset(offset), Some(key), Some(&value))
-            .unwrap();
+        let value = if key == b"k7-1" { b"short".to_vec() } else { value(offset, 5) };
+        builder.push(P7, Offset(offset), Some(key), Some(&value)).unwrap();
     }
     let ledger = builder.finish().unwrap();
     let times = (0..6).map(|o| ledger.partitions()[0].intended_us(Offset(o)));
-    assert_eq!(
-        times.collect::<Vec<_>>(),
-        [Some(5), None, None, None, None, None]
-    );
+    assert_eq!(times.collect::<Vec<_>>(), [Some(5), None, None, None, None, None]);
 }
 
 #[test]
@@ -146,14 +94,9 @@ fn records_must_come_in_order_and_within_bounds() {
     builder.push(P0, Offset(5), None, None).unwrap();
     for offset in [5, 4] {
         let error = builder.push(P0, Offset(offset), None, None).unwrap_err();
-        assert!(
-            matches!(error, LedgerError::NotIncreasing { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::NotIncreasing { .. }), "{error}");
     }
-    let error = builder
-        .push(P0, Offset(5 + (1 << 32)), None, None)
-        .unwrap_err();
+    let error = builder.push(P0, Offset(5 + (1 << 32)), None, None).unwrap_err();
     assert!(matches!(error, LedgerError::TooLong { .. }), "{error}");
     for (start, end) in [(6, 10), (0, 5)] {
         let mut builder = LedgerBuilder::new();
@@ -161,10 +104,7 @@ fn records_must_come_in_order_and_within_bounds() {
         builder.push(P0, Offset(5), None, None).unwrap();
         let error = builder.finish().unwrap_err();
         assert!(matches!(error, LedgerError::OutOfBounds { .. }), "{error}");
-        assert!(
-            error.to_string().contains("offset 5 of partition 0"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("offset 5 of partition 0"), "{error}");
     }
 }
 
@@ -175,11 +115,7 @@ fn a_saved_ledger_is_the_same_and_damage_is_noticed() {
     let ledger = sample();
     ledger.save(&path).unwrap();
     assert_eq!(Ledger::load(&path).unwrap(), ledger);
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "no scratch is left"
-    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no scratch is left");
 
     let bytes = std::fs::read(&path).unwrap();
     for at in 0..bytes.len() {
@@ -187,10 +123,7 @@ fn a_saved_ledger_is_the_same_and_damage_is_noticed() {
         damaged[at] ^= 0x10;
         std::fs::write(&path, &damaged).unwrap();
         let error = Ledger::load(&path).unwrap_err();
-        assert!(
-            matches!(error, LedgerError::Damaged { .. }),
-            "byte {at}: {error}"
-        );
+        assert!(matches!(error, LedgerError::Damaged { .. }), "byte {at}: {error}");
     }
     for len in 0..bytes.len() {
         std::fs::write(&path, &bytes[..len]).unwrap();
@@ -200,13 +133,8 @@ fn a_saved_ledger_is_the_same_and_damage_is_noticed() {
     newer[8] = 2;
     std::fs::write(&path, &newer).unwrap();
     let error = Ledger::load(&path).unwrap_err().to_string();
-    assert!(
-        error.contains("it has version 2, this build reads version 1"),
-        "{error}"
-    );
-    let error = Ledger::load(&folder.path().join("none"))
-        .unwrap_err()
-        .to_string();
+    assert!(error.contains("it has version 2, this build reads version 1"), "{error}");
+    let error = Ledger::load(&folder.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("cannot read the ledger file"), "{error}");
 }
 
@@ -260,14 +188,7 @@ fn ten_million_records_fit_in_a_gigabyte() {
     for n in 0..1_000_000u64 {
         let p = PartitionId((n % 2000) as u32);
         let key = format!("k{}-{n}", p.0);
-        builder
-            .push(
-                p,
-                Offset(n / 2000),
-                Some(key.as_bytes()),
-                Some(&value(n, 1)),
-            )
-            .unwrap();
+        builder.push(p, Offset(n / 2000), Some(key.as_bytes()), Some(&value(n, 1))).unwrap();
     }
     let ledger = builder.finish().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -275,10 +196,7 @@ fn ten_million_records_fit_in_a_gigabyte() {
     ledger.save(&path).unwrap();
     let bytes = std::fs::metadata(&path).unwrap().len();
     // In memory there are 8 more bytes a key: the order by hash.
-    assert!(
-        bytes + 8_000_000 < 100_000_000,
-        "{bytes} bytes for a million records"
-    );
+    assert!(bytes + 8_000_000 < 100_000_000, "{bytes} bytes for a million records");
     assert_eq!(Ledger::load(&path).unwrap(), ledger);
 }
 
@@ -287,17 +205,12 @@ fn cluster() -> MockCluster<'static, DefaultProducerContext> {
 }
 
 fn produce(brokers: &str, topic: &str, partitions: &[i32], records: u64) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .create()
-        .expect("a producer");
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a producer");
     for n in 0..records {
         for p in partitions {
             let (key, value) = (format!("k{p}-{}", n % 5), value(n, n as i64));
-            let record = BaseRecord::to(topic)
-                .partition(*p)
-                .key(&key)
-                .payload(&value);
+            let record = BaseRecord::to(topic).partition(*p).key(&key).payload(&value);
             producer.send(record).expect("queued");
         }
         producer.poll(Duration::ZERO);
@@ -317,13 +230,7 @@ fn a_topic_is_read_back_from_start_to_log_end() {
         last = Some(at);
     });
     let ledger = ledger.expect("a ledger");
-    assert_eq!(
-        last,
-        Some(ReadProgress {
-            records: 1200,
-            offsets: 1200
-        })
-    );
+    assert_eq!(last, Some(ReadProgress { records: 1200, offsets: 1200 }));
     let records: Vec<u64> = ledger.partitions().iter().map(|p| p.records()).collect();
     assert_eq!(records, [400, 0, 400, 400, 0]);
     let facts = ledger.key(hash_key(b"k3-4")).expect("known");
@@ -341,8 +248,5 @@ fn a_topic_that_is_missing_or_unreachable_says_so() {
     cluster.broker_down(1).expect("down");
     let error = read_topic(&brokers, "storm", Duration::from_secs(2), |_| ()).unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.contains("topic storm") && text.contains(&brokers),
-        "{text}"
-    );
+    assert!(text.contains("topic storm") && text.contains(&brokers), "{text}");
 }

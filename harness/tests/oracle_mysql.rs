@@ -29,15 +29,8 @@ impl Drop for Database {
 }
 
 fn installed(program: &str) -> Option<&'static str> {
-    let places = [
-        "/usr/bin",
-        "/usr/sbin",
-        "/usr/local/bin",
-        "/opt/homebrew/bin",
-    ];
-    places
-        .into_iter()
-        .find(|place| Path::new(place).join(program).exists())
+    let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+    places.into_iter().find(|place| Path::new(place).join(program).exists())
 }
 
 /// Starts a server without accounts, or says why there is none.
@@ -47,10 +40,7 @@ fn start() -> Result<Database, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let data = format!("--datadir={}", folder.path().join("data").display());
     let quiet = |command: &mut Command| {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     };
     let mut setup = Command::new(Path::new(install).join("mariadb-install-db"));
     setup.args(["--no-defaults", "--skip-test-db", "--user=root", &data]);
@@ -62,22 +52,16 @@ fn start() -> Result<Database, String> {
         .map_err(|error| error.to_string())?
         .port();
     let mut command = Command::new(Path::new(server).join("mariadbd"));
-    command
-        .args(["--no-defaults", "--user=root", "--skip-grant-tables", &data])
-        .args([
-            format!("--port={port}"),
-            format!("--socket={}", folder.path().join("sock").display()),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--innodb-buffer-pool-size=32M".to_owned(),
-        ]);
+    command.args(["--no-defaults", "--user=root", "--skip-grant-tables", &data]).args([
+        format!("--port={port}"),
+        format!("--socket={}", folder.path().join("sock").display()),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--innodb-buffer-pool-size=32M".to_owned(),
+    ]);
     quiet(&mut command);
     let server = command.spawn().map_err(|error| error.to_string())?;
     let url = format!("mysql://root@127.0.0.1:{port}/storm");
-    Ok(Database {
-        server,
-        url,
-        _folder: folder,
-    })
+    Ok(Database { server, url, _folder: folder })
 }
 
 fn effect(n: u64) -> Effect {
@@ -140,9 +124,7 @@ async fn fill(url: &str) -> Result<(), mysql_async::Error> {
     for row in results() {
         let hash = row.key_hash.to_be_bytes().to_vec();
         let row = (hash, row.key, row.value, row.version, row.record_count);
-        connection
-            .exec_drop("INSERT INTO storm_results VALUES (?,?,?,?,?)", row)
-            .await?;
+        connection.exec_drop("INSERT INTO storm_results VALUES (?,?,?,?,?)", row).await?;
     }
     connection.disconnect().await
 }
@@ -180,9 +162,7 @@ fn the_rows_of_a_real_server_come_back_as_they_are() {
     let mut audit = MysqlAudit::new(&database.url, "storm").expect("an address");
 
     let mut effects = Vec::new();
-    audit
-        .effects(&mut |effect| effects.push(*effect))
-        .expect("read");
+    audit.effects(&mut |effect| effects.push(*effect)).expect("read");
     assert_eq!(effects, (0..ROWS).map(effect).collect::<Vec<_>>());
     let fences = audit.fences().expect("read");
     let fence = |attempt, restored, after_seq| Fence {
@@ -191,38 +171,26 @@ fn the_rows_of_a_real_server_come_back_as_they_are() {
         after_seq,
     };
     assert_eq!(fences, [fence(1, 0, 0), fence(2, 9, 4711)]);
-    let retried = BatchId {
-        attempt: AttemptId(2),
-        number: (3 << 48) | 7,
-    };
+    let retried = BatchId { attempt: AttemptId(2), number: (3 << 48) | 7 };
     assert_eq!(audit.retried_batches().expect("read"), [retried].into());
     let mut rows = 0;
     let expected = results();
     audit
         .results(&mut |row| {
             rows += 1;
-            assert!(
-                expected.iter().any(|expected| expected.borrow() == *row),
-                "{row:?}"
-            );
+            assert!(expected.iter().any(|expected| expected.borrow() == *row), "{row:?}");
         })
         .expect("read");
     assert_eq!(rows, expected.len());
 
     let mut other = MysqlAudit::new(&database.url, "gale").expect("an address");
-    let error = other
-        .effects(&mut |_| ())
-        .expect_err("no such table")
-        .to_string();
+    let error = other.effects(&mut |_| ()).expect_err("no such table").to_string();
     assert!(error.contains("gale_audit"), "{error}");
 }
 
 #[test]
 fn an_unreachable_server_is_an_error_that_names_the_table() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap().port();
     let url = format!("mysql://root@127.0.0.1:{port}/storm");
     let mut audit = MysqlAudit::new(&url, "storm").expect("an address");
     let error = audit.fences().expect_err("refused").to_string();

@@ -19,11 +19,7 @@ pub(super) fn failures(case: &Case<'_>) -> Result<Vec<Failure>, NotJudged> {
             attempt: pair[0].id,
             restored: pair[1].restored,
             duplicates: sweep.fate.explained_by(at),
-            bound: if case.conditions.transactional_sink {
-                0
-            } else {
-                replayed
-            },
+            bound: if case.conditions.transactional_sink { 0 } else { replayed },
             replayed,
         }
     });
@@ -36,14 +32,10 @@ fn replayed(ledger: &Ledger, history: &History, heights: &Heights, attempt: usiz
         Start::Restored { cut, .. } => Some(&history.cuts[cut]),
         Start::Fresh | Start::Broken(_) => None,
     };
-    let read_again = ledger
-        .partitions()
-        .iter()
-        .enumerate()
-        .map(|(slot, partition)| {
-            let next = cut.map_or(partition.start(), |cut| cut.next[slot]);
-            heights.get(attempt, slot).0.saturating_sub(next.0)
-        });
+    let read_again = ledger.partitions().iter().enumerate().map(|(slot, partition)| {
+        let next = cut.map_or(partition.start(), |cut| cut.next[slot]);
+        heights.get(attempt, slot).0.saturating_sub(next.0)
+    });
     read_again.sum::<u64>() + cut.map_or(0, Cut::frames)
 }
 
@@ -58,12 +50,6 @@ pub(super) fn total(case: &Case<'_>) -> Result<u64, NotJudged> {
 pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let (duplicates, bound) = (case.duplicates()?, total(case)?);
     let summary = format!("{duplicates} duplicates, at most {bound} are allowed");
-    let verdict = if duplicates <= bound {
-        Verdict::Proven
-    } else {
-        Verdict::Violated
-    };
-    Ok(Finding::new(verdict, summary)
-        .figure("duplicates", duplicates)
-        .figure("bound", bound))
+    let verdict = if duplicates <= bound { Verdict::Proven } else { Verdict::Violated };
+    Ok(Finding::new(verdict, summary).figure("duplicates", duplicates).figure("bound", bound))
 }

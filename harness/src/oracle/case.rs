@@ -50,19 +50,14 @@ impl Case<'_> {
 
     /// Fails when the final history cannot be told.
     pub(super) fn unbroken(&self) -> Result<(), NotJudged> {
-        self.history()?
-            .lineage
-            .broken()
-            .map_or(Ok(()), |why| Err(NotJudged::because(why)))
+        self.history()?.lineage.broken().map_or(Ok(()), |why| Err(NotJudged::because(why)))
     }
 
     /// Records without any effect.
     pub(super) fn lost(&self) -> Result<u64, NotJudged> {
         let seen = &self.sweep()?.seen;
         let partitions = self.ledger.partitions().iter().enumerate();
-        Ok(partitions
-            .map(|(slot, p)| p.records() - seen.any(slot).len())
-            .sum())
+        Ok(partitions.map(|(slot, p)| p.records() - seen.any(slot).len()).sum())
     }
 
     /// Effects of input records beyond the first one of each.
@@ -96,12 +91,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn new(verdict: Verdict, summary: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            summary: summary.into(),
-            figures: Vec::new(),
-            witnesses: Vec::new(),
-        }
+        Self { verdict, summary: summary.into(), figures: Vec::new(), witnesses: Vec::new() }
     }
 
     /// Proven when there is no case, violated when there is one.
@@ -115,11 +105,7 @@ impl Finding {
             return Self::new(Verdict::Proven, good);
         }
         let mut finding = Self::new(Verdict::Violated, bad(count));
-        finding.witnesses = cases
-            .iter()
-            .flat_map(|cases| cases.smallest())
-            .cloned()
-            .collect();
+        finding.witnesses = cases.iter().flat_map(|cases| cases.smallest()).cloned().collect();
         finding.witnesses.sort();
         finding.witnesses.truncate(WITNESS_LIMIT);
         finding
@@ -130,10 +116,7 @@ impl Finding {
     }
 
     pub(super) fn signed(mut self, name: &str, value: i64) -> Self {
-        self.figures.push(Figure {
-            name: name.to_owned(),
-            value,
-        });
+        self.figures.push(Figure { name: name.to_owned(), value });
         self
     }
 

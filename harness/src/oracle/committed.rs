@@ -12,12 +12,11 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
             NotJudged::because("the group's committed offsets were not looked up")
         })?;
     let chain: Vec<usize> = history.lineage.final_chain().collect();
-    let last = history.cuts.iter().rev().find(|cut| {
-        history
-            .lineage
-            .index(cut.attempt())
-            .is_some_and(|at| chain.contains(&at))
-    });
+    let last = history
+        .cuts
+        .iter()
+        .rev()
+        .find(|cut| history.lineage.index(cut.attempt()).is_some_and(|at| chain.contains(&at)));
     let last: &Cut = last.ok_or_else(|| NotJudged::because("no checkpoint was completed"))?;
     let mut faults = Witnesses::default();
     let mut behind = 0;
@@ -64,7 +63,5 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     } else {
         finding
     };
-    Ok(finding
-        .figure("partitions", committed.len() as u64)
-        .figure("behind", behind))
+    Ok(finding.figure("partitions", committed.len() as u64).figure("behind", behind))
 }

@@ -60,21 +60,13 @@ pub struct Required {
 
 impl Default for Required {
     fn default() -> Self {
-        Self {
-            fault: true,
-            checkpoint: true,
-            replay: true,
-        }
+        Self { fault: true, checkpoint: true, replay: true }
     }
 }
 
 impl Required {
     /// Nothing is required: a run without faults, judged for what it shows.
     pub fn nothing() -> Self {
-        Self {
-            fault: false,
-            checkpoint: false,
-            replay: false,
-        }
+        Self { fault: false, checkpoint: false, replay: false }
     }
 }

@@ -52,11 +52,7 @@ impl Cells {
         let slots = ledger.partitions().len();
         let cells = |attempt: &Attempt| vec![Sum::default(); (attempt.cuts.len() + 1) * slots];
         let attempts = history.lineage.attempts.iter().map(cells).collect();
-        Self {
-            slots,
-            attempts,
-            orphans: Witnesses::default(),
-        }
+        Self { slots, attempts, orphans: Witnesses::default() }
     }
 
     pub(super) fn observe(&mut self, located: &Located<'_>, history: &History) {
@@ -77,11 +73,7 @@ impl Cells {
     fn orphan(&mut self, located: &Located<'_>, history: &History) {
         let (effect, slot) = (located.effect, located.slot);
         let attempt = &history.lineage.attempts[located.sink];
-        let Some(cut) = attempt
-            .cuts
-            .get(located.rank)
-            .map(|cut| &history.cuts[*cut])
-        else {
+        let Some(cut) = attempt.cuts.get(located.rank).map(|cut| &history.cuts[*cut]) else {
             return;
         };
         let site = Site::record(effect.partition, effect.offset).at(cut.id());
@@ -114,9 +106,7 @@ impl Cells {
             let judged = lineage.reaches_start(at);
             for (rank, cut) in attempt.cuts.iter().enumerate() {
                 let cells = &self.attempts[at][rank * self.slots..][..self.slots];
-                sums.iter_mut()
-                    .zip(cells)
-                    .for_each(|(sum, cell)| sum.merge(*cell));
+                sums.iter_mut().zip(cells).for_each(|(sum, cell)| sum.merge(*cell));
                 effects[*cut].clone_from(&sums);
                 if judged {
                     balance.judged += 1;
@@ -126,9 +116,7 @@ impl Cells {
             }
         }
         balance.unjudged = cuts.len() as u64 - balance.judged;
-        balance
-            .imbalances
-            .sort_unstable_by_key(|found| (found.cut, found.slot));
+        balance.imbalances.sort_unstable_by_key(|found| (found.cut, found.slot));
         balance
     }
 }
@@ -138,12 +126,7 @@ impl Balance {
         for slot in (0..found.len()).filter(|slot| cut.covered[*slot]) {
             if found[slot] != expected[slot] {
                 let (found, expected) = (found[slot].count, expected[slot].count);
-                self.imbalances.push(Imbalance {
-                    cut: at,
-                    slot,
-                    found,
-                    expected,
-                });
+                self.imbalances.push(Imbalance { cut: at, slot, found, expected });
             }
         }
     }
@@ -158,9 +141,7 @@ fn with_frames(
     ledger: &Ledger,
 ) -> Vec<Sum> {
     let mut sums = effects.to_vec();
-    sums.iter_mut()
-        .zip(&cut.own)
-        .for_each(|(sum, own)| sum.merge(*own));
+    sums.iter_mut().zip(&cut.own).for_each(|(sum, own)| sum.merge(*own));
     for frame in &cut.inherited {
         let Some(slot) = ledger.slot(frame.partition) else {
             continue;
@@ -182,12 +163,7 @@ pub(super) fn frame_is_canonical(
 ) -> bool {
     let lineage: &Lineage = &history.lineage;
     let source = lineage.index(frame.source_attempt);
-    let origin = lineage.origin(
-        (attempt, source),
-        (slot, frame.offset),
-        &history.cuts,
-        ledger,
-    );
+    let origin = lineage.origin((attempt, source), (slot, frame.offset), &history.cuts, ledger);
     origin != Origin::Orphan
 }
 
@@ -195,11 +171,8 @@ pub(super) fn frame_is_canonical(
 fn prefixes(cuts: &[Cut], ledger: &Ledger) -> Vec<Vec<Sum>> {
     let mut prefixes = vec![vec![Sum::default(); ledger.partitions().len()]; cuts.len()];
     for (slot, partition) in ledger.partitions().iter().enumerate() {
-        let mut ends: Vec<(Offset, usize)> = cuts
-            .iter()
-            .enumerate()
-            .map(|(at, cut)| (cut.next[slot], at))
-            .collect();
+        let mut ends: Vec<(Offset, usize)> =
+            cuts.iter().enumerate().map(|(at, cut)| (cut.next[slot], at)).collect();
         ends.sort_unstable();
         let mut offsets = partition.offsets().peekable();
         let mut sum = Sum::default();
@@ -220,17 +193,10 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         return Err(NotJudged::because("no checkpoint was completed"));
     }
     let exact = case.conditions.mode.has_exact_cuts();
-    let orphans = if exact {
-        sweep.cells.orphans.clone()
-    } else {
-        Witnesses::default()
-    };
+    let orphans = if exact { sweep.cells.orphans.clone() } else { Witnesses::default() };
     let finding = Finding::from_cases(
         [&case.details.imbalances, &sweep.held.confirmed, &orphans],
-        format!(
-            "nothing is missing or doubled at any of {} checkpoints",
-            balance.judged
-        ),
+        format!("nothing is missing or doubled at any of {} checkpoints", balance.judged),
         |cases| format!("{cases} partitions or records do not add up at some checkpoint"),
     );
     let finding = if finding.verdict == Verdict::Proven && balance.unjudged > 0 {

@@ -29,9 +29,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         format!("{checkpoints} checkpoints own every partition once, positions go forward only"),
         |cases| format!("{cases} positions or acknowledgements are wrong"),
     );
-    Ok(finding
-        .figure("checkpoints", checkpoints)
-        .figure("split_faults", split_faults))
+    Ok(finding.figure("checkpoints", checkpoints).figure("split_faults", split_faults))
 }
 
 /// All subtasks must have acknowledged.
@@ -71,9 +69,7 @@ fn within_the_log(cut: &Cut, ledger: &Ledger, faults: &mut Witnesses) {
 fn forward_only(history: &History, ledger: &Ledger, faults: &mut Witnesses) {
     for (at, attempt) in history.lineage.attempts.iter().enumerate() {
         for (slot, partition) in ledger.partitions().iter().enumerate() {
-            let mut before: Offset = history
-                .lineage
-                .first_offset(at, slot, &history.cuts, ledger);
+            let mut before: Offset = history.lineage.first_offset(at, slot, &history.cuts, ledger);
             for cut in attempt.cuts.iter().map(|cut| &history.cuts[*cut]) {
                 if !cut.covered[slot] {
                     continue;

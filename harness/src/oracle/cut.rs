@@ -45,11 +45,7 @@ impl Cut {
         let slots = ledger.partitions().len();
         let mut cut = Self {
             manifest,
-            next: ledger
-                .partitions()
-                .iter()
-                .map(|partition| partition.start())
-                .collect(),
+            next: ledger.partitions().iter().map(|partition| partition.start()).collect(),
             covered: vec![false; slots],
             split_faults: Witnesses::default(),
             own: vec![Sum::default(); slots],
@@ -83,9 +79,7 @@ impl Cut {
 
     /// Whether the sink buffers hold the record.
     pub(super) fn holds(&self, slot: usize, offset: Offset, source_attempt: AttemptId) -> bool {
-        self.held
-            .binary_search(&(slot as u32, offset, source_attempt))
-            .is_ok()
+        self.held.binary_search(&(slot as u32, offset, source_attempt)).is_ok()
     }
 
     fn take_splits(&mut self, state: &CheckpointState, ledger: &Ledger) {
@@ -118,10 +112,9 @@ impl Cut {
         }
         for (slot, partition) in ledger.partitions().iter().enumerate() {
             if !self.covered[slot] {
-                self.split_faults
-                    .add(Site::partition(partition.id()).at(self.id()), || {
-                        format!("no source subtask owns partition {}", partition.id())
-                    });
+                self.split_faults.add(Site::partition(partition.id()).at(self.id()), || {
+                    format!("no source subtask owns partition {}", partition.id())
+                });
             }
         }
     }
@@ -136,8 +129,7 @@ impl Cut {
             return;
         };
         if keep_held && matches!(frame.place, Place::Buffer { .. }) {
-            self.held
-                .push((slot as u32, frame.offset, frame.source_attempt));
+            self.held.push((slot as u32, frame.offset, frame.source_attempt));
         }
         if frame.source_attempt != self.attempt() {
             self.inherited.push(*frame);

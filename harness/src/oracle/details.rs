@@ -54,11 +54,7 @@ impl Details {
         }
         let first = balance.imbalances.iter().take(WITNESS_LIMIT);
         let mut expansions: Vec<Expansion> = first
-            .map(|at| Expansion {
-                imbalance: *at,
-                effects: Vec::new(),
-                frames: Vec::new(),
-            })
+            .map(|at| Expansion { imbalance: *at, effects: Vec::new(), frames: Vec::new() })
             .collect();
         audit.effects(&mut |effect| {
             details.note_row(effect, records);
@@ -66,9 +62,7 @@ impl Details {
                 return;
             }
             if let Some(located) = locate(effect, ledger, history) {
-                expansions
-                    .iter_mut()
-                    .for_each(|e| e.take_effect(&located, history));
+                expansions.iter_mut().for_each(|e| e.take_effect(&located, history));
             }
         })?;
         details.read_frames(ledger, history, records, &mut expansions, checkpoints);
@@ -78,9 +72,7 @@ impl Details {
         for at in balance.imbalances.iter().skip(WITNESS_LIMIT) {
             let id = ledger.partitions()[at.slot].id();
             let site = Site::partition(id).at(history.cuts[at.cut].id());
-            details
-                .imbalances
-                .add(site, || format!("partition {id} does not add up"));
+            details.imbalances.add(site, || format!("partition {id} does not add up"));
         }
         Ok(details)
     }
@@ -110,12 +102,8 @@ impl Details {
         expansions: &mut [Expansion],
         checkpoints: &mut dyn CheckpointSource,
     ) {
-        let restored: BTreeSet<CheckpointId> = history
-            .lineage
-            .attempts
-            .iter()
-            .map(|attempt| attempt.restored)
-            .collect();
+        let restored: BTreeSet<CheckpointId> =
+            history.lineage.attempts.iter().map(|attempt| attempt.restored).collect();
         for (at, cut) in history.cuts.iter().enumerate() {
             let expanded = expansions.iter().any(|e| e.imbalance.cut == at);
             if !expanded && !restored.contains(&cut.id()) {
@@ -128,10 +116,7 @@ impl Details {
             for frame in &state.frames {
                 let record = (frame.partition, frame.offset);
                 if records.contains(&record) {
-                    self.frames
-                        .entry(record)
-                        .or_default()
-                        .push((cut.id(), *frame));
+                    self.frames.entry(record).or_default().push((cut.id(), *frame));
                 }
                 for expansion in expansions.iter_mut().filter(|e| e.imbalance.cut == at) {
                     expansion.take_frame(frame, ledger, history);
@@ -144,19 +129,11 @@ impl Details {
 /// The records that the sweep's witnesses speak of, and the smallest lost ones.
 pub(super) fn records_of_interest(sweep: &Sweep, ledger: &Ledger) -> BTreeSet<RecordId> {
     let cases = [sweep.seen.repeated(), sweep.fate.over_cases()];
-    let sites = cases
-        .into_iter()
-        .flat_map(|cases| cases.smallest())
-        .map(|case| case.site);
-    let mut records: BTreeSet<RecordId> = sites
-        .filter_map(|site| Some((site.partition?, site.offset?)))
-        .collect();
+    let sites = cases.into_iter().flat_map(|cases| cases.smallest()).map(|case| case.site);
+    let mut records: BTreeSet<RecordId> =
+        sites.filter_map(|site| Some((site.partition?, site.offset?))).collect();
     let under = sweep.fate.under(ledger);
-    records.extend(
-        under
-            .smallest()
-            .filter_map(|w| Some((w.site.partition?, w.site.offset?))),
-    );
+    records.extend(under.smallest().filter_map(|w| Some((w.site.partition?, w.site.offset?))));
     records.extend(super::loss::smallest(sweep, ledger));
     records
 }
@@ -167,9 +144,7 @@ impl Expansion {
         if located.slot != self.imbalance.slot {
             return;
         }
-        let leaves = history
-            .lineage
-            .rank_of(self.imbalance.cut, located.sink, &history.cuts);
+        let leaves = history.lineage.rank_of(self.imbalance.cut, located.sink, &history.cuts);
         let Some(leaves) = leaves.filter(|leaves| located.rank <= *leaves) else {
             return;
         };
@@ -209,23 +184,13 @@ impl Expansion {
         let (id, next) = (partition.id(), cut.next[self.imbalance.slot]);
         let mut found: BTreeMap<(Offset, u32), (Vec<Effect>, Vec<Frame>)> = BTreeMap::new();
         for effect in self.effects {
-            found
-                .entry((effect.offset, effect.index))
-                .or_default()
-                .0
-                .push(effect);
+            found.entry((effect.offset, effect.index)).or_default().0.push(effect);
         }
         for frame in self.frames {
-            found
-                .entry((frame.offset, frame.index))
-                .or_default()
-                .1
-                .push(frame);
+            found.entry((frame.offset, frame.index)).or_default().1.push(frame);
         }
         let missing = partition.offsets().take_while(|offset| *offset < next);
-        if let Some(offset) = missing
-            .into_iter()
-            .find(|offset| !found.contains_key(&(*offset, 0)))
+        if let Some(offset) = missing.into_iter().find(|offset| !found.contains_key(&(*offset, 0)))
         {
             out.add(Site::record(id, offset).at(cut.id()), || {
                 format!(
@@ -251,11 +216,7 @@ impl Expansion {
                     effects.len() + frames.len(),
                     cut.id(),
                     list_rows(effects),
-                    if places.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        places.join(", ")
-                    }
+                    if places.is_empty() { "none".to_owned() } else { places.join(", ") }
                 )
             });
         }
@@ -264,8 +225,7 @@ impl Expansion {
     /// Of the rows that several tries of a batch left for a record, keeps the last try's.
     fn drop_in_doubt_copies(&mut self) {
         let write = |e: &Effect| (e.batch_id(), e.offset, e.index, e.source_attempt);
-        self.effects
-            .sort_by_key(|e| (write(e), std::cmp::Reverse(e.batch_try)));
+        self.effects.sort_by_key(|e| (write(e), std::cmp::Reverse(e.batch_try)));
         let mut last = None;
         self.effects.retain(|effect| {
             let earlier_try = last
@@ -289,8 +249,5 @@ fn list_rows(rows: &[Effect]) -> String {
             row.seq, row.sink_attempt, row.source_attempt, row.tag, row.batch, row.batch_try
         )
     };
-    format!(
-        "its rows: {}",
-        rows.iter().map(row).collect::<Vec<_>>().join(", ")
-    )
+    format!("its rows: {}", rows.iter().map(row).collect::<Vec<_>>().join(", "))
 }

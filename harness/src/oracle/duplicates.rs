@@ -52,9 +52,7 @@ impl Fate {
             if let Start::Restored { cut, maker, .. } = lineage.attempts[at].start {
                 let orphans = &history.cuts[cut].own_orphans;
                 fate.restored_orphans[maker] = orphans.len() as u64;
-                orphans
-                    .iter()
-                    .for_each(|f| *fate.unsettled.entry(restored(f)).or_default() += 1);
+                orphans.iter().for_each(|f| *fate.unsettled.entry(restored(f)).or_default() += 1);
             }
         }
         fate
@@ -73,19 +71,11 @@ impl Fate {
             }
             Origin::Own { .. } | Origin::Canonical => self.keep(located),
             Origin::Orphan => {
-                let orphan = (
-                    effect.partition,
-                    effect.offset,
-                    effect.index,
-                    effect.source_attempt,
-                );
+                let orphan = (effect.partition, effect.offset, effect.index, effect.source_attempt);
                 *self.unsettled.entry(orphan).or_default() -= 1;
             }
             Origin::Stray => {
-                self.over(
-                    effect,
-                    "was read outside of its source attempt's share of the input",
-                );
+                self.over(effect, "was read outside of its source attempt's share of the input");
             }
         }
     }
@@ -154,11 +144,7 @@ impl Fate {
         for ((partition, offset, _, read_by), missing) in &self.unsettled {
             if *missing != 0 {
                 unsettled.add(Site::record(*partition, *offset).of(*read_by), || {
-                    let what = if *missing > 0 {
-                        "lacks"
-                    } else {
-                        "has, beyond those held,"
-                    };
+                    let what = if *missing > 0 { "lacks" } else { "has, beyond those held," };
                     format!(
                         "the restored copy of offset {offset} of partition {partition} that \
                          attempt {read_by} had read {what} {} effects",
@@ -172,12 +158,7 @@ impl Fate {
 }
 
 fn restored(frame: &Frame) -> Restored {
-    (
-        frame.partition,
-        frame.offset,
-        frame.index,
-        frame.source_attempt,
-    )
+    (frame.partition, frame.offset, frame.index, frame.source_attempt)
 }
 
 /// The rule `duplicates-exact`.
@@ -193,10 +174,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let finding = if balanced && !under.is_empty() && !case.conditions.drained {
         Finding::new(
             Verdict::Unknown,
-            format!(
-                "{} records have no effect yet: the job was not drained",
-                under.count()
-            ),
+            format!("{} records have no effect yet: the job was not drained", under.count()),
         )
     } else {
         let finding = Finding::from_cases(
@@ -237,10 +215,7 @@ pub(super) fn check_orphans(case: &Case<'_>) -> Result<Finding, NotJudged> {
     }
     Ok(Finding::from_cases(
         [&sweep.cells.orphans, &frames],
-        format!(
-            "no checkpoint of {} holds a record above its offsets",
-            history.cuts.len()
-        ),
+        format!("no checkpoint of {} holds a record above its offsets", history.cuts.len()),
         |cases| format!("{cases} records lie before a checkpoint that did not read them"),
     ))
 }

@@ -39,10 +39,7 @@ pub struct Effect {
 impl Effect {
     /// The transaction this row belongs to, whichever try of it.
     pub fn batch_id(&self) -> BatchId {
-        BatchId {
-            attempt: self.sink_attempt,
-            number: self.batch,
-        }
+        BatchId { attempt: self.sink_attempt, number: self.batch }
     }
 }
 
@@ -85,10 +82,7 @@ pub struct EvidenceError {
 impl EvidenceError {
     /// An error about `what`.
     pub fn new(what: impl Into<String>, reason: &(impl fmt::Display + ?Sized)) -> Self {
-        Self {
-            what: what.into(),
-            reason: reason.to_string(),
-        }
+        Self { what: what.into(), reason: reason.to_string() }
     }
 }
 

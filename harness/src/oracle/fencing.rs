@@ -29,9 +29,7 @@ impl FencingTracker {
         let last_seq = lineage.attempts[at].last_seq;
         if effect.seq > last_seq {
             self.late.add(site, || {
-                let fence = lineage.attempts[at + 1..]
-                    .iter()
-                    .find(|a| effect.seq > a.after_seq);
+                let fence = lineage.attempts[at + 1..].iter().find(|a| effect.seq > a.after_seq);
                 format!(
                     "row {} (offset {} of partition {}) was written by attempt {}, tag {}, batch \
                      {}, after attempt {} had taken its fence at row {last_seq}",
@@ -57,7 +55,5 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         format!("no attempt wrote after a later one's fence ({attempts} attempts)"),
         |cases| format!("{cases} effects were written by fenced or unknown attempts"),
     );
-    Ok(finding
-        .figure("attempts", attempts as u64)
-        .figure("late_effects", tracker.late.count()))
+    Ok(finding.figure("attempts", attempts as u64).figure("late_effects", tracker.late.count()))
 }

@@ -20,10 +20,7 @@ impl Heights {
         let heights = (0..lineage.attempts.len()).flat_map(|at| {
             (0..slots).map(move |slot| lineage.first_offset(at, slot, &history.cuts, ledger))
         });
-        Self {
-            slots,
-            heights: heights.collect(),
-        }
+        Self { slots, heights: heights.collect() }
     }
 
     pub(super) fn observe(&mut self, located: &Located<'_>) {

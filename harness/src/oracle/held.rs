@@ -39,30 +39,22 @@ impl HeldTracker {
         let subtask = (located.sink, effect.subtask);
         if located.rank > located.tag_rank {
             self.count += 1;
-            let held = LastHeld {
-                effect: *effect,
-                rank: located.rank,
-            };
+            let held = LastHeld { effect: *effect, rank: located.rank };
             let last = self.last.entry(subtask).or_insert(held);
             if last.rank <= held.rank {
                 *last = held;
             }
-        } else if let Some(last) = self
-            .last
-            .get(&subtask)
-            .filter(|last| located.rank < last.rank)
-        {
+        } else if let Some(last) = self.last.get(&subtask).filter(|last| located.rank < last.rank) {
             let attempt = &history.lineage.attempts[located.sink];
             let cut = history.cuts[attempt.cuts[located.rank]].id();
             let held = last.effect;
-            self.confirmed
-                .add(Site::record(held.partition, held.offset).at(cut), || {
-                    format!(
-                        "sink subtask {} still held offset {} of partition {} (row {}, tag {}) at \
+            self.confirmed.add(Site::record(held.partition, held.offset).at(cut), || {
+                format!(
+                    "sink subtask {} still held offset {} of partition {} (row {}, tag {}) at \
                      checkpoint {cut}, although its later row {} was confirmed by then",
-                        held.subtask, held.offset, held.partition, held.seq, held.tag, effect.seq
-                    )
-                });
+                    held.subtask, held.offset, held.partition, held.seq, held.tag, effect.seq
+                )
+            });
         }
     }
 }

@@ -41,11 +41,6 @@ impl History {
         }
         cuts.sort_by_key(Cut::id);
         let lineage = Lineage::new(&fences, &cuts, ledger);
-        Ok(Self {
-            cuts,
-            torn,
-            fences,
-            lineage,
-        })
+        Ok(Self { cuts, torn, fences, lineage })
     }
 }

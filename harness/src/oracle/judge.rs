@@ -16,10 +16,7 @@ use super::verdict::{Check, Judgement, Verdict};
 use crate::workload::ledger::Ledger;
 
 /// The evidence of a run and its circumstances.
-#[expect(
-    missing_debug_implementations,
-    reason = "sources are open connections and folders"
-)]
+#[expect(missing_debug_implementations, reason = "sources are open connections and folders")]
 pub struct Input<'a> {
     /// What the topic held.
     pub ledger: &'a Ledger,
@@ -33,21 +30,12 @@ pub struct Input<'a> {
 
 /// Judges a run. It always answers: what goes wrong on the way makes verdicts unknown.
 pub fn judge(input: Input<'_>) -> Judgement {
-    let Input {
-        ledger,
-        checkpoints,
-        audit,
-        conditions,
-    } = input;
+    let Input { ledger, checkpoints, audit, conditions } = input;
     let case = digest(ledger, checkpoints, audit, &conditions);
     let rules = RULES.iter().filter(|rule| (rule.applies)(&conditions));
     let checks: Vec<Check> = rules.map(|rule| apply(rule, &case)).collect();
     Judgement {
-        verdict: checks
-            .iter()
-            .map(|check| check.verdict)
-            .max()
-            .unwrap_or_default(),
+        verdict: checks.iter().map(|check| check.verdict).max().unwrap_or_default(),
         checks,
         records: ledger.records(),
         effects: case.sweep().ok().map(|sweep| sweep.effects),
@@ -75,34 +63,22 @@ fn digest<'a>(
     let both = || Some((history.as_ref().ok()?, sweep.as_ref().ok()?));
     let balance = match both() {
         Some((history, sweep)) => guard(|| Ok(sweep.cells.balance(history, ledger))),
-        None => Err(NotJudged::because(
-            "the history or the effects cannot be read",
-        )),
+        None => Err(NotJudged::because("the history or the effects cannot be read")),
     };
     let values = guard(|| Values::read(ledger, conditions, audit));
-    let details = both()
-        .zip(balance.as_ref().ok())
-        .map(|((history, sweep), balance)| {
-            guard(|| {
-                let records = records_of_interest(sweep, ledger);
-                Details::look(ledger, history, balance, &records, (audit, checkpoints))
-            })
-        });
+    let details = both().zip(balance.as_ref().ok()).map(|((history, sweep), balance)| {
+        guard(|| {
+            let records = records_of_interest(sweep, ledger);
+            Details::look(ledger, history, balance, &records, (audit, checkpoints))
+        })
+    });
     let (details, balance) = match details {
         Some(Ok(details)) => (details, balance),
         // Without the second look an imbalance has no witness; say why instead.
         Some(Err(reason)) => (Details::default(), Err(reason)),
         None => (Details::default(), balance),
     };
-    Case {
-        ledger,
-        conditions,
-        history,
-        sweep,
-        balance,
-        values,
-        details,
-    }
+    Case { ledger, conditions, history, sweep, balance, values, details }
 }
 
 /// Runs a part of the digestion; an error or a panic becomes a reason.

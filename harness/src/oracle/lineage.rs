@@ -20,11 +20,7 @@ pub(super) enum Start {
     Fresh,
     /// At the checkpoint with index `cut`, which is number `rank` of those that the attempt with
     /// index `maker` made.
-    Restored {
-        cut: usize,
-        maker: usize,
-        rank: usize,
-    },
+    Restored { cut: usize, maker: usize, rank: usize },
     /// At something that does not exist; the reason is a sentence.
     Broken(String),
 }
@@ -77,10 +73,8 @@ impl Lineage {
         let mut fences = fences.to_vec();
         fences.sort_unstable_by_key(|fence| fence.attempt);
         fences.dedup_by_key(|fence| fence.attempt);
-        let mut attempts: Vec<Attempt> = fences
-            .iter()
-            .map(|fence| Attempt::new(fence, cuts, ledger))
-            .collect();
+        let mut attempts: Vec<Attempt> =
+            fences.iter().map(|fence| Attempt::new(fence, cuts, ledger)).collect();
         let mut last_seq = u64::MAX;
         for attempt in attempts.iter_mut().rev() {
             attempt.last_seq = last_seq;
@@ -90,9 +84,7 @@ impl Lineage {
             attempts[at].start = find_start(&attempts[..=at], cuts);
         }
         mark_final(&mut attempts);
-        let leaves = (0..attempts.len())
-            .map(|at| leaves_of(&attempts, at))
-            .collect();
+        let leaves = (0..attempts.len()).map(|at| leaves_of(&attempts, at)).collect();
         Self { attempts, leaves }
     }
 
@@ -100,16 +92,10 @@ impl Lineage {
     pub(super) fn index(&self, attempt: AttemptId) -> Option<usize> {
         let first = self.attempts.first()?.id;
         let guess = attempt.0.wrapping_sub(first.0) as usize;
-        if self
-            .attempts
-            .get(guess)
-            .is_some_and(|found| found.id == attempt)
-        {
+        if self.attempts.get(guess).is_some_and(|found| found.id == attempt) {
             return Some(guess);
         }
-        self.attempts
-            .binary_search_by_key(&attempt, |found| found.id)
-            .ok()
+        self.attempts.binary_search_by_key(&attempt, |found| found.id).ok()
     }
 
     /// The attempts of the final history, from the last one back, as indices.
@@ -127,11 +113,10 @@ impl Lineage {
         if self.attempts.is_empty() {
             return Some("the fence table is empty: no attempt ever began");
         }
-        self.final_chain()
-            .find_map(|at| match &self.attempts[at].start {
-                Start::Broken(reason) => Some(reason.as_str()),
-                _ => None,
-            })
+        self.final_chain().find_map(|at| match &self.attempts[at].start {
+            Start::Broken(reason) => Some(reason.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether the chain of the attempt with this index reaches a fresh start.
@@ -149,15 +134,8 @@ impl Lineage {
     /// attempt is not on the cut's chain.
     pub(super) fn rank_of(&self, cut: usize, sink: usize, cuts: &[Cut]) -> Option<usize> {
         let maker = self.index(cuts[cut].attempt())?;
-        let left_by = if maker == sink {
-            cut
-        } else {
-            self.leaves[maker][sink]?
-        };
-        self.attempts[sink]
-            .cuts
-            .iter()
-            .position(|made| *made == left_by)
+        let left_by = if maker == sink { cut } else { self.leaves[maker][sink]? };
+        self.attempts[sink].cuts.iter().position(|made| *made == left_by)
     }
 
     fn maker(&self, at: usize) -> Option<usize> {
@@ -199,9 +177,7 @@ impl Lineage {
             return Origin::Stray;
         }
         match self.leaves[sink][source] {
-            None => Origin::Own {
-                canonical_rank: self.attempts[sink].cut_rank(slot, offset),
-            },
+            None => Origin::Own { canonical_rank: self.attempts[sink].cut_rank(slot, offset) },
             Some(cut) if offset < cuts[cut].next[slot] => Origin::Canonical,
             Some(_) => Origin::Orphan,
         }
@@ -210,13 +186,11 @@ impl Lineage {
 
 impl Attempt {
     fn new(fence: &Fence, cuts: &[Cut], ledger: &Ledger) -> Self {
-        let made: Vec<usize> = (0..cuts.len())
-            .filter(|at| cuts[*at].attempt() == fence.attempt)
-            .collect();
+        let made: Vec<usize> =
+            (0..cuts.len()).filter(|at| cuts[*at].attempt() == fence.attempt).collect();
         let slots = 0..ledger.partitions().len();
-        let cut_offsets = slots
-            .flat_map(|slot| made.iter().map(move |at| cuts[*at].next[slot]))
-            .collect();
+        let cut_offsets =
+            slots.flat_map(|slot| made.iter().map(move |at| cuts[*at].next[slot])).collect();
         Self {
             id: fence.attempt,
             restored: fence.restored,
@@ -261,9 +235,7 @@ fn find_start(attempts: &[Attempt], cuts: &[Cut]) -> Start {
     };
     let made_by = cuts[cut].attempt();
     let Some(maker) = earlier.iter().position(|earlier| earlier.id == made_by) else {
-        return told(format!(
-            "made by attempt {made_by}, which did not begin before it"
-        ));
+        return told(format!("made by attempt {made_by}, which did not begin before it"));
     };
     let rank = earlier[maker].cuts.iter().position(|made| *made == cut);
     rank.map_or_else(

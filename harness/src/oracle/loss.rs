@@ -17,9 +17,7 @@ pub(super) fn smallest(sweep: &Sweep, ledger: &Ledger) -> Vec<RecordId> {
     let lost = partitions.flat_map(|(slot, partition)| {
         let missing = partition.present() - sweep.seen.any(slot);
         let first: Vec<u32> = missing.iter().take(WITNESS_LIMIT).collect();
-        first
-            .into_iter()
-            .map(|relative| (partition.id(), partition.absolute(relative)))
+        first.into_iter().map(|relative| (partition.id(), partition.absolute(relative)))
     });
     lost.take(WITNESS_LIMIT).collect()
 }
@@ -29,15 +27,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let (sweep, lost) = (case.sweep()?, case.lost()?);
     let records = case.ledger.records();
     let mut finding = if lost == 0 {
-        Finding::new(
-            Verdict::Proven,
-            format!("each of {records} records has an effect"),
-        )
+        Finding::new(Verdict::Proven, format!("each of {records} records has an effect"))
     } else if case.conditions.drained {
-        Finding::new(
-            Verdict::Violated,
-            format!("{lost} of {records} records have no effect"),
-        )
+        Finding::new(Verdict::Violated, format!("{lost} of {records} records have no effect"))
     } else {
         let summary = format!("{lost} of {records} records have no effect yet: not drained");
         Finding::new(Verdict::Unknown, summary)
@@ -62,10 +54,7 @@ fn attribute(case: &Case<'_>, record: RecordId) -> String {
     };
     let mut text = format!("{name} {}", last_seen(case, history, record, slot));
     if let Some(at) = case.balance().ok().and_then(|balance| {
-        balance
-            .imbalances
-            .iter()
-            .find(|at| at.slot == slot && at.found < at.expected)
+        balance.imbalances.iter().find(|at| at.slot == slot && at.found < at.expected)
     }) {
         text += &format!(
             "; its partition first did not add up at checkpoint {}",
@@ -81,11 +70,7 @@ fn last_seen(case: &Case<'_>, history: &History, record: RecordId, slot: usize) 
     let lineage = &history.lineage;
     let mut chain: Vec<usize> = lineage.final_chain().collect();
     chain.reverse();
-    let held = case
-        .details
-        .frames
-        .get(&record)
-        .map_or(&[][..], Vec::as_slice);
+    let held = case.details.frames.get(&record).map_or(&[][..], Vec::as_slice);
     let mut absent = None;
     let mut last_held = None;
     for at in chain {
@@ -155,10 +140,7 @@ pub(super) fn check_phantoms(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let sweep = case.sweep()?;
     Ok(Finding::from_cases(
         [&sweep.phantoms],
-        format!(
-            "each of {} effects has its record in the input",
-            sweep.effects
-        ),
+        format!("each of {} effects has its record in the input", sweep.effects),
         |cases| format!("{cases} effects have no record in the input"),
     ))
 }

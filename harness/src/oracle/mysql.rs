@@ -40,10 +40,7 @@ impl MysqlAudit {
     pub fn new(url: &str, prefix: &str) -> Result<Self, EvidenceError> {
         let options = Opts::from_url(url)
             .map_err(|error| EvidenceError::new("the database address", &error))?;
-        Ok(Self {
-            options,
-            tables: Tables::new(prefix)?,
-        })
+        Ok(Self { options, tables: Tables::new(prefix)? })
     }
 
     /// Runs a query on a thread of its own and hands each row to `visit` on this one.
@@ -61,9 +58,7 @@ impl MysqlAudit {
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| stream_blocks::<T>(self.options.clone(), sql, sender));
             let judged = receiver.into_iter().flatten().try_for_each(visit);
-            let read = reader
-                .join()
-                .unwrap_or_else(|_| Err("the reader panicked".to_owned()));
+            let read = reader.join().unwrap_or_else(|_| Err("the reader panicked".to_owned()));
             judged.and(read.map_err(failed))
         })
     }
@@ -78,22 +73,12 @@ where
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let stalled = |_| {
-        format!(
-            "no row for {} s: is the database up?",
-            STALL_LIMIT.as_secs()
-        )
-    };
+    let stalled = |_| format!("no row for {} s: is the database up?", STALL_LIMIT.as_secs());
     runtime.block_on(async move {
-        let connected = timeout(STALL_LIMIT, Conn::new(options))
-            .await
-            .map_err(stalled)?;
+        let connected = timeout(STALL_LIMIT, Conn::new(options)).await.map_err(stalled)?;
         let mut connection = connected.map_err(|error| error.to_string())?;
         let started = timeout(STALL_LIMIT, connection.exec_stream::<T, _, _>(sql, ()));
-        let mut rows = started
-            .await
-            .map_err(stalled)?
-            .map_err(|error| error.to_string())?;
+        let mut rows = started.await.map_err(stalled)?.map_err(|error| error.to_string())?;
         let mut block = Vec::with_capacity(BLOCK_ROWS);
         while let Some(row) = timeout(STALL_LIMIT, rows.next()).await.map_err(stalled)? {
             block.push(row.map_err(|error| error.to_string())?);
@@ -107,10 +92,7 @@ where
         // A refused send means that the judge has given up and says why itself.
         let _ = out.send(block);
         drop(rows);
-        connection
-            .disconnect()
-            .await
-            .map_err(|error| error.to_string())
+        connection.disconnect().await.map_err(|error| error.to_string())
     })
 }
 
@@ -126,14 +108,8 @@ impl AuditSource for MysqlAudit {
     fn retried_batches(&mut self) -> Result<BTreeSet<BatchId>, EvidenceError> {
         let mut retried = BTreeSet::new();
         let sql = self.tables.select_retried();
-        self.each_row(&self.tables.audit, &sql, &mut |(attempt, number): (
-            u32,
-            u64,
-        )| {
-            retried.insert(BatchId {
-                attempt: AttemptId(attempt),
-                number,
-            });
+        self.each_row(&self.tables.audit, &sql, &mut |(attempt, number): (u32, u64)| {
+            retried.insert(BatchId { attempt: AttemptId(attempt), number });
             Ok(())
         })?;
         Ok(retried)
@@ -142,11 +118,7 @@ impl AuditSource for MysqlAudit {
     fn fences(&mut self) -> Result<Vec<Fence>, EvidenceError> {
         let mut fences = Vec::new();
         let sql = self.tables.select_fence();
-        self.each_row(&self.tables.fence, &sql, &mut |row: (
-            u32,
-            u64,
-            Option<u64>,
-        )| {
+        self.each_row(&self.tables.fence, &sql, &mut |row: (u32, u64, Option<u64>)| {
             fences.push(Fence {
                 attempt: AttemptId(row.0),
                 restored: CheckpointId(row.1),
@@ -162,13 +134,7 @@ impl AuditSource for MysqlAudit {
         self.each_row(&self.tables.results, &sql, &mut |row: ResultsRow| {
             let (hash, key, value, version, record_count) = row;
             let key_hash = key_hash(&self.tables.results, &hash)?;
-            let row = StoredResult {
-                key_hash,
-                key,
-                value,
-                version,
-                record_count,
-            };
+            let row = StoredResult { key_hash, key, value, version, record_count };
             visit(&row.borrow());
             Ok(())
         })

@@ -45,15 +45,8 @@ impl OrderTracker {
             first
         });
         let first_lane = first_lane.collect();
-        let none = Last {
-            attempt: NO_ATTEMPT,
-            relative: 0,
-        };
-        let lanes = if keyed {
-            vec![none; lane_count]
-        } else {
-            Vec::new()
-        };
+        let none = Last { attempt: NO_ATTEMPT, relative: 0 };
+        let lanes = if keyed { vec![none; lane_count] } else { Vec::new() };
         Self {
             keyed,
             first_lane,
@@ -79,10 +72,7 @@ impl OrderTracker {
             let last = self.lanes[lane];
             // A fenced attempt's rows may come in between: they must not wipe out the later one.
             if sink == source && (last.attempt == NO_ATTEMPT || last.attempt <= sink) {
-                self.lanes[lane] = Last {
-                    attempt: sink,
-                    relative,
-                };
+                self.lanes[lane] = Last { attempt: sink, relative };
                 let before = (last.attempt == sink).then_some(last.relative);
                 return self.compare(located, before, relative, ledger);
             }
@@ -108,11 +98,7 @@ impl OrderTracker {
         let effect = located.effect;
         let partition = &ledger.partitions()[located.slot];
         let site = Site::record(effect.partition, effect.offset).of(effect.sink_attempt);
-        let of = if self.keyed {
-            "the same key"
-        } else {
-            "the same sink subtask"
-        };
+        let of = if self.keyed { "the same key" } else { "the same sink subtask" };
         self.backward.add(site, || {
             format!(
                 "attempt {} wrote offset {} of partition {} as row {}, after offset {} of {of}: \

@@ -10,18 +10,13 @@ use super::verdict::{Site, Witnesses};
 pub(super) fn check_order(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let history = case.history()?;
     if history.fences.is_empty() {
-        return Err(NotJudged::because(
-            "the fence table is empty: no attempt ever began",
-        ));
+        return Err(NotJudged::because("the fence table is empty: no attempt ever began"));
     }
     let mut faults = Witnesses::default();
     for pair in history.fences.windows(2) {
         if pair[1].attempt <= pair[0].attempt {
             faults.add(Site::default().of(pair[1].attempt), || {
-                format!(
-                    "attempt {} has a fence after attempt {}",
-                    pair[1].attempt, pair[0].attempt
-                )
+                format!("attempt {} has a fence after attempt {}", pair[1].attempt, pair[0].attempt)
             });
         }
         if pair[1].after_seq < pair[0].after_seq {
@@ -57,9 +52,7 @@ pub(super) fn check_order(case: &Case<'_>) -> Result<Finding, NotJudged> {
 pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let history = case.history()?;
     if history.fences.is_empty() {
-        return Err(NotJudged::because(
-            "the fence table is empty: no attempt ever began",
-        ));
+        return Err(NotJudged::because("the fence table is empty: no attempt ever began"));
     }
     let mut faults = Witnesses::default();
     let mut one_behind = 0;
@@ -95,11 +88,7 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
             one_behind += newer.len() as u64;
         }
     }
-    let restores = history
-        .lineage
-        .attempts
-        .iter()
-        .filter(|a| a.restored != CheckpointId::NONE);
+    let restores = history.lineage.attempts.iter().filter(|a| a.restored != CheckpointId::NONE);
     let finding = Finding::from_cases(
         [&faults],
         "every attempt restored the newest completed checkpoint".to_owned(),
@@ -114,9 +103,7 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
 /// Whole checkpoints of earlier attempts with a higher id than the restored one. A single one
 /// may have been completed by the dying attempt while the next one already read the folder.
 fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<CheckpointId> {
-    let earlier = history.lineage.attempts[..at]
-        .iter()
-        .flat_map(|earlier| &earlier.cuts);
+    let earlier = history.lineage.attempts[..at].iter().flat_map(|earlier| &earlier.cuts);
     let ids = earlier.map(|cut| history.cuts[*cut].id());
     let mut newer: Vec<CheckpointId> = ids.filter(|id| *id > attempt.restored).collect();
     newer.sort_unstable();

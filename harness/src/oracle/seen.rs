@@ -55,10 +55,7 @@ impl Seen {
         let at = &mut self.index[located.sink * self.attempts + source];
         if *at == 0 {
             let records = vec![RoaringBitmap::new(); self.slots];
-            self.pairs.push(Pair {
-                sink: located.sink,
-                records,
-            });
+            self.pairs.push(Pair { sink: located.sink, records });
             *at = self.pairs.len() as u32;
         }
         let pair = &mut self.pairs[*at as usize - 1];
@@ -86,12 +83,10 @@ impl Seen {
 
     /// All records of a partition that have an effect.
     pub(super) fn any(&self, slot: usize) -> RoaringBitmap {
-        self.pairs
-            .iter()
-            .fold(RoaringBitmap::new(), |mut any, pair| {
-                any |= &pair.records[slot];
-                any
-            })
+        self.pairs.iter().fold(RoaringBitmap::new(), |mut any, pair| {
+            any |= &pair.records[slot];
+            any
+        })
     }
 
     /// The nearest offset below and above with an effect, and an attempt that wrote it.

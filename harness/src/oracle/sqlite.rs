@@ -48,72 +48,50 @@ impl SqliteAudit {
 
 impl AuditSource for SqliteAudit {
     fn effects(&mut self, visit: &mut dyn FnMut(&Effect)) -> Result<(), EvidenceError> {
-        self.each_row(
-            &self.tables.audit,
-            &self.tables.select_audit(),
-            &mut |row| {
-                visit(&effect(row)?);
-                Ok(())
-            },
-        )
+        self.each_row(&self.tables.audit, &self.tables.select_audit(), &mut |row| {
+            visit(&effect(row)?);
+            Ok(())
+        })
     }
 
     fn retried_batches(&mut self) -> Result<BTreeSet<BatchId>, EvidenceError> {
         let mut retried = BTreeSet::new();
-        self.each_row(
-            &self.tables.audit,
-            &self.tables.select_retried(),
-            &mut |row| {
-                retried.insert(BatchId {
-                    attempt: AttemptId(row.get(0)?),
-                    number: unsigned(row, 1)?,
-                });
-                Ok(())
-            },
-        )?;
+        self.each_row(&self.tables.audit, &self.tables.select_retried(), &mut |row| {
+            retried.insert(BatchId { attempt: AttemptId(row.get(0)?), number: unsigned(row, 1)? });
+            Ok(())
+        })?;
         Ok(retried)
     }
 
     fn fences(&mut self) -> Result<Vec<Fence>, EvidenceError> {
         let mut fences = Vec::new();
-        self.each_row(
-            &self.tables.fence,
-            &self.tables.select_fence(),
-            &mut |row| {
-                fences.push(Fence {
-                    attempt: AttemptId(row.get(0)?),
-                    restored: CheckpointId(unsigned(row, 1)?),
-                    after_seq: unsigned_or_zero(row, 2)?,
-                });
-                Ok(())
-            },
-        )?;
+        self.each_row(&self.tables.fence, &self.tables.select_fence(), &mut |row| {
+            fences.push(Fence {
+                attempt: AttemptId(row.get(0)?),
+                restored: CheckpointId(unsigned(row, 1)?),
+                after_seq: unsigned_or_zero(row, 2)?,
+            });
+            Ok(())
+        })?;
         Ok(fences)
     }
 
     fn results(&mut self, visit: &mut dyn FnMut(&ResultRow<'_>)) -> Result<(), EvidenceError> {
         let mut damaged = None;
-        self.each_row(
-            &self.tables.results,
-            &self.tables.select_results(),
-            &mut |row| {
-                let hash = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-                match key_hash(&self.tables.results, hash) {
-                    Ok(key_hash) => visit(&ResultRow {
-                        key_hash,
-                        key: row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?,
-                        value: row
-                            .get_ref(2)?
-                            .as_bytes_or_null()
-                            .map_err(rusqlite::Error::from)?,
-                        version: unsigned(row, 3)?,
-                        record_count: unsigned(row, 4)?,
-                    }),
-                    Err(error) => damaged = damaged.take().or(Some(error)),
-                }
-                Ok(())
-            },
-        )?;
+        self.each_row(&self.tables.results, &self.tables.select_results(), &mut |row| {
+            let hash = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            match key_hash(&self.tables.results, hash) {
+                Ok(key_hash) => visit(&ResultRow {
+                    key_hash,
+                    key: row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?,
+                    value: row.get_ref(2)?.as_bytes_or_null().map_err(rusqlite::Error::from)?,
+                    version: unsigned(row, 3)?,
+                    record_count: unsigned(row, 4)?,
+                }),
+                Err(error) => damaged = damaged.take().or(Some(error)),
+            }
+            Ok(())
+        })?;
         damaged.map_or(Ok(()), Err)
     }
 }

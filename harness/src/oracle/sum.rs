@@ -20,9 +20,7 @@ impl Sum {
         let record = scramble(u64::from(partition.0) << 32 | u64::from(index));
         let low = scramble(offset.0 ^ record);
         let high = scramble(low.rotate_left(32) ^ offset.0.wrapping_add(record));
-        self.mix = self
-            .mix
-            .wrapping_add(u128::from(high) << 64 | u128::from(low));
+        self.mix = self.mix.wrapping_add(u128::from(high) << 64 | u128::from(low));
         self.count += 1;
     }
 

@@ -111,9 +111,7 @@ impl Sweep {
         let mut rows = std::mem::take(&mut self.set_aside);
         rows.sort_unstable_by_key(|row| (same_write(row), row.batch_try, row.seq));
         for (at, row) in rows.iter().enumerate() {
-            let next = rows
-                .get(at + 1)
-                .filter(|next| same_write(next) == same_write(row));
+            let next = rows.get(at + 1).filter(|next| same_write(next) == same_write(row));
             match (next, locate(row, ledger, history)) {
                 (Some(next), _) if next.batch_try > row.batch_try => self.in_doubt_copies += 1,
                 (_, Some(located)) => self.absorb(&located, history),
@@ -135,15 +133,12 @@ impl Sweep {
     /// An effect of an unknown partition, or of an attempt that never took its fence.
     fn stray(&mut self, effect: &Effect, ledger: &Ledger) {
         let known = ledger.slot(effect.partition).and_then(|slot| {
-            ledger.partitions()[slot]
-                .position(effect.offset)
-                .filter(|_| effect.index == 0)
+            ledger.partitions()[slot].position(effect.offset).filter(|_| effect.index == 0)
         });
         if known.is_none() {
             self.phantom(effect);
         }
-        self.fate
-            .over(effect, "belongs to no attempt and partition of the run");
+        self.fate.over(effect, "belongs to no attempt and partition of the run");
     }
 
     fn phantom(&mut self, effect: &Effect) {
@@ -165,13 +160,7 @@ impl Sweep {
 
 /// What the tries of one batch have in common for one record.
 fn same_write(row: &Effect) -> impl Ord + Copy + use<> {
-    (
-        row.batch_id(),
-        row.partition,
-        row.offset,
-        row.index,
-        row.source_attempt,
-    )
+    (row.batch_id(), row.partition, row.offset, row.index, row.source_attempt)
 }
 
 /// Finds an effect's place; `None` when its partition or its sink attempt is unknown.
@@ -185,9 +174,7 @@ pub(super) fn locate<'a>(
     let sink = lineage.index(effect.sink_attempt)?;
     let source = lineage.index(effect.source_attempt);
     let partition = &ledger.partitions()[slot];
-    let position = partition
-        .position(effect.offset)
-        .filter(|_| effect.index == 0);
+    let position = partition.position(effect.offset).filter(|_| effect.index == 0);
     let relative = position.and_then(|_| partition.relative(effect.offset));
     let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
     let made = &lineage.attempts[sink];
@@ -201,15 +188,5 @@ pub(super) fn locate<'a>(
     {
         rank += 1;
     }
-    Some(Located {
-        effect,
-        slot,
-        relative,
-        position,
-        source,
-        sink,
-        tag_rank,
-        rank,
-        origin,
-    })
+    Some(Located { effect, slot, relative, position, source, sink, tag_rank, rank, origin })
 }

@@ -16,10 +16,7 @@ impl Tables {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if prefix.is_empty() || !prefix.chars().all(plain) {
             let remedy = "use letters, digits and underscores only";
-            return Err(EvidenceError::new(
-                format!("tables with prefix {prefix:?}"),
-                remedy,
-            ));
+            return Err(EvidenceError::new(format!("tables with prefix {prefix:?}"), remedy));
         }
         Ok(Self {
             audit: format!("{prefix}_audit"),
@@ -37,17 +34,11 @@ impl Tables {
     }
 
     pub(super) fn select_retried(&self) -> String {
-        format!(
-            "SELECT DISTINCT sink_attempt, batch FROM {} WHERE batch_try > 0",
-            self.audit
-        )
+        format!("SELECT DISTINCT sink_attempt, batch FROM {} WHERE batch_try > 0", self.audit)
     }
 
     pub(super) fn select_fence(&self) -> String {
-        format!(
-            "SELECT attempt, restored, after_seq FROM {} ORDER BY attempt",
-            self.fence
-        )
+        format!("SELECT attempt, restored, after_seq FROM {} ORDER BY attempt", self.fence)
     }
 
     pub(super) fn select_results(&self) -> String {

@@ -9,10 +9,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let required = case.conditions.required;
     let faults = case.conditions.faults_landed;
     let completed = case.history()?.cuts.len() as u64;
-    let replayed: u64 = bound::failures(case)?
-        .iter()
-        .map(|failure| failure.replayed)
-        .sum();
+    let replayed: u64 = bound::failures(case)?.iter().map(|failure| failure.replayed).sum();
     let mut empty = Vec::new();
     if case.ledger.records() == 0 {
         empty.push("the input is empty");

@@ -29,24 +29,19 @@ impl Values {
         let mut seen = RoaringBitmap::new();
         audit.results(&mut |row| {
             values.rows += 1;
-            match ledger
-                .key(row.key_hash)
-                .filter(|_| hash_key(row.key) == row.key_hash)
-            {
+            match ledger.key(row.key_hash).filter(|_| hash_key(row.key) == row.key_hash) {
                 None => values.unknown(row),
                 Some(facts) if !seen.insert(facts.ordinal) => values.twice(row, &facts),
                 Some(facts) => values.compare(row, &facts, conditions),
             }
         })?;
         for facts in ledger.keys().filter(|facts| !seen.contains(facts.ordinal)) {
-            values
-                .behind
-                .add(Site::record(facts.partition, facts.offset), || {
-                    format!(
-                        "the key of offset {} of partition {} ({} records) has no row",
-                        facts.offset, facts.partition, facts.records
-                    )
-                });
+            values.behind.add(Site::record(facts.partition, facts.offset), || {
+                format!(
+                    "the key of offset {} of partition {} ({} records) has no row",
+                    facts.offset, facts.partition, facts.records
+                )
+            });
         }
         Ok(values)
     }
@@ -82,11 +77,7 @@ impl Values {
             });
         } else if conditions.keyed && !count_is_right(row, facts, conditions) {
             self.wrong.add(site, || {
-                let least = if conditions.mode.has_exact_cuts() {
-                    ""
-                } else {
-                    "at least "
-                };
+                let least = if conditions.mode.has_exact_cuts() { "" } else { "at least " };
                 format!(
                     "key {:?} was counted {} times, the input has {least}{}",
                     key(),
@@ -108,13 +99,9 @@ impl Values {
     }
 
     fn twice(&mut self, row: &ResultRow<'_>, facts: &KeyFacts) {
-        self.wrong
-            .add(Site::record(facts.partition, facts.offset), || {
-                format!(
-                    "key {:?} has more than one row",
-                    String::from_utf8_lossy(row.key)
-                )
-            });
+        self.wrong.add(Site::record(facts.partition, facts.offset), || {
+            format!("key {:?} has more than one row", String::from_utf8_lossy(row.key))
+        });
     }
 }
 
@@ -139,22 +126,12 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let values = case.values()?;
     let cases = [&values.wrong, &values.behind];
     let finding = if values.wrong.is_empty() && !case.conditions.drained {
-        let verdict = if values.behind.is_empty() {
-            Verdict::Proven
-        } else {
-            Verdict::Unknown
-        };
-        Finding::new(
-            verdict,
-            format!("{} keys are behind: not drained", values.behind.count()),
-        )
+        let verdict = if values.behind.is_empty() { Verdict::Proven } else { Verdict::Unknown };
+        Finding::new(verdict, format!("{} keys are behind: not drained", values.behind.count()))
     } else {
         Finding::from_cases(
             cases,
-            format!(
-                "each of {} keys has the value of its highest version",
-                values.rows
-            ),
+            format!("each of {} keys has the value of its highest version", values.rows),
             |count| format!("{count} keys do not have the value of their highest version"),
         )
     };

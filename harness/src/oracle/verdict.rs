@@ -41,36 +41,24 @@ pub struct Site {
 impl Site {
     /// A site that is one partition.
     pub fn partition(partition: PartitionId) -> Self {
-        Self {
-            partition: Some(partition),
-            ..Self::default()
-        }
+        Self { partition: Some(partition), ..Self::default() }
     }
 
     /// A site that is one record.
     pub fn record(partition: PartitionId, offset: Offset) -> Self {
-        Self {
-            offset: Some(offset),
-            ..Self::partition(partition)
-        }
+        Self { offset: Some(offset), ..Self::partition(partition) }
     }
 
     /// Names the checkpoint.
     #[must_use]
     pub fn at(self, checkpoint: CheckpointId) -> Self {
-        Self {
-            checkpoint: Some(checkpoint),
-            ..self
-        }
+        Self { checkpoint: Some(checkpoint), ..self }
     }
 
     /// Names the attempt.
     #[must_use]
     pub fn of(self, attempt: AttemptId) -> Self {
-        Self {
-            attempt: Some(attempt),
-            ..self
-        }
+        Self { attempt: Some(attempt), ..self }
     }
 }
 
@@ -121,14 +109,12 @@ impl Witnesses {
 
     /// Appends what a later look found about a case.
     pub fn explain(&mut self, more: impl Fn(&Site) -> Option<String>) {
-        let explained = std::mem::take(&mut self.smallest)
-            .into_iter()
-            .map(|mut witness| {
-                if let Some(more) = more(&witness.site) {
-                    witness.text.push_str(&more);
-                }
-                witness
-            });
+        let explained = std::mem::take(&mut self.smallest).into_iter().map(|mut witness| {
+            if let Some(more) = more(&witness.site) {
+                witness.text.push_str(&more);
+            }
+            witness
+        });
         self.smallest = explained.collect();
     }
 }

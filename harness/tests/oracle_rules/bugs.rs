@@ -24,30 +24,16 @@ fn convictions<const N: usize>(mode: Mode, bug: Bug, rules: [&str; N]) -> [Vec<C
 }
 
 fn some_witness(checks: &[Check], text: &str) -> bool {
-    checks
-        .iter()
-        .flat_map(|check| &check.witnesses)
-        .any(|witness| witness.text.contains(text))
+    checks.iter().flat_map(|check| &check.witnesses).any(|witness| witness.text.contains(text))
 }
 
 #[test]
 fn a_buffer_that_is_not_refilled_loses_its_records() {
-    let [lost, exact] = convictions(
-        Mode::ExactlyOnce,
-        Bug::BufferNotRefilled,
-        ["no-loss", "duplicates-exact"],
-    );
+    let [lost, exact] =
+        convictions(Mode::ExactlyOnce, Bug::BufferNotRefilled, ["no-loss", "duplicates-exact"]);
     // Most of these records had an effect that the restore discarded: only the exact rule sees it.
-    assert!(
-        lost.len() > 5 && exact.len() > 20,
-        "{} {}",
-        lost.len(),
-        exact.len()
-    );
-    assert!(
-        some_witness(&lost, "was in the buffer of sink subtask"),
-        "{lost:#?}"
-    );
+    assert!(lost.len() > 5 && exact.len() > 20, "{} {}", lost.len(), exact.len());
+    assert!(some_witness(&lost, "was in the buffer of sink subtask"), "{lost:#?}");
     assert!(some_witness(&lost, "absent after its restore by attempt"));
 }
 
@@ -58,25 +44,14 @@ fn channel_state_that_is_not_brought_back_loses_its_records() {
         Bug::ChannelStateIgnored,
         ["no-loss", "duplicates-exact"],
     );
-    assert!(
-        lost.len() > 5 && exact.len() > 20,
-        "{} {}",
-        lost.len(),
-        exact.len()
-    );
-    assert!(
-        some_witness(&lost, "was in the channel state of source"),
-        "{lost:#?}"
-    );
+    assert!(lost.len() > 5 && exact.len() > 20, "{} {}", lost.len(), exact.len());
+    assert!(some_witness(&lost, "was in the channel state of source"), "{lost:#?}");
 }
 
 #[test]
 fn exactly_once_without_holding_makes_orphans() {
-    let [orphans, conservation] = convictions(
-        Mode::ExactlyOnce,
-        Bug::NoHolding,
-        ["no-orphans", "conservation"],
-    );
+    let [orphans, conservation] =
+        convictions(Mode::ExactlyOnce, Bug::NoHolding, ["no-orphans", "conservation"]);
     assert!(orphans.len() > 20, "{} of {SEEDS}", orphans.len());
     assert_eq!(orphans.len(), conservation.len());
 }
@@ -85,17 +60,11 @@ fn exactly_once_without_holding_makes_orphans() {
 fn the_raw_first_barrier_rule_is_convicted_at_a_checkpoint_without_any_crash() {
     let mut convicted = 0;
     for seed in 0..SEEDS {
-        let plan = Plan {
-            crashes: 1,
-            ..Plan::new(seed, Mode::AtLeastOnceFirstBarrier)
-        };
+        let plan = Plan { crashes: 1, ..Plan::new(seed, Mode::AtLeastOnceFirstBarrier) };
         let mut history = simulate(&plan.with(Bug::FirstBarrierUnlogged));
         // Only what the first attempt did counts here: no restore is needed.
         history.audit.fences.truncate(1);
-        history
-            .audit
-            .effects
-            .retain(|effect| effect.sink_attempt.0 == 1);
+        history.audit.effects.retain(|effect| effect.sink_attempt.0 == 1);
         history.conditions.drained = false;
         let judgement = history.judge();
         let check = judgement.check("conservation").expect("it applies");
@@ -106,21 +75,12 @@ fn the_raw_first_barrier_rule_is_convicted_at_a_checkpoint_without_any_crash() {
 
 #[test]
 fn appended_list_state_is_there_twice() {
-    let [conservation, exact] = convictions(
-        Mode::ExactlyOnce,
-        Bug::BufferAppended,
-        ["conservation", "duplicates-exact"],
-    );
+    let [conservation, exact] =
+        convictions(Mode::ExactlyOnce, Bug::BufferAppended, ["conservation", "duplicates-exact"]);
     assert!(conservation.len() > 10, "{} of {SEEDS}", conservation.len());
     assert!(!exact.is_empty(), "restored copies survive twice");
-    assert!(some_witness(
-        &conservation,
-        "is there 2 times before checkpoint"
-    ));
-    assert!(some_witness(
-        &conservation,
-        "in its state: the buffer of sink subtask"
-    ));
+    assert!(some_witness(&conservation, "is there 2 times before checkpoint"));
+    assert!(some_witness(&conservation, "in its state: the buffer of sink subtask"));
 }
 
 #[test]
@@ -140,11 +100,8 @@ fn appended_list_state_is_told_from_unconfirmed_transactions() {
 
 #[test]
 fn a_sink_that_leaves_its_buffer_out_is_convicted_at_the_checkpoint() {
-    let [conservation, lost] = convictions(
-        Mode::AtLeastOnce,
-        Bug::BufferIgnored,
-        ["conservation", "no-loss"],
-    );
+    let [conservation, lost] =
+        convictions(Mode::AtLeastOnce, Bug::BufferIgnored, ["conservation", "no-loss"]);
     assert!(conservation.len() > 20, "{} of {SEEDS}", conservation.len());
     assert!(some_witness(&lost, "not in its buffers or channel state"));
 }
@@ -153,10 +110,7 @@ fn a_sink_that_leaves_its_buffer_out_is_convicted_at_the_checkpoint() {
 fn sources_must_begin_where_the_checkpoint_says() {
     let [exact] = convictions(Mode::ExactlyOnce, Bug::OneBehind, ["duplicates-exact"]);
     assert!(exact.len() > 20, "{} of {SEEDS}", exact.len());
-    assert!(some_witness(
-        &exact,
-        "outside of its source attempt's share of the input"
-    ));
+    assert!(some_witness(&exact, "outside of its source attempt's share of the input"));
 
     let [lost] = convictions(Mode::ExactlyOnce, Bug::SkipsAtRestore, ["no-loss"]);
     assert!(lost.len() > 20, "{} of {SEEDS}", lost.len());
@@ -167,10 +121,7 @@ fn sources_must_begin_where_the_checkpoint_says() {
 fn checkpoints_need_all_acknowledgements() {
     let [coverage] = convictions(Mode::ExactlyOnce, Bug::OneAckShort, ["offset-coverage"]);
     assert!(coverage.len() > 20, "{} of {SEEDS}", coverage.len());
-    assert!(
-        some_witness(&coverage, "with 4 of 5 acknowledgements"),
-        "{coverage:#?}"
-    );
+    assert!(some_witness(&coverage, "with 4 of 5 acknowledgements"), "{coverage:#?}");
 }
 
 #[test]

@@ -12,11 +12,7 @@ use stormproof_harness::workload::ledger::Ledger;
 use crate::simulation::{History, Plan, simulate, write_checkpoints, write_tables};
 
 fn history() -> History {
-    let plan = Plan {
-        crashes: 4,
-        retries: true,
-        ..Plan::new(11, Mode::ExactlyOnceUnaligned)
-    };
+    let plan = Plan { crashes: 4, retries: true, ..Plan::new(11, Mode::ExactlyOnceUnaligned) };
     let history = simulate(&plan);
     assert!(history.restored().len() >= 2, "the seed makes restores");
     history
@@ -34,10 +30,7 @@ fn judge_folder(root: &Path, history: &History) -> Judgement {
 }
 
 fn write(history: &History, root: &Path) {
-    history
-        .ledger
-        .save(&root.join("ledger.bin"))
-        .expect("saved");
+    history.ledger.save(&root.join("ledger.bin")).expect("saved");
     write_checkpoints(history, &root.join("checkpoints"));
     write_tables(&history.audit, &root.join("storm.db"));
 }
@@ -67,9 +60,7 @@ fn the_readers_return_what_was_written() {
     }
     let mut audit = SqliteAudit::open(&root.path().join("storm.db"), "storm").expect("opened");
     let mut effects = Vec::new();
-    audit
-        .effects(&mut |effect| effects.push(*effect))
-        .expect("read");
+    audit.effects(&mut |effect| effects.push(*effect)).expect("read");
     assert_eq!(effects, history.audit.effects);
     assert_eq!(audit.fences().expect("read"), history.audit.fences);
     let retried = audit.retried_batches().expect("read");
@@ -106,12 +97,10 @@ fn damage_on_disk_is_told_apart() {
     reason("it was never completed");
     std::fs::write(&manifest, &whole).expect("written");
 
-    let state = std::fs::read_dir(&folder)
-        .expect("listed")
-        .find_map(|entry| {
-            let path = entry.expect("an entry").path();
-            (path.extension()? == "state").then_some(path)
-        });
+    let state = std::fs::read_dir(&folder).expect("listed").find_map(|entry| {
+        let path = entry.expect("an entry").path();
+        (path.extension()? == "state").then_some(path)
+    });
     let state = state.expect("a state file");
     let bytes = std::fs::read(&state).expect("read");
     let mut flipped = bytes.clone();
@@ -142,14 +131,8 @@ fn a_manifest_that_points_outside_is_torn() {
     let mut checkpoints = CheckpointFolder::new(root.path().join("checkpoints"));
     let listed = checkpoints.list().expect("listed").remove(0);
     assert_eq!(listed.id, CheckpointId(1));
-    let torn = checkpoints
-        .state(&listed.manifest.expect("whole"))
-        .expect_err("torn");
-    assert!(
-        torn.reason.contains("leaves the checkpoint folder"),
-        "{}",
-        torn.reason
-    );
+    let torn = checkpoints.state(&listed.manifest.expect("whole")).expect_err("torn");
+    assert!(torn.reason.contains("leaves the checkpoint folder"), "{}", torn.reason);
 }
 
 #[test]
@@ -157,20 +140,12 @@ fn a_missing_database_or_table_says_which() {
     let root = tempfile::tempdir().expect("a folder");
     let missing = SqliteAudit::open(&root.path().join("none.db"), "storm").expect_err("missing");
     assert!(missing.to_string().contains("none.db"), "{missing}");
-    assert!(
-        !root.path().join("none.db").exists(),
-        "reading creates nothing"
-    );
+    assert!(!root.path().join("none.db").exists(), "reading creates nothing");
     let history = history();
     write(&history, root.path());
     let mut other = SqliteAudit::open(&root.path().join("storm.db"), "gale").expect("opened");
     let error = other.fences().expect_err("no such table");
     assert!(error.to_string().contains("gale_fence"), "{error}");
     let hostile = SqliteAudit::open(&root.path().join("storm.db"), "x; drop table y");
-    assert!(
-        hostile
-            .expect_err("refused")
-            .to_string()
-            .contains("letters")
-    );
+    assert!(hostile.expect_err("refused").to_string().contains("letters"));
 }

@@ -45,11 +45,7 @@ fn checkpoint(id: u64) -> (Manifest, CheckpointState) {
     for p in 0..PARTITIONS {
         let (partition, subtask) = (PartitionId(p as u32), p as u16);
         let next_offset = Offset(id * STEP);
-        state.splits.push(Split {
-            partition,
-            next_offset,
-            subtask,
-        });
+        state.splits.push(Split { partition, next_offset, subtask });
         for back in 1..=BUFFERED {
             state.frames.push(Frame {
                 partition,
@@ -69,11 +65,8 @@ fn write(effects: &mut Vec<Effect>, attempt: u32, (start, end): (u64, u64), rest
     for offset in start..end {
         for p in 0..PARTITIONS {
             // The restored buffer was read by the attempt before.
-            let source = if attempt > 1 && offset < restored * STEP {
-                attempt - 1
-            } else {
-                attempt
-            };
+            let source =
+                if attempt > 1 && offset < restored * STEP { attempt - 1 } else { attempt };
             let last = (offset + BUFFERED) / STEP;
             effects.push(Effect {
                 seq: effects.len() as u64 + 1,
@@ -98,48 +91,27 @@ fn history() -> History {
         for p in 0..PARTITIONS {
             let key = format!("k{p}-{}", offset % 10);
             let id = PartitionId(p as u32);
-            ledger
-                .push(id, Offset(offset), Some(key.as_bytes()), Some(b"v"))
-                .expect("in order");
+            ledger.push(id, Offset(offset), Some(key.as_bytes()), Some(b"v")).expect("in order");
         }
     }
     let mut checkpoints = MemoryCheckpoints::default();
     for id in 1..=CHECKPOINTS {
-        checkpoints
-            .checkpoints
-            .push((CheckpointId(id), Ok(checkpoint(id))));
+        checkpoints.checkpoints.push((CheckpointId(id), Ok(checkpoint(id))));
     }
     let mut effects = Vec::new();
     // Attempt 1 dies just before checkpoint 31; 5 records a partition are beyond checkpoint 30.
     write(&mut effects, 1, (0, RESTORED * STEP + 5 - BUFFERED), 0);
     let after_seq = effects.len() as u64;
-    write(
-        &mut effects,
-        2,
-        (RESTORED * STEP - BUFFERED, RECORDS_PER_PARTITION),
-        RESTORED,
-    );
+    write(&mut effects, 2, (RESTORED * STEP - BUFFERED, RECORDS_PER_PARTITION), RESTORED);
     let fences = vec![
-        Fence {
-            attempt: AttemptId(1),
-            restored: CheckpointId(0),
-            after_seq: 0,
-        },
-        Fence {
-            attempt: AttemptId(2),
-            restored: CheckpointId(RESTORED),
-            after_seq,
-        },
+        Fence { attempt: AttemptId(1), restored: CheckpointId(0), after_seq: 0 },
+        Fence { attempt: AttemptId(2), restored: CheckpointId(RESTORED), after_seq },
     ];
     let mut conditions = Conditions::new(Mode::ExactlyOnce);
     conditions.faults_landed = 1;
     History {
         ledger: ledger.finish().expect("a ledger"),
-        audit: MemoryAudit {
-            effects,
-            fences,
-            results: Vec::new(),
-        },
+        audit: MemoryAudit { effects, fences, results: Vec::new() },
         checkpoints,
         conditions,
     }
@@ -153,23 +125,13 @@ fn a_million_records_are_judged_in_seconds_and_one_hole_is_found() {
     let elapsed = started.elapsed();
     let effects = judgement.effects.unwrap();
     eprintln!("{effects} effects judged in {} ms", elapsed.as_millis());
-    for check in judgement
-        .checks
-        .iter()
-        .filter(|check| check.id != "final-values")
-    {
+    for check in judgement.checks.iter().filter(|check| check.id != "final-values") {
         assert_eq!(check.verdict, Verdict::Proven, "{check:#?}");
     }
     assert_eq!(judgement.duplicates, Some(5 * PARTITIONS));
     assert_eq!(judgement.duplicates_expected, Some(5 * PARTITIONS));
-    assert_eq!(
-        judgement.duplicates_bound,
-        Some((5 - BUFFERED + BUFFERED) * PARTITIONS)
-    );
-    assert!(
-        elapsed.as_secs() < 30,
-        "{elapsed:?}, even on a loaded machine"
-    );
+    assert_eq!(judgement.duplicates_bound, Some((5 - BUFFERED + BUFFERED) * PARTITIONS));
+    assert!(elapsed.as_secs() < 30, "{elapsed:?}, even on a loaded machine");
 
     let hole = history
         .audit
@@ -181,8 +143,5 @@ fn a_million_records_are_judged_in_seconds_and_one_hole_is_found() {
     let first = &check.witnesses[0].site;
     // Offset 100 is in the buffer of no checkpoint; the first one behind it is number 13.
     assert_eq!(first.checkpoint, Some(CheckpointId(100 / STEP + 1)));
-    assert_eq!(
-        (first.partition, first.offset),
-        (Some(PartitionId(417)), Some(Offset(100)))
-    );
+    assert_eq!((first.partition, first.offset), (Some(PartitionId(417)), Some(Offset(100))));
 }

@@ -11,10 +11,7 @@ use crate::simulation::{History, Plan, simulate};
 
 /// A correct run with several restores, without in-doubt batches.
 pub(crate) fn history() -> History {
-    let history = simulate(&Plan {
-        crashes: 4,
-        ..Plan::new(5, Mode::ExactlyOnce)
-    });
+    let history = simulate(&Plan { crashes: 4, ..Plan::new(5, Mode::ExactlyOnce) });
     assert!(history.restored().len() >= 3, "the seed makes restores");
     history
 }
@@ -38,43 +35,23 @@ fn the_untouched_history_is_proven() {
 fn a_lost_record_is_attributed_to_the_restore_it_vanished_in() {
     let mut history = history();
     let lost = history.only_effect();
-    assert_eq!(
-        lost.sink_attempt,
-        AttemptId(1),
-        "it survived the first restore"
-    );
-    history
-        .audit
-        .effects
-        .retain(|effect| effect.seq != lost.seq);
+    assert_eq!(lost.sink_attempt, AttemptId(1), "it survived the first restore");
+    history.audit.effects.retain(|effect| effect.seq != lost.seq);
     let check = history.convicted_by("no-loss");
     assert_eq!(check.witnesses[0].site, record(&lost));
     let restored = history.restored()[0];
     for part in [
-        format!(
-            "offset {} of partition {} was below S",
-            lost.offset, lost.partition
-        ),
+        format!("offset {} of partition {} was below S", lost.offset, lost.partition),
         format!("absent after restore of {restored} by attempt 2"),
         "its partition first did not add up at checkpoint".to_owned(),
         "the nearest effects are of".to_owned(),
     ] {
-        assert!(
-            check.witnesses[0].text.contains(&part),
-            "{part:?} in {check:#?}"
-        );
+        assert!(check.witnesses[0].text.contains(&part), "{part:?} in {check:#?}");
     }
-    assert!(names(
-        &history.convicted_by("duplicates-exact"),
-        record(&lost)
-    ));
+    assert!(names(&history.convicted_by("duplicates-exact"), record(&lost)));
     let holes = history.convicted_by("conservation");
     assert!(names(&holes, record(&lost)), "{holes:#?}");
-    assert!(
-        holes.witnesses[0]
-            .text
-            .contains("not in its buffers or channel state")
-    );
+    assert!(holes.witnesses[0].text.contains("not in its buffers or channel state"));
 }
 
 #[test]
@@ -82,26 +59,13 @@ fn a_doubled_record_is_named_with_its_rows() {
     let mut history = history();
     let original = history.only_effect();
     let seq = history.audit.effects.last().map_or(0, |effect| effect.seq) + 1;
-    let position = history
-        .audit
-        .effects
-        .iter()
-        .position(|e| e.seq > original.seq)
-        .unwrap();
-    let copy = Effect {
-        batch: 999,
-        ..original
-    };
+    let position = history.audit.effects.iter().position(|e| e.seq > original.seq).unwrap();
+    let copy = Effect { batch: 999, ..original };
     history.audit.effects.insert(position, copy);
     for (at, effect) in history.audit.effects.iter_mut().enumerate() {
         effect.seq = at as u64 + 1;
     }
-    for fence in history
-        .audit
-        .fences
-        .iter_mut()
-        .filter(|f| f.after_seq >= original.seq)
-    {
+    for fence in history.audit.fences.iter_mut().filter(|f| f.after_seq >= original.seq) {
         fence.after_seq += 1;
     }
     assert_eq!(history.audit.effects.last().unwrap().seq, seq);
@@ -111,14 +75,8 @@ fn a_doubled_record_is_named_with_its_rows() {
     assert!(check.witnesses[0].text.contains("batch 999"), "{check:#?}");
     let check = history.convicted_by("duplicates-exact");
     assert!(names(&check, record(&original)));
-    assert!(names(
-        &history.convicted_by("conservation"),
-        record(&original)
-    ));
-    assert_eq!(
-        history.judge().check("fencing").unwrap().verdict,
-        Verdict::Proven
-    );
+    assert!(names(&history.convicted_by("conservation"), record(&original)));
+    assert_eq!(history.judge().check("fencing").unwrap().verdict, Verdict::Proven);
 }
 
 #[test]
@@ -126,11 +84,7 @@ fn a_flood_of_doubled_records_breaks_the_bound() {
     let mut history = history();
     let bound = history.judge().duplicates_bound.unwrap();
     let last = *history.audit.effects.last().unwrap();
-    let flood = (1..=bound + 1).map(|n| Effect {
-        seq: last.seq + n,
-        batch: 999 + n,
-        ..last
-    });
+    let flood = (1..=bound + 1).map(|n| Effect { seq: last.seq + n, batch: 999 + n, ..last });
     history.audit.effects.extend(flood.collect::<Vec<_>>());
     let judgement = history.judge();
     let check = judgement.check("duplicates-bound").unwrap();
@@ -159,17 +113,10 @@ fn a_key_that_goes_back_within_an_attempt_is_out_of_order() {
     (effects[first].offset, effects[second].offset) = (b, a);
     let moved = effects[second];
     let check = history.convicted_by("per-key-order");
-    assert_eq!(
-        check.witnesses[0].site,
-        record(&moved).of(moved.sink_attempt)
-    );
+    assert_eq!(check.witnesses[0].site, record(&moved).of(moved.sink_attempt));
     let judgement = history.judge();
     for id in ["no-loss", "duplicates-exact", "conservation"] {
-        assert_eq!(
-            judgement.check(id).unwrap().verdict,
-            Verdict::Proven,
-            "{id}"
-        );
+        assert_eq!(judgement.check(id).unwrap().verdict, Verdict::Proven, "{id}");
     }
 }
 
@@ -178,12 +125,7 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
     let clean = history();
     let facts = clean.ledger.keys().find(|facts| facts.records > 1).unwrap();
     let site = Site::record(facts.partition, facts.offset);
-    let row = clean
-        .audit
-        .results
-        .iter()
-        .position(|r| r.key_hash == facts.hash)
-        .unwrap();
+    let row = clean.audit.results.iter().position(|r| r.key_hash == facts.hash).unwrap();
 
     let mut stale = clean.clone();
     let earlier = clean.ledger.partitions()[facts.partition.0 as usize]
@@ -196,17 +138,11 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
     stale.audit.results[row].version = version_of(facts.partition, earlier);
     let check = stale.convicted_by("final-values");
     assert_eq!(check.witnesses[0].site, site);
-    assert!(
-        check.witnesses[0].text.contains("a stale row"),
-        "{check:#?}"
-    );
+    assert!(check.witnesses[0].text.contains("a stale row"), "{check:#?}");
 
     let mut other_value = clean.clone();
     other_value.audit.results[row].value = Some(b"something else".to_vec());
-    assert_eq!(
-        other_value.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(other_value.convicted_by("final-values").witnesses[0].site, site);
 
     let mut ahead = clean.clone();
     ahead.audit.results[row].version += 65_536;
@@ -214,77 +150,43 @@ fn results_rows_must_hold_the_highest_version_its_value_and_count() {
 
     let mut miscounted = clean.clone();
     miscounted.audit.results[row].record_count += 1;
-    assert_eq!(
-        miscounted.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(miscounted.convicted_by("final-values").witnesses[0].site, site);
     miscounted.conditions.mode = Mode::AtLeastOnce;
-    assert_eq!(
-        miscounted.judge().check("final-values").unwrap().verdict,
-        Verdict::Proven
-    );
+    assert_eq!(miscounted.judge().check("final-values").unwrap().verdict, Verdict::Proven);
     miscounted.audit.results[row].record_count = facts.records - 1;
-    assert_eq!(
-        miscounted.convicted_by("final-values").witnesses[0].site,
-        site
-    );
+    assert_eq!(miscounted.convicted_by("final-values").witnesses[0].site, site);
 
     let mut missing = clean.clone();
     missing.audit.results.remove(row);
-    assert!(
-        missing.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("has no row")
-    );
+    assert!(missing.convicted_by("final-values").witnesses[0].text.contains("has no row"));
 
     let mut twice = clean.clone();
     let copy = twice.audit.results[row].clone();
     twice.audit.results.push(copy);
-    assert!(
-        twice.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("more than one")
-    );
+    assert!(twice.convicted_by("final-values").witnesses[0].text.contains("more than one"));
 
     let mut unknown = clean;
     let mut made_up = unknown.audit.results[row].clone();
     made_up.key = b"k9-made-up".to_vec();
     made_up.key_hash = hash_key(&made_up.key);
     unknown.audit.results.push(made_up);
-    assert!(
-        unknown.convicted_by("final-values").witnesses[0]
-            .text
-            .contains("k9-made-up")
-    );
+    assert!(unknown.convicted_by("final-values").witnesses[0].text.contains("k9-made-up"));
 }
 
 #[test]
 fn an_effect_behind_a_later_fence_is_a_zombies() {
     let mut history = history();
     let seq = history.audit.effects.last().unwrap().seq + 1;
-    let at = history
-        .audit
-        .effects
-        .iter()
-        .position(|e| e.sink_attempt == AttemptId(1))
-        .unwrap();
+    let at = history.audit.effects.iter().position(|e| e.sink_attempt == AttemptId(1)).unwrap();
     let zombie = history.audit.effects.remove(at);
     history.audit.effects.push(Effect { seq, ..zombie });
     let check = history.convicted_by("fencing");
     assert_eq!(check.witnesses[0].site, record(&zombie).of(AttemptId(1)));
-    assert!(
-        check.witnesses[0]
-            .text
-            .contains("after attempt 2 had taken its fence")
-    );
+    assert!(check.witnesses[0].text.contains("after attempt 2 had taken its fence"));
 
     history.audit.effects.last_mut().unwrap().sink_attempt = AttemptId(77);
     let check = history.convicted_by("fencing");
-    assert!(
-        check.witnesses[0]
-            .text
-            .contains("attempt 77, which never took its fence")
-    );
+    assert!(check.witnesses[0].text.contains("attempt 77, which never took its fence"));
     history.convicted_by("duplicates-exact");
 }
 
@@ -294,32 +196,14 @@ fn an_effect_without_a_record_is_a_phantom() {
     let last = *clean.audit.effects.last().unwrap();
     let seq = last.seq + 1;
     for phantom in [
-        Effect {
-            seq,
-            offset: Offset(9_999),
-            batch: 999,
-            ..last
-        },
-        Effect {
-            seq,
-            partition: PartitionId(42),
-            batch: 999,
-            ..last
-        },
-        Effect {
-            seq,
-            index: 1,
-            batch: 999,
-            ..last
-        },
+        Effect { seq, offset: Offset(9_999), batch: 999, ..last },
+        Effect { seq, partition: PartitionId(42), batch: 999, ..last },
+        Effect { seq, index: 1, batch: 999, ..last },
     ] {
         let mut history = clean.clone();
         history.audit.effects.push(phantom);
         let check = history.convicted_by("no-phantom");
-        assert_eq!(
-            check.witnesses[0].site,
-            record(&phantom).of(phantom.sink_attempt)
-        );
+        assert_eq!(check.witnesses[0].site, record(&phantom).of(phantom.sink_attempt));
         history.convicted_by("duplicates-exact");
     }
 }
@@ -328,25 +212,14 @@ fn an_effect_without_a_record_is_a_phantom() {
 fn an_offset_in_a_gap_of_the_log_is_a_phantom() {
     let mut history = history();
     let partition = &history.ledger.partitions()[0];
-    let gap = (0..partition.end().0)
-        .map(Offset)
-        .find(|o| partition.position(*o).is_none());
+    let gap = (0..partition.end().0).map(Offset).find(|o| partition.position(*o).is_none());
     let gap = gap.expect("the simulated log has gaps");
     let last = *history.audit.effects.last().unwrap();
     let id = partition.id();
-    let phantom = Effect {
-        seq: last.seq + 1,
-        partition: id,
-        offset: gap,
-        batch: 999,
-        ..last
-    };
+    let phantom = Effect { seq: last.seq + 1, partition: id, offset: gap, batch: 999, ..last };
     history.audit.effects.push(phantom);
     let check = history.convicted_by("no-phantom");
-    assert_eq!(
-        check.witnesses[0].site,
-        record(&phantom).of(phantom.sink_attempt)
-    );
+    assert_eq!(check.witnesses[0].site, record(&phantom).of(phantom.sink_attempt));
 }
 
 #[test]
@@ -363,20 +236,14 @@ fn a_hole_is_not_covered_up_by_a_double() {
     let double = effects.iter().position(|e| {
         survivors(e) && e.partition == effects[hole].partition && e.offset > effects[hole].offset
     });
-    let (lost, doubled) = (
-        effects[hole],
-        effects[double.expect("another one survives")],
-    );
+    let (lost, doubled) = (effects[hole], effects[double.expect("another one survives")]);
     // The numbers of effects and of records still agree.
     effects[hole].offset = doubled.offset;
     let check = history.convicted_by("conservation");
     assert!(names(&check, record(&lost)), "{check:#?}");
     assert!(names(&check, record(&doubled)), "{check:#?}");
     let check = history.convicted_by("duplicates-exact");
-    assert!(
-        names(&check, record(&lost)) && names(&check, record(&doubled)),
-        "{check:#?}"
-    );
+    assert!(names(&check, record(&lost)) && names(&check, record(&doubled)), "{check:#?}");
 }
 
 proptest! {

@@ -37,26 +37,17 @@ impl CheckpointFolder {
     fn state_file(&self, file: &ManifestFile) -> Result<Vec<u8>, Torn> {
         let torn = |reason: String| Torn::new(format!("state file {}: {reason}", file.path));
         let relative = Path::new(&file.path);
-        if !relative
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
-        {
+        if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(torn("its path leaves the checkpoint folder".to_owned()));
         }
         let bytes = std::fs::read(self.root.join(relative)).map_err(|e| torn(e.to_string()))?;
         if bytes.len() as u64 != file.bytes {
-            let reason = format!(
-                "it has {} bytes, it should have {}",
-                bytes.len(),
-                file.bytes
-            );
+            let reason = format!("it has {} bytes, it should have {}", bytes.len(), file.bytes);
             return Err(torn(reason));
         }
         let crc32 = state_file::checksum(&bytes).map_err(|e| torn(e.reason))?;
         if crc32 != file.crc32 {
-            return Err(torn(
-                "it is not the file that the manifest was written for".to_owned(),
-            ));
+            return Err(torn("it is not the file that the manifest was written for".to_owned()));
         }
         Ok(bytes)
     }
@@ -80,10 +71,8 @@ impl CheckpointSource for CheckpointFolder {
     }
 
     fn state(&mut self, manifest: &Manifest) -> Result<CheckpointState, Torn> {
-        let vertices = Vertices {
-            source: manifest.vertex("source"),
-            sink: manifest.vertex("sink"),
-        };
+        let vertices =
+            Vertices { source: manifest.vertex("source"), sink: manifest.vertex("sink") };
         let mut state = CheckpointState::default();
         for file in &manifest.files {
             let bytes = self.state_file(file)?;

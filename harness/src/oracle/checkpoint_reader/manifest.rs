@@ -85,9 +85,8 @@ impl Manifest {
     /// Reads a manifest and verifies its checksum.
     pub(super) fn parse(text: &[u8], folder: CheckpointId) -> Result<Self, Torn> {
         let text = std::str::from_utf8(text).map_err(|_| Torn::new("it is not text"))?;
-        let (line, rest) = text
-            .split_once('\n')
-            .ok_or_else(|| Torn::new("it ends within its first line"))?;
+        let (line, rest) =
+            text.split_once('\n').ok_or_else(|| Torn::new("it ends within its first line"))?;
         let digits = rest
             .strip_prefix("crc32:")
             .and_then(|rest| rest.strip_suffix('\n'))
@@ -103,10 +102,7 @@ impl Manifest {
         let manifest: Self = serde_json::from_str(line)
             .map_err(|error| Torn::new(format!("its contents cannot be understood: {error}")))?;
         if manifest.format != 1 {
-            return Err(Torn::new(format!(
-                "it has format {}, 1 is known",
-                manifest.format
-            )));
+            return Err(Torn::new(format!("it has format {}, 1 is known", manifest.format)));
         }
         if manifest.checkpoint != folder {
             let reason = format!("it speaks of checkpoint {}", manifest.checkpoint);
@@ -117,17 +113,11 @@ impl Manifest {
 
     /// The id of the vertex with this name.
     pub(super) fn vertex(&self, name: &str) -> Option<u16> {
-        self.vertices
-            .iter()
-            .find(|vertex| vertex.name == name)
-            .map(|vertex| vertex.id)
+        self.vertices.iter().find(|vertex| vertex.name == name).map(|vertex| vertex.id)
     }
 
     /// The number of subtasks of all vertices.
     pub fn subtasks(&self) -> u64 {
-        self.vertices
-            .iter()
-            .map(|vertex| u64::from(vertex.parallelism))
-            .sum()
+        self.vertices.iter().map(|vertex| u64::from(vertex.parallelism)).sum()
     }
 }

@@ -81,9 +81,7 @@ pub struct Torn {
 
 impl Torn {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
@@ -119,19 +117,13 @@ impl CheckpointSource for MemoryCheckpoints {
     fn list(&mut self) -> Result<Vec<Listed>, EvidenceError> {
         let listed = self.checkpoints.iter().map(|(id, checkpoint)| {
             let manifest = checkpoint.as_ref().map(|(manifest, _)| manifest.clone());
-            Listed {
-                id: *id,
-                manifest: manifest.map_err(Torn::clone),
-            }
+            Listed { id: *id, manifest: manifest.map_err(Torn::clone) }
         });
         Ok(listed.collect())
     }
 
     fn state(&mut self, manifest: &Manifest) -> Result<CheckpointState, Torn> {
-        let found = self
-            .checkpoints
-            .iter()
-            .find(|(id, _)| *id == manifest.checkpoint);
+        let found = self.checkpoints.iter().find(|(id, _)| *id == manifest.checkpoint);
         match found {
             Some((_, Ok((_, state)))) => Ok(state.clone()),
             _ => Err(Torn::new("no state is held for it")),

@@ -30,10 +30,7 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], Torn> {
         let Some((taken, rest)) = self.rest.split_at_checked(len) else {
-            return Err(Torn::new(format!(
-                "{len} bytes wanted, {} left",
-                self.rest.len()
-            )));
+            return Err(Torn::new(format!("{len} bytes wanted, {} left", self.rest.len())));
         };
         self.rest = rest;
         Ok(taken)
@@ -81,9 +78,7 @@ pub(super) fn read(
     vertices: Vertices,
     state: &mut CheckpointState,
 ) -> Result<(), Torn> {
-    let mut cursor = Cursor {
-        rest: &bytes[..bytes.len().saturating_sub(CRC_BYTES)],
-    };
+    let mut cursor = Cursor { rest: &bytes[..bytes.len().saturating_sub(CRC_BYTES)] };
     if cursor.take(MAGIC.len())? != MAGIC {
         return Err(Torn::new("it does not begin with the state file's mark"));
     }
@@ -104,9 +99,7 @@ fn read_section(
     let item_count = cursor.u32()?;
     let body_len = cursor.u64()?;
     let body_len = usize::try_from(body_len).map_err(|_| Torn::new("a section is too long"))?;
-    let mut body = Cursor {
-        rest: cursor.take(body_len)?,
-    };
+    let mut body = Cursor { rest: cursor.take(body_len)? };
     for _ in 0..item_count {
         let item_len = body.u32()? as usize;
         let item = body.take(item_len)?;
@@ -115,18 +108,12 @@ fn read_section(
                 state.splits.push(split(item, subtask)?);
             }
             (LIST_EVEN | LIST_UNION, b"buffer") if Some(vertex) == vertices.sink => {
-                state
-                    .frames
-                    .push(frame(item, |_, _| Place::Buffer { subtask })?);
+                state.frames.push(frame(item, |_, _| Place::Buffer { subtask })?);
             }
             (LIST_EVEN | LIST_UNION, _) => {}
             (KEYED, _) => state.keyed_entries += 1,
             (CHANNEL, _) => {
-                let place = |source, target| Place::Channel {
-                    source,
-                    target,
-                    vertex,
-                };
+                let place = |source, target| Place::Channel { source, target, vertex };
                 state.frames.push(frame(item, place)?);
             }
             (kind, _) => return Err(Torn::new(format!("a section has the unknown kind {kind}"))),
@@ -144,11 +131,7 @@ fn split(item: &[u8], subtask: u16) -> Result<Split, Torn> {
     if !item.rest.is_empty() {
         return Err(Torn::new("a split is longer than 12 bytes"));
     }
-    Ok(Split {
-        partition,
-        next_offset,
-        subtask,
-    })
+    Ok(Split { partition, next_offset, subtask })
 }
 
 fn frame(item: &[u8], place: impl Fn(u16, u16) -> Place) -> Result<Frame, Torn> {
@@ -163,11 +146,5 @@ fn frame(item: &[u8], place: impl Fn(u16, u16) -> Place) -> Result<Frame, Torn> 
     let (source, target) = (cursor.u16()?, cursor.u16()?);
     let (partition, index) = (PartitionId(cursor.u32()?), cursor.u32()?);
     let (source_attempt, offset) = (AttemptId(cursor.u32()?), Offset(cursor.u64()?));
-    Ok(Frame {
-        partition,
-        offset,
-        index,
-        source_attempt,
-        place: place(source, target),
-    })
+    Ok(Frame { partition, offset, index, source_attempt, place: place(source, target) })
 }

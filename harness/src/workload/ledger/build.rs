@@ -49,16 +49,9 @@ impl LedgerBuilder {
         if pending.records.is_empty() {
             pending.base = offset;
         }
-        let last = pending
-            .present
-            .max()
-            .map(|at| Offset(pending.base.0 + u64::from(at)));
+        let last = pending.present.max().map(|at| Offset(pending.base.0 + u64::from(at)));
         if let Some(last) = last.filter(|last| *last >= offset) {
-            return Err(LedgerError::NotIncreasing {
-                partition,
-                offset,
-                last,
-            });
+            return Err(LedgerError::NotIncreasing { partition, offset, last });
         }
         let span = offset.0 - pending.base.0 + 1;
         let Ok(relative) = u32::try_from(span - 1) else {
@@ -81,57 +74,30 @@ impl LedgerBuilder {
 
     /// Makes the ledger; each partition's scratch memory is released as soon as it is done.
     pub fn finish(self) -> Result<Ledger, LedgerError> {
-        let partitions = self
-            .partitions
-            .into_iter()
-            .map(|(id, pending)| pending.finish(id));
+        let partitions = self.partitions.into_iter().map(|(id, pending)| pending.finish(id));
         Ok(Ledger::new(partitions.collect::<Result<_, _>>()?))
     }
 }
 
 impl Pending {
     fn finish(self, id: PartitionId) -> Result<PartitionLedger, LedgerError> {
-        let last = self
-            .present
-            .max()
-            .map(|at| Offset(self.base.0 + u64::from(at)));
+        let last = self.present.max().map(|at| Offset(self.base.0 + u64::from(at)));
         let pushed_end = last.map_or(self.base, |last| Offset(last.0 + 1));
         let (start, end) = self.bounds.unwrap_or((self.base, pushed_end));
         if let Some(last) = last.filter(|last| self.base < start || *last >= end) {
             let offset = if self.base < start { self.base } else { last };
-            return Err(LedgerError::OutOfBounds {
-                partition: id,
-                offset,
-                start,
-                end,
-            });
+            return Err(LedgerError::OutOfBounds { partition: id, offset, start, end });
         }
         let span = end.0 - start.0;
         if span > u64::from(u32::MAX) {
-            return Err(LedgerError::TooLong {
-                partition: id,
-                span,
-            });
+            return Err(LedgerError::TooLong { partition: id, span });
         }
-        let shift = if last.is_some() {
-            (self.base.0 - start.0) as u32
-        } else {
-            0
-        };
+        let shift = if last.is_some() { (self.base.0 - start.0) as u32 } else { 0 };
         let present = match shift {
             0 => self.present,
-            shift => self
-                .present
-                .iter()
-                .map(|relative| relative + shift)
-                .collect(),
+            shift => self.present.iter().map(|relative| relative + shift).collect(),
         };
-        Ok(PartitionLedger::build(
-            id,
-            (start, end),
-            present,
-            &self.records,
-        ))
+        Ok(PartitionLedger::build(id, (start, end), present, &self.records))
     }
 }
 

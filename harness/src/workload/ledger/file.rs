@@ -25,25 +25,15 @@ const BUFFER_BYTES: usize = 1 << 20;
 impl Ledger {
     /// Writes the ledger to one file, replacing it as a whole.
     pub fn save(&self, path: &Path) -> Result<(), LedgerError> {
-        let failed = |source| LedgerError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| LedgerError::Io { action: "write", path: path.to_owned(), source };
         let scratch = path.with_extension("bin.part");
         let write = || {
             let file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&scratch)?);
-            let mut out = Hashing {
-                inner: file,
-                hash: Xxh3::new(),
-            };
+            let mut out = Hashing { inner: file, hash: Xxh3::new() };
             write_ledger(self, &mut out)?;
             let checksum = out.hash.digest();
             out.inner.write_all(&checksum.to_le_bytes())?;
-            out.inner
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)?
-                .sync_all()?;
+            out.inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             std::fs::rename(&scratch, path)
         };
         write().map_err(failed)
@@ -51,28 +41,17 @@ impl Ledger {
 
     /// Reads a ledger that [`save`](Self::save) wrote.
     pub fn load(path: &Path) -> Result<Self, LedgerError> {
-        let failed = |source| LedgerError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        };
-        let damaged = |reason| LedgerError::Damaged {
-            path: path.to_owned(),
-            reason,
-        };
+        let failed = |source| LedgerError::Io { action: "read", path: path.to_owned(), source };
+        let damaged = |reason| LedgerError::Damaged { path: path.to_owned(), reason };
         let open = || Ok(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?));
         let total_bytes = std::fs::metadata(path).map_err(failed)?.len();
-        let Some(body_bytes) = total_bytes
-            .checked_sub(CHECKSUM_BYTES)
-            .filter(|len| *len >= 16)
+        let Some(body_bytes) = total_bytes.checked_sub(CHECKSUM_BYTES).filter(|len| *len >= 16)
         else {
             return Err(damaged(format!("it has {total_bytes} bytes only")));
         };
         let mut input = open().map_err(failed)?;
         read_head(&mut input).map_err(failed)?.map_err(damaged)?;
-        verify(open().map_err(failed)?, body_bytes)
-            .map_err(failed)?
-            .map_err(damaged)?;
+        verify(open().map_err(failed)?, body_bytes).map_err(failed)?.map_err(damaged)?;
         let mut body = input.take(body_bytes - 12);
         read_partitions(&mut body)
             .map(Self::new)
@@ -124,9 +103,7 @@ fn write_column<T: Copy, const N: usize>(
     bytes: fn(T) -> [u8; N],
 ) -> io::Result<()> {
     out.write_all(&(items.len() as u64).to_le_bytes())?;
-    items
-        .iter()
-        .try_for_each(|item| out.write_all(&bytes(*item)))
+    items.iter().try_for_each(|item| out.write_all(&bytes(*item)))
 }
 
 fn read_head(input: &mut impl Read) -> io::Result<Result<(), String>> {
@@ -135,9 +112,7 @@ fn read_head(input: &mut impl Read) -> io::Result<Result<(), String>> {
     }
     let version = u32::from_le_bytes(read_array(input)?);
     if version != VERSION {
-        return Ok(Err(format!(
-            "it has version {version}, this build reads version {VERSION}"
-        )));
+        return Ok(Err(format!("it has version {version}, this build reads version {VERSION}")));
     }
     Ok(Ok(()))
 }
@@ -145,19 +120,14 @@ fn read_head(input: &mut impl Read) -> io::Result<Result<(), String>> {
 /// Compares the checksum at the end with the bytes before it.
 fn verify(input: impl Read, body_bytes: u64) -> io::Result<Result<(), String>> {
     let mut body = input.take(body_bytes);
-    let mut hashing = Hashing {
-        inner: io::sink(),
-        hash: Xxh3::new(),
-    };
+    let mut hashing = Hashing { inner: io::sink(), hash: Xxh3::new() };
     io::copy(&mut body, &mut hashing)?;
     let stored = u64::from_le_bytes(read_array(&mut body.into_inner())?);
     let actual = hashing.hash.digest();
     if stored == actual {
         return Ok(Ok(()));
     }
-    Ok(Err(format!(
-        "its checksum is {actual:016x}, it should be {stored:016x}"
-    )))
+    Ok(Err(format!("its checksum is {actual:016x}, it should be {stored:016x}")))
 }
 
 fn read_partitions<R: Read>(input: &mut io::Take<R>) -> io::Result<Vec<PartitionLedger>> {
@@ -165,10 +135,7 @@ fn read_partitions<R: Read>(input: &mut io::Take<R>) -> io::Result<Vec<Partition
     let mut partitions: Vec<PartitionLedger> = Vec::new();
     for _ in 0..count {
         let partition = read_partition(input)?;
-        if partitions
-            .last()
-            .is_some_and(|last| last.id >= partition.id)
-        {
+        if partitions.last().is_some_and(|last| last.id >= partition.id) {
             return Err(invalid("partitions out of order"));
         }
         partitions.push(partition);
@@ -203,16 +170,7 @@ fn read_partition<R: Read>(input: &mut io::Take<R>) -> io::Result<PartitionLedge
         return Err(invalid("columns of different lengths"));
     }
     let dense_from = dense_from(&present);
-    Ok(PartitionLedger {
-        id,
-        start,
-        end,
-        present,
-        dense_from,
-        lane_of,
-        lanes,
-        intended_us,
-    })
+    Ok(PartitionLedger { id, start, end, present, dense_from, lane_of, lanes, intended_us })
 }
 
 fn read_column<R: Read, T, const N: usize>(

@@ -19,10 +19,7 @@ pub fn hash_value(value: Option<&[u8]>) -> u64 {
 
 /// The version of a record: `offset * 65536 + partition`, the log's own order for one partition.
 pub fn version_of(partition: PartitionId, offset: Offset) -> u64 {
-    offset
-        .0
-        .wrapping_mul(65_536)
-        .wrapping_add(u64::from(partition.0))
+    offset.0.wrapping_mul(65_536).wrapping_add(u64::from(partition.0))
 }
 
 /// What the ledger says about one key.
@@ -67,21 +64,16 @@ impl Ledger {
     fn key_at(&self, first: usize) -> Option<KeyFacts> {
         let hash = self.lane_hash(*self.by_key.get(first)?);
         let mut facts: Option<KeyFacts> = None;
-        for at in self.by_key[first..]
-            .iter()
-            .take_while(|at| self.lane_hash(**at) == hash)
-        {
+        for at in self.by_key[first..].iter().take_while(|at| self.lane_hash(**at) == hash) {
             let partition = &self.partitions[at.slot as usize];
             let lane = partition.lane(at.lane);
             let version = version_of(partition.id(), lane.last);
             let earlier = facts.map_or((0, 0), |f| (f.records, f.partitions));
             let (records, partitions) = (earlier.0 + lane.records, earlier.1 + 1);
             facts = match facts {
-                Some(facts) if facts.version > version => Some(KeyFacts {
-                    records,
-                    partitions,
-                    ..facts
-                }),
+                Some(facts) if facts.version > version => {
+                    Some(KeyFacts { records, partitions, ..facts })
+                }
                 _ => Some(KeyFacts {
                     ordinal: first as u32,
                     hash,

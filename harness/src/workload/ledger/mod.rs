@@ -90,9 +90,7 @@ impl Ledger {
         if self.partitions.get(at).is_some_and(|p| p.id() == partition) {
             return Some(at);
         }
-        self.partitions
-            .binary_search_by_key(&partition, PartitionLedger::id)
-            .ok()
+        self.partitions.binary_search_by_key(&partition, PartitionLedger::id).ok()
     }
 
     /// The number of records of all partitions.

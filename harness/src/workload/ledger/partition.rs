@@ -58,31 +58,15 @@ impl PartitionLedger {
         present: RoaringBitmap,
         records: &[PendingRecord],
     ) -> Self {
-        assert_eq!(
-            present.len(),
-            records.len() as u64,
-            "one record for each existing offset"
-        );
+        assert_eq!(present.len(), records.len() as u64, "one record for each existing offset");
         let (lane_of, lanes) = group(&present, records);
         let intended_us = if records.iter().any(|record| record.intended_us.is_some()) {
-            records
-                .iter()
-                .map(|record| record.intended_us.unwrap_or(NO_TIME))
-                .collect()
+            records.iter().map(|record| record.intended_us.unwrap_or(NO_TIME)).collect()
         } else {
             Vec::new()
         };
         let dense_from = dense_from(&present);
-        Self {
-            id,
-            start,
-            end,
-            present,
-            dense_from,
-            lane_of,
-            lanes,
-            intended_us,
-        }
+        Self { id, start, end, present, dense_from, lane_of, lanes, intended_us }
     }
 
     /// Which partition this is.
@@ -162,10 +146,7 @@ impl PartitionLedger {
     /// When the load generator meant to send the record, in microseconds of `CLOCK_MONOTONIC`.
     pub fn intended_us(&self, offset: Offset) -> Option<i64> {
         let position = self.position(offset)?;
-        self.intended_us
-            .get(position)
-            .copied()
-            .filter(|time| *time != NO_TIME)
+        self.intended_us.get(position).copied().filter(|time| *time != NO_TIME)
     }
 
     pub(super) fn lane(&self, lane: u32) -> Lane {

@@ -61,10 +61,7 @@ pub fn read_topic(
                 if offset < end {
                     builder.push(partition, offset, message.key(), message.payload())?;
                     if builder.records().is_multiple_of(PROGRESS_EVERY_RECORDS) {
-                        progress(ReadProgress {
-                            records: builder.records(),
-                            offsets,
-                        });
+                        progress(ReadProgress { records: builder.records(), offsets });
                     }
                 }
                 if offset.0 + 1 >= end.0 {
@@ -73,10 +70,7 @@ pub fn read_topic(
             }
         }
     }
-    progress(ReadProgress {
-        records: builder.records(),
-        offsets,
-    });
+    progress(ReadProgress { records: builder.records(), offsets });
     builder.finish()
 }
 
@@ -111,13 +105,7 @@ impl<'a> TopicReader<'a> {
             brokers: brokers.to_owned(),
             source: Box::new(source),
         })?;
-        Ok(Self {
-            consumer,
-            brokers,
-            topic,
-            deadline,
-            until: Instant::now() + deadline,
-        })
+        Ok(Self { consumer, brokers, topic, deadline, until: Instant::now() + deadline })
     }
 
     /// Asks for every partition's bounds; empty partitions need no reading and are left out.
@@ -126,10 +114,7 @@ impl<'a> TopicReader<'a> {
             .consumer
             .fetch_metadata(Some(self.topic), self.left())
             .map_err(|source| self.failed("read the metadata", source))?;
-        let topic = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == self.topic);
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
         let partitions = topic.map_or(&[][..], |topic| topic.partitions());
         if partitions.is_empty() {
             let (topic, brokers) = (self.topic.to_owned(), self.brokers.to_owned());
@@ -158,34 +143,23 @@ impl<'a> TopicReader<'a> {
             list.add_partition_offset(self.topic, partition.0.cast_signed(), position)
                 .map_err(|source| self.failed("name the partitions", source))?;
         }
-        self.consumer
-            .assign(&list)
-            .map_err(|source| self.failed("assign the partitions", source))
+        self.consumer.assign(&list).map_err(|source| self.failed("assign the partitions", source))
     }
 
     /// The time left; never zero, so that a request is sent and fails by itself.
     fn left(&self) -> Duration {
-        self.until
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1))
+        self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
     fn failed(&self, action: &'static str, source: KafkaError) -> LedgerError {
         let (topic, brokers) = (self.topic.to_owned(), self.brokers.to_owned());
-        LedgerError::Kafka {
-            action,
-            topic,
-            brokers,
-            source: Box::new(source),
-        }
+        LedgerError::Kafka { action, topic, brokers, source: Box::new(source) }
     }
 
     fn too_late(&self, open: &Bounds) -> LedgerError {
         let first = open.iter().min_by_key(|(partition, _)| **partition);
-        let (partition, end) = first
-            .map_or((PartitionId(0), Offset(0)), |(partition, (_, end))| {
-                (*partition, *end)
-            });
+        let (partition, end) =
+            first.map_or((PartitionId(0), Offset(0)), |(partition, (_, end))| (*partition, *end));
         LedgerError::Deadline {
             topic: self.topic.to_owned(),
             deadline_ms: self.deadline.as_millis(),

@@ -21,11 +21,8 @@ pub(crate) fn write_checkpoints(history: &History, root: &Path) {
         let bytes = state_file(state);
         std::fs::write(folder.join(&name), &bytes).expect("a state file");
         let path = format!("chk-{:08}/{name}", id.0);
-        std::fs::write(
-            folder.join("manifest.json"),
-            manifest_text(manifest, &path, &bytes),
-        )
-        .expect("a manifest");
+        std::fs::write(folder.join("manifest.json"), manifest_text(manifest, &path, &bytes))
+            .expect("a manifest");
     }
 }
 
@@ -78,11 +75,7 @@ fn state_file(state: &CheckpointState) -> Vec<u8> {
                 let item = frame_bytes(frame, 0, subtask);
                 section(&mut out, (1, 1, subtask), "buffer", &[item]);
             }
-            Place::Channel {
-                source,
-                target,
-                vertex,
-            } => {
+            Place::Channel { source, target, vertex } => {
                 let item = frame_bytes(frame, source, target);
                 section(&mut out, (4, vertex, 0), "source", &[item]);
             }
@@ -118,9 +111,7 @@ fn section(out: &mut Vec<u8>, at: (u8, u16, u16), name: &str, items: &[Vec<u8>])
 
 fn frame_bytes(frame: &Frame, source: u16, target: u16) -> Vec<u8> {
     let (key, value) = (b"some key", b"some value");
-    let mut out = ((44 + key.len() + value.len()) as u32)
-        .to_le_bytes()
-        .to_vec();
+    let mut out = ((44 + key.len() + value.len()) as u32).to_le_bytes().to_vec();
     out.extend((key.len() as u32).to_le_bytes());
     out.extend([0, 0]);
     out.extend(9u16.to_le_bytes());
@@ -168,17 +159,12 @@ pub(crate) fn write_tables(audit: &MemoryAudit, path: &Path) {
             e.batch_try,
             e.sent_us
         ];
-        transaction
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute(row))
-            .expect("a row");
+        transaction.prepare_cached(sql).and_then(|mut s| s.execute(row)).expect("a row");
     }
     for fence in &audit.fences {
         let after = (fence.after_seq > 0).then_some(fence.after_seq as i64);
         let row = params![fence.attempt.0, fence.restored.0 as i64, after];
-        transaction
-            .execute("INSERT INTO storm_fence VALUES (?1,?2,?3)", row)
-            .expect("a row");
+        transaction.execute("INSERT INTO storm_fence VALUES (?1,?2,?3)", row).expect("a row");
     }
     for result in &audit.results {
         let row = params![

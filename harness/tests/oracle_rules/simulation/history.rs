@@ -31,24 +31,10 @@ impl History {
     /// Judges and expects a conviction by the rule `id`; returns the check.
     pub(crate) fn convicted_by(&mut self, id: &str) -> Check {
         let judgement = self.judge();
-        let check = judgement
-            .check(id)
-            .unwrap_or_else(|| panic!("no rule {id}"))
-            .clone();
-        assert_eq!(
-            check.verdict,
-            Verdict::Violated,
-            "{id} must convict: {judgement:#?}"
-        );
-        assert_eq!(
-            judgement.verdict,
-            Verdict::Violated,
-            "the worst verdict counts"
-        );
-        assert!(
-            !check.witnesses.is_empty(),
-            "a conviction names a witness: {check:#?}"
-        );
+        let check = judgement.check(id).unwrap_or_else(|| panic!("no rule {id}")).clone();
+        assert_eq!(check.verdict, Verdict::Violated, "{id} must convict: {judgement:#?}");
+        assert_eq!(judgement.verdict, Verdict::Violated, "the worst verdict counts");
+        assert!(!check.witnesses.is_empty(), "a conviction names a witness: {check:#?}");
         check
     }
 
@@ -65,12 +51,7 @@ impl History {
     pub(crate) fn only_effect(&self) -> Effect {
         let counts = self.multiplicities();
         let single = |e: &&Effect| counts[&(e.partition, e.offset)] == 1;
-        *self
-            .audit
-            .effects
-            .iter()
-            .find(single)
-            .expect("some record has one effect")
+        *self.audit.effects.iter().find(single).expect("some record has one effect")
     }
 
     /// The restored checkpoints, in the order of attempts.

@@ -73,12 +73,7 @@ pub(crate) fn simulate(plan: &Plan) -> History {
             job.crash();
             crashes += 1;
         }
-        if job
-            .sources
-            .iter()
-            .zip(&job.log)
-            .all(|(source, log)| source.next == log.len())
-        {
+        if job.sources.iter().zip(&job.log).all(|(source, log)| source.next == log.len()) {
             break;
         }
     }
@@ -89,9 +84,7 @@ pub(crate) fn simulate(plan: &Plan) -> History {
 impl<'a> Job<'a> {
     fn new(plan: &'a Plan) -> Self {
         let mut rng = Pcg64Mcg::seed_from_u64(plan.seed);
-        let log = (0..plan.partitions)
-            .map(|p| make_log(plan, p, &mut rng))
-            .collect();
+        let log = (0..plan.partitions).map(|p| make_log(plan, p, &mut rng)).collect();
         let mut job = Self {
             plan,
             rng,
@@ -128,21 +121,14 @@ impl<'a> Job<'a> {
                     (Bug::SkipsAtRestore, Some(_)) => (next + 3).min(self.log[p].len()),
                     _ => next,
                 };
-                Source {
-                    next,
-                    channels: vec![VecDeque::new(); sinks],
-                }
+                Source { next, channels: vec![VecDeque::new(); sinks] }
             })
             .collect();
         self.sinks = match restored {
-            None => (0..sinks)
-                .map(|subtask| Sink::fresh(subtask as u16))
-                .collect(),
-            Some(completed) => completed
-                .sinks
-                .iter()
-                .map(|s| s.restored(completed.id, self.plan.bug))
-                .collect(),
+            None => (0..sinks).map(|subtask| Sink::fresh(subtask as u16)).collect(),
+            Some(completed) => {
+                completed.sinks.iter().map(|s| s.restored(completed.id, self.plan.bug)).collect()
+            }
         };
     }
 
@@ -171,8 +157,7 @@ impl<'a> Job<'a> {
         let mut record = record.clone();
         record.source_attempt = self.attempt;
         let by = record.key.as_deref().map_or(record.offset, |key| {
-            key.iter()
-                .fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(*byte))
+            key.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(*byte))
         });
         let target = (by % self.sinks.len() as u64) as usize;
         self.sources[p].next += 1;
@@ -183,10 +168,7 @@ impl<'a> Job<'a> {
         if self.pending.is_none() {
             let id = self.next_checkpoint;
             self.next_checkpoint += 1;
-            self.pending = Some(Pending {
-                id,
-                cuts: BTreeMap::new(),
-            });
+            self.pending = Some(Pending { id, cuts: BTreeMap::new() });
         }
     }
 
@@ -200,13 +182,8 @@ impl<'a> Job<'a> {
         let source = &mut self.sources[p];
         let log = &self.log[p];
         let end = log.last().map_or(0, |record| record.offset + 1);
-        pending
-            .cuts
-            .insert(p, log.get(source.next).map_or(end, |record| record.offset));
-        source
-            .channels
-            .iter_mut()
-            .for_each(|channel| channel.push_back(Item::Barrier(pending.id)));
+        pending.cuts.insert(p, log.get(source.next).map_or(end, |record| record.offset));
+        source.channels.iter_mut().for_each(|channel| channel.push_back(Item::Barrier(pending.id)));
     }
 
     fn deliver(&mut self, p: usize, k: usize) {
@@ -268,21 +245,13 @@ impl<'a> Job<'a> {
     fn complete(&mut self) {
         let Some(pending) = &self.pending else { return };
         let short = usize::from(self.plan.bug == Bug::OneAckShort);
-        let acked = self
-            .sinks
-            .iter()
-            .filter(|sink| sink.acked == Some(pending.id))
-            .count();
+        let acked = self.sinks.iter().filter(|sink| sink.acked == Some(pending.id)).count();
         if pending.cuts.len() < self.sources.len() || acked + short < self.sinks.len() {
             return;
         }
         let cuts: Vec<u64> = pending.cuts.values().copied().collect();
         let sinks: Vec<Sink> = self.sinks.iter().map(Sink::snapshot).collect();
-        let completed = Completed {
-            id: pending.id,
-            cuts,
-            sinks,
-        };
+        let completed = Completed { id: pending.id, cuts, sinks };
         self.store(&completed, acked);
         self.completed.push(completed);
         self.pending = None;
@@ -317,9 +286,7 @@ impl<'a> Job<'a> {
         };
         for (id, checkpoint) in &mut self.checkpoints.checkpoints {
             if id.0 == last.id {
-                *checkpoint = Err(Torn {
-                    reason: "its checksum is wrong".to_owned(),
-                });
+                *checkpoint = Err(Torn { reason: "its checksum is wrong".to_owned() });
             }
         }
     }
@@ -379,12 +346,8 @@ impl<'a> Job<'a> {
         }
         for sink in &completed.sinks {
             state.keyed_entries += sink.counts.len() as u64;
-            let buffer = Place::Buffer {
-                subtask: sink.subtask,
-            };
-            state
-                .frames
-                .extend(sink.buffer.iter().map(|record| frame(record, buffer)));
+            let buffer = Place::Buffer { subtask: sink.subtask };
+            state.frames.extend(sink.buffer.iter().map(|record| frame(record, buffer)));
             for record in &sink.replay {
                 let place = Place::Channel {
                     source: record.partition as u16,
@@ -406,16 +369,12 @@ impl<'a> Job<'a> {
             builder.set_bounds(id, Offset(0), Offset(end));
             for record in log {
                 let (key, value) = (record.key.as_deref(), record.value.as_deref());
-                builder
-                    .push(id, Offset(record.offset), key, value)
-                    .expect("in order");
+                builder.push(id, Offset(record.offset), key, value).expect("in order");
             }
         }
         let committed = self.completed.last().map(|completed| {
             let offsets = completed.cuts.iter().enumerate();
-            offsets
-                .map(|(p, next)| (PartitionId(p as u32), Offset(*next)))
-                .collect()
+            offsets.map(|(p, next)| (PartitionId(p as u32), Offset(*next))).collect()
         });
         let mut conditions = Conditions::new(self.plan.mode);
         conditions.faults_landed = u64::from(crashes);
@@ -423,22 +382,12 @@ impl<'a> Job<'a> {
         conditions.committed = committed;
         let audit: MemoryAudit = self.tables.into_audit();
         let ledger = builder.finish().expect("a valid ledger");
-        History {
-            ledger,
-            audit,
-            checkpoints: self.checkpoints,
-            conditions,
-        }
+        History { ledger, audit, checkpoints: self.checkpoints, conditions }
     }
 }
 
 fn vertex(id: u16, name: &str, parallelism: u32) -> VertexEntry {
-    VertexEntry {
-        id,
-        name: name.to_owned(),
-        parallelism,
-        max_parallelism: 128,
-    }
+    VertexEntry { id, name: name.to_owned(), parallelism, max_parallelism: 128 }
 }
 
 fn frame(record: &Record, place: Place) -> Frame {

@@ -1,11 +1,7 @@
 //! What the oracle's tests share: a small engine that makes correct histories on demand, and
 //! breaks them on demand, too.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 mod files;
 mod history;

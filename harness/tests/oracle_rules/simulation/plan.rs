@@ -91,11 +91,7 @@ pub(super) fn make_log(plan: &Plan, partition: u32, rng: &mut Pcg64Mcg) -> Vec<R
     let mut offset = 0;
     let mut log = Vec::new();
     for n in 0..plan.records_per_partition {
-        offset += if rng.random_bool(0.05) {
-            rng.random_range(2..5)
-        } else {
-            1
-        };
+        offset += if rng.random_bool(0.05) { rng.random_range(2..5) } else { 1 };
         let key = rng.random_range(0..plan.keys_per_partition);
         let mut value = n.to_le_bytes().to_vec();
         value.extend((n as i64 * 10).to_le_bytes());

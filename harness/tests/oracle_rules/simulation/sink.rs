@@ -51,10 +51,7 @@ impl Tables {
     }
 
     pub(crate) fn into_audit(self) -> MemoryAudit {
-        MemoryAudit {
-            results: self.results.into_values().collect(),
-            ..self.audit
-        }
+        MemoryAudit { results: self.results.into_values().collect(), ..self.audit }
     }
 
     fn write(&mut self, attempt: u32, sink: &Sink, batch: (u64, u32), records: &[Record]) {
@@ -121,10 +118,7 @@ impl Sink {
 
     /// The sink as a restore of checkpoint `id` makes it.
     pub(crate) fn restored(&self, id: u64, bug: Bug) -> Self {
-        let mut sink = Self {
-            tag: id,
-            ..self.clone()
-        };
+        let mut sink = Self { tag: id, ..self.clone() };
         if bug == Bug::BufferNotRefilled {
             sink.buffer.clear();
         }
@@ -154,12 +148,7 @@ impl Sink {
         // Restored channel state that was not processed yet is still in flight.
         let in_transit = self.replay.clone();
         let counts = self.counts.clone();
-        self.snapshotting = Some(Snapshot {
-            id,
-            buffer,
-            counts,
-            in_transit,
-        });
+        self.snapshotting = Some(Snapshot { id, buffer, counts, in_transit });
     }
 
     /// A record that came before its channel's barrier but after the snapshot began.
