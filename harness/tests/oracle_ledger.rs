@@ -226,7 +226,9 @@ fn a_topic_is_read_back_from_start_to_log_end() {
     // Partitions 1 and 4 stay empty.
     produce(&brokers, "storm", &[0, 2, 3], 400);
     let mut last = None;
-    let ledger = read_topic(&brokers, "storm", Duration::from_secs(30), |at| last = Some(at));
+    let ledger = read_topic(&brokers, "storm", Duration::from_secs(30), |at| {
+        last = Some(at);
+    });
     let ledger = ledger.expect("a ledger");
     assert_eq!(last, Some(ReadProgress { records: 1200, offsets: 1200 }));
     let records: Vec<u64> = ledger.partitions().iter().map(|p| p.records()).collect();

@@ -89,7 +89,7 @@ pub(super) struct RunArgs {
     /// The topic (--env external) [default: a new one].
     #[arg(long)]
     topic: Option<String>,
-    /// The database (--env external).
+    /// The database: needed by --env external, instead of SQLite in the embedded one.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     database: Option<String>,
     /// Seed of load and storm [default: random, printed].

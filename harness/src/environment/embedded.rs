@@ -1,4 +1,5 @@
-//! The embedded environment: librdkafka's mock cluster in this process, SQLite in the run's folder.
+//! The embedded environment: librdkafka's mock cluster in this process, SQLite in the run's folder
+//! (or a MySQL database that runs already, when its address is given).
 //!
 //! Nothing to install, and real where it counts: the full Kafka client over loopback TCP, a real
 //! file with real transactions. Its limits are the mock's: per partition it keeps 5 MiB or 100 000
@@ -11,6 +12,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use super::kafka::{self, Client};
+use super::mysql::MysqlDatabase;
 use super::{Addresses, DatabaseAddress, Environment};
 use crate::error::{Result, environment};
 use crate::scenario::Load;
@@ -27,14 +29,16 @@ const TOPIC: &str = "storm";
 
 /// The environment.
 pub struct Embedded {
-    database: PathBuf,
+    file: PathBuf,
+    mysql: Option<MysqlDatabase>,
     cluster: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
 impl Embedded {
-    /// An environment whose database is in `folder`.
-    pub fn new(folder: &Path) -> Self {
-        Self { database: folder.join("database.sqlite"), cluster: None }
+    /// An environment whose database is in `folder`, or at `database`.
+    pub fn new(folder: &Path, database: Option<&str>, run_id: &str) -> Self {
+        let mysql = database.map(|url| MysqlDatabase::new(url, run_id));
+        Self { file: folder.join("database.sqlite"), mysql, cluster: None }
     }
 }
 
@@ -44,6 +48,7 @@ impl Environment for Embedded {
     }
 
     fn check(&self, load: &Load) -> Result<()> {
+        self.mysql.as_ref().map_or(Ok(()), MysqlDatabase::check)?;
         let per_partition = records_of_fullest_partition(load);
         let bytes = per_partition * (u64::from(load.record_bytes) + RECORD_OVERHEAD_BYTES);
         // The worst batching: every record alone.
@@ -68,6 +73,10 @@ impl Environment for Embedded {
     }
 
     fn start(&mut self, load: &Load) -> Result<Addresses> {
+        let (database, table_prefix) = match &mut self.mysql {
+            Some(mysql) => (mysql.connect()?, mysql.table_prefix()),
+            None => (DatabaseAddress::Sqlite(self.file.clone()), "storm".to_owned()),
+        };
         let refuse = |error: &dyn std::fmt::Display| {
             environment(format!("the embedded broker did not start: {error}"))
                 .at("127.0.0.1, a port chosen by the system")
@@ -86,16 +95,18 @@ impl Environment for Embedded {
             topic: TOPIC.to_owned(),
             partitions: load.partitions,
             group: TOPIC.to_owned(),
-            database: DatabaseAddress::Sqlite(self.database.clone()),
-            table_prefix: "storm".to_owned(),
+            database,
+            table_prefix,
         })
     }
 
     fn versions(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("librdkafka (client and mock cluster)".to_owned(), kafka::client_version()),
-            ("sqlite".to_owned(), rusqlite::version().to_owned()),
-        ])
+        let database = match &self.mysql {
+            Some(mysql) => ("database".to_owned(), mysql.version().to_owned()),
+            None => ("sqlite".to_owned(), rusqlite::version().to_owned()),
+        };
+        let broker = ("librdkafka (client and mock cluster)".to_owned(), kafka::client_version());
+        BTreeMap::from([broker, database])
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -136,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_load_that_would_be_dropped_silently_is_refused_with_a_load_that_fits() {
-        let place = Embedded::new(Path::new("."));
+        let place = Embedded::new(Path::new("."), None, "x");
         assert!(place.check(&load(1_000_000, 100, 2_000)).is_ok());
         let error = place.check(&load(1_000_000, 100, 4)).unwrap_err();
         assert!(error.what.contains("250048 records of 100 bytes"), "{}", error.what);
@@ -153,7 +164,7 @@ mod tests {
     #[test]
     fn it_starts_with_a_topic_and_stops() {
         let folder = tempfile::tempdir().unwrap();
-        let mut place = Embedded::new(folder.path());
+        let mut place = Embedded::new(folder.path(), None, "x");
         let addresses = place.start(&load(10, 100, 7)).unwrap();
         let client = Client::connect(&addresses.brokers, &addresses.topic).unwrap();
         assert_eq!(client.partitions("storm").unwrap(), Some(7));

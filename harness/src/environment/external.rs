@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
 use super::kafka::{self, Client, refused};
-use super::{Addresses, DatabaseAddress, Environment};
-use crate::error::{HarnessError, Result, environment};
+use super::mysql::{MysqlDatabase, block_on};
+use super::{Addresses, Environment};
+use crate::error::{Result, environment};
 use crate::scenario::Load;
 
 /// The longest wait for a service's first answer.
@@ -25,9 +25,8 @@ const LEADERS_LIMIT: Duration = Duration::from_secs(30);
 pub struct External {
     brokers: String,
     named_topic: Option<String>,
-    database: String,
+    database: MysqlDatabase,
     run_id: String,
-    database_version: Option<String>,
 }
 
 impl External {
@@ -36,9 +35,8 @@ impl External {
         Self {
             brokers: brokers.to_owned(),
             named_topic: topic.map(str::to_owned),
-            database: database.to_owned(),
+            database: MysqlDatabase::new(database, run_id),
             run_id: run_id.to_owned(),
-            database_version: None,
         }
     }
 
@@ -95,15 +93,11 @@ impl Environment for External {
     }
 
     fn check(&self, _load: &Load) -> Result<()> {
-        mysql_async::Opts::from_url(&self.database).map(|_| ()).map_err(|error| {
-            environment(format!("this is no database address: {error}"))
-                .at(without_password(&self.database))
-                .remedy("write mysql://user:password@host:port/database")
-        })
+        self.database.check()
     }
 
     fn start(&mut self, load: &Load) -> Result<Addresses> {
-        self.database_version = Some(database_version(&self.database)?);
+        let database = self.database.connect()?;
         let topic = self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.run_id));
         let partitions = self.prepare_topic(&topic, load)?;
         Ok(Addresses {
@@ -111,18 +105,16 @@ impl Environment for External {
             topic,
             partitions,
             group: format!("storm-{}", self.run_id),
-            database: DatabaseAddress::Mysql(self.database.clone()),
-            table_prefix: format!("storm_{}", self.run_id.replace('-', "_").to_lowercase()),
+            database,
+            table_prefix: self.database.table_prefix(),
         })
     }
 
     fn versions(&self) -> BTreeMap<String, String> {
-        let mut versions =
-            BTreeMap::from([("librdkafka (client)".to_owned(), kafka::client_version())]);
-        if let Some(version) = &self.database_version {
-            versions.insert("database".to_owned(), version.clone());
-        }
-        versions
+        BTreeMap::from([
+            ("librdkafka (client)".to_owned(), kafka::client_version()),
+            ("database".to_owned(), self.database.version().to_owned()),
+        ])
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -159,62 +151,9 @@ fn waited(since_us: u64) -> Duration {
     Duration::from_micros(crate::clock::monotonic_us() - since_us)
 }
 
-/// The database's version: the first real request.
-fn database_version(url: &str) -> Result<String> {
-    let refuse = |error: &dyn std::fmt::Display| {
-        environment(format!("the database does not answer: {error}"))
-            .at(without_password(url))
-            .remedy(
-                "check host, port, user, password and database name of --database, and that the \
-                 server runs",
-            )
-    };
-    let ask = async {
-        let mut connection = mysql_async::Conn::from_url(url).await?;
-        let version: Option<String> = connection.query_first("SELECT VERSION()").await?;
-        connection.disconnect().await?;
-        Ok::<_, mysql_async::Error>(version)
-    };
-    // The timer needs the runtime: it is made inside.
-    let asked = block_on(async { tokio::time::timeout(READY_LIMIT, ask).await })?;
-    match asked {
-        Ok(Ok(version)) => Ok(version.unwrap_or_default()),
-        Ok(Err(error)) => Err(refuse(&error)),
-        Err(_) => Err(refuse(&format!("no answer in {} s", READY_LIMIT.as_secs()))),
-    }
-}
-
-/// Runs a future on a runtime of its own.
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, HarnessError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            environment(format!("cannot start a runtime: {error}"))
-                .remedy("check the limits on file descriptors and threads (ulimit -a)")
-        })?;
-    Ok(runtime.block_on(work))
-}
-
-/// A URL that may be shown.
-pub(crate) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, place)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:***@{place}")
-        }
-        None => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_are_not_shown() {
-        assert_eq!(without_password("mysql://u:p@ss@h:1/d"), "mysql://u:***@h:1/d");
-        assert_eq!(without_password("mysql://h/d"), "mysql://h/d");
-    }
 
     #[test]
     fn a_closed_port_is_an_error_with_its_address() {

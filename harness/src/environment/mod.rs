@@ -9,13 +9,14 @@ mod embedded;
 mod external;
 mod facts;
 mod kafka;
+mod mysql;
 
 pub(crate) use effects::EffectsProbe;
 pub use embedded::Embedded;
 pub use external::External;
-pub(crate) use external::without_password;
 pub use facts::machine_facts;
 pub(crate) use kafka::Client;
+pub(crate) use mysql::without_password;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,9 @@ pub trait Environment {
 /// The environment of `scenario` for the run `run_id` in `folder`.
 pub fn choose(scenario: &Scenario, run_id: &str, folder: &Path) -> Box<dyn Environment> {
     match &scenario.environment {
-        EnvironmentChoice::Embedded => Box::new(Embedded::new(folder)),
+        EnvironmentChoice::Embedded { database } => {
+            Box::new(Embedded::new(folder, database.as_deref(), run_id))
+        }
         EnvironmentChoice::External { brokers, topic, database } => {
             Box::new(External::new(brokers, topic.as_deref(), database, run_id))
         }

@@ -79,7 +79,8 @@ impl Cells {
         let site = Site::record(effect.partition, effect.offset).at(cut.id());
         self.orphans.add(site.of(effect.sink_attempt), || {
             format!(
-                "attempt {} wrote offset {} of partition {} (row {}, tag {}) before its snapshot                  of checkpoint {}, whose S is {}: a restore emits it again",
+                "attempt {} wrote offset {} of partition {} (row {}, tag {}) before its \
+                 snapshot of checkpoint {}, whose S is {}: a restore emits it again",
                 effect.sink_attempt,
                 effect.offset,
                 effect.partition,

@@ -94,6 +94,8 @@ impl Recorded {
             drained: self.drained,
             keyed: self.keyed,
             faults_landed: self.faults_landed,
+            // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
+            unconfirmed_at_snapshot: false,
             required: Required::default(),
             committed,
             ..Conditions::new(mode_of(self.mode))

@@ -193,7 +193,11 @@ fn finish(
 fn without_secrets(scenario: &Scenario) -> Scenario {
     use crate::scenario::EnvironmentChoice;
     let mut public = scenario.clone();
-    if let EnvironmentChoice::External { database, .. } = &mut public.environment {
+    let database = match &mut public.environment {
+        EnvironmentChoice::Embedded { database } => database.as_mut(),
+        EnvironmentChoice::External { database, .. } => Some(database),
+    };
+    if let Some(database) = database {
         *database = crate::environment::without_password(database);
     }
     public

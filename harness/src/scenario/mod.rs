@@ -126,8 +126,11 @@ pub enum FaultPlan {
 /// Where the run takes place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EnvironmentChoice {
-    /// Everything in this process and the run's folder.
-    Embedded,
+    /// The broker in this process; the database too, in the run's folder, unless one is given.
+    Embedded {
+        /// `mysql://user:password@host:port/database`; `None` = SQLite in the run's folder.
+        database: Option<String>,
+    },
     /// Services that run already.
     External {
         /// Kafka's bootstrap servers.

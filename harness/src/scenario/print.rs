@@ -58,7 +58,7 @@ fn load(page: &mut Page, load: &Load) {
     page.value("records", load.records, "default 1000000; 0 = judge the topic as it is");
     page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 16");
     page.value("rate_per_s", load.rate_per_s, "intended records per second; default 40000");
-    page.value("keys", load.keys, "different keys; default 100000, at least the partitions");
+    page.value("keys", load.keys, "different keys; default 20000, at least the partitions");
     page.value("partitions", load.partitions, "of the topic; default 0 = the parallelism");
     page.value("run_length", load.run_length, "records in a row for one partition; default 64");
 }
@@ -105,8 +105,11 @@ fn checkpoint(page: &mut Page, config: &CheckpointConfig) {
 fn environment(page: &mut Page, choice: &EnvironmentChoice) {
     page.section("environment", "Where.");
     match choice {
-        EnvironmentChoice::Embedded => {
+        EnvironmentChoice::Embedded { database } => {
             page.text("kind", "embedded", "embedded (default, nothing to install) | external");
+            if let Some(database) = database {
+                page.text("database", database, "default: SQLite in the run's folder");
+            }
         }
         EnvironmentChoice::External { brokers, topic, database } => {
             page.text("kind", "external", "services that run already");

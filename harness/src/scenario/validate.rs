@@ -29,7 +29,8 @@ const TIME_LIMIT_PER_FAULT_S: u64 = 10;
 pub fn validate(raw: RawScenario) -> Result<Scenario> {
     let job = job(&raw)?;
     let load = load(&raw, &job)?;
-    let checkpoint = checkpoint(&raw.checkpoint)?;
+    let mutant = mutant(raw.mutant)?;
+    let checkpoint = checkpoint(&raw.checkpoint, mutant)?;
     let environment = environment(raw.environment, &load)?;
     let faults = match (raw.faults.count, raw.faults.schedule) {
         (Some(_), Some(_)) => {
@@ -61,7 +62,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         checkpoint,
         faults,
         environment,
-        mutant: mutant(raw.mutant)?,
+        mutant,
     };
     validated.schedule()?;
     Ok(validated)
@@ -97,7 +98,7 @@ fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
     };
     let partitions = in_range("load.partitions", partitions, 1..=65_535)?;
     let record_bytes = u64::from(raw.record_bytes.unwrap_or(100));
-    let keys = raw.keys.unwrap_or(100_000);
+    let keys = raw.keys.unwrap_or(20_000);
     Ok(Load {
         records: in_range("load.records", raw.records.unwrap_or(1_000_000), 0..=10_000_000_000)?,
         record_bytes: in_range("load.record_bytes", record_bytes, VALUE_HEADER_BYTES..=1_000_000)?
@@ -117,10 +118,19 @@ fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
     })
 }
 
-fn checkpoint(raw: &RawCheckpoint) -> Result<CheckpointConfig> {
+fn checkpoint(raw: &RawCheckpoint, mutant: u8) -> Result<CheckpointConfig> {
     let default = CheckpointConfig::default();
+    // Mutant 1 is this mode without its log; elsewhere nothing starts with the first barrier.
+    let home = (mutant == 1).then_some(CheckpointMode::AtLeastOnceFirstBarrier);
+    if let (Some(home), Some(mode)) = (home, raw.mode)
+        && mode != home
+    {
+        return Err(scenario(format!("mutant {mutant} does nothing in mode {}", mode.name()))
+            .at("checkpoint.mode (--mode)")
+            .remedy(format!("take it out, or choose {}", home.name())));
+    }
     let config = CheckpointConfig {
-        mode: raw.mode.unwrap_or(default.mode),
+        mode: raw.mode.or(home).unwrap_or(default.mode),
         interval_ms: raw.interval_ms.unwrap_or(default.interval_ms),
         min_pause_ms: raw.min_pause_ms.unwrap_or(default.min_pause_ms),
         timeout_ms: raw.timeout_ms.unwrap_or(default.timeout_ms),
@@ -151,7 +161,6 @@ fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
     let stray = [
         ("environment.brokers (--brokers)", raw.brokers.is_some()),
         ("environment.topic (--topic)", raw.topic.is_some()),
-        ("environment.database (--database)", raw.database.is_some()),
     ];
     match raw.kind.unwrap_or_default() {
         EnvironmentKind::Embedded => {
@@ -165,7 +174,7 @@ fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
                     .at("load.records (--records)")
                     .remedy("records = 0 judges a topic that exists: use --env external"));
             }
-            Ok(EnvironmentChoice::Embedded)
+            Ok(EnvironmentChoice::Embedded { database: raw.database })
         }
         EnvironmentKind::External => {
             let need = |value: Option<String>, place: &str, example: &str| {

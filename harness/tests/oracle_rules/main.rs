@@ -8,4 +8,5 @@ mod on_disk;
 mod scale;
 mod simulation;
 mod tampered;
+mod tampered_checkpoints;
 mod unknowns;

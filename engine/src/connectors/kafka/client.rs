@@ -10,59 +10,29 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::{ClientContext, Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::config::KafkaSourceConfig;
-use crate::connectors::Split;
 use crate::error::{EngineError, Result};
-use crate::ids::{Offset, PartitionId, WorkerIndex};
+use crate::ids::WorkerIndex;
 
-/// The answer to an offset commit.
-#[derive(Debug)]
-pub(super) struct CommitAnswer {
-    pub(super) first: Option<Split>,
-    pub(super) outcome: KafkaResult<()>,
-}
-
-/// Collects what the client reports while its main queue is polled.
+/// What the client tells besides its queues.
 #[derive(Debug, Default)]
-pub(super) struct SourceContext {
-    answers: Mutex<Vec<CommitAnswer>>,
-}
-
-impl SourceContext {
-    pub(super) fn take_answers(&self) -> Vec<CommitAnswer> {
-        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+pub(super) struct SourceContext;
 
 impl ClientContext for SourceContext {
     /// Errors also come out of the main queue, where the reader judges them.
     fn error(&self, _error: KafkaError, _reason: &str) {}
 }
 
-impl ConsumerContext for SourceContext {
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let elements = offsets.elements();
-        let first = elements.first().and_then(|element| match element.offset() {
-            KafkaOffset::Offset(next) => Some(Split {
-                partition: PartitionId(element.partition() as u32),
-                next: Offset(next as u64),
-            }),
-            _ => None,
-        });
-        let outcome = result.and_then(|()| elements.iter().try_for_each(|e| e.error()));
-        let answer = CommitAnswer { first, outcome };
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
-    }
-}
+impl ConsumerContext for SourceContext {}
 
 pub(super) type Consumer = BaseConsumer<SourceContext>;
 
 fn connect(config: &KafkaSourceConfig) -> Result<Arc<Consumer>> {
-    let client = config.client_config().create_with_context(SourceContext::default());
+    let client = config.client_config().create_with_context(SourceContext);
     client.map(Arc::new).map_err(|error| {
         EngineError::Config(format!("kafka client: {error}; correct the source's `properties`"))
     })

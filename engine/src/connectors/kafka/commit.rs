@@ -69,12 +69,6 @@ impl OffsetCommits {
         Some(&self.under_way.insert((commit, now_us)).0)
     }
 
-    /// Whether an answer that begins with `first` belongs to the commit under way. Others are
-    /// answers that came too late.
-    pub(super) fn is_answer(&self, first: Option<Split>) -> bool {
-        self.under_way.as_ref().is_some_and(|(commit, _)| commit.splits.first().copied() == first)
-    }
-
     /// The commit under way is confirmed.
     pub(super) fn confirmed(&mut self) -> Option<Commit> {
         self.under_way.take().map(|(commit, _)| commit)
@@ -136,7 +130,6 @@ mod tests {
             }
         }
         assert_eq!(sent(&mut commits, 0), None, "one is under way");
-        assert!(commits.is_answer(Some(split(10))) && !commits.is_answer(Some(split(30))));
         commits.confirmed();
         assert_eq!(sent(&mut commits, 0), Some((3, 30)));
         assert!(commits.is_busy());

@@ -22,9 +22,9 @@ mod commit;
 mod config;
 mod error;
 mod factory;
-mod high_watermark;
 mod reader;
 mod ready;
+mod side;
 mod start;
 
 pub use config::{KafkaSourceConfig, StartFrom};

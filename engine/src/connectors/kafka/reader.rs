@@ -3,15 +3,15 @@
 //! Invariants: every partition's queue is split off before the partition is assigned and lives
 //! until after it is unassigned; a message is taken from its queue only when its subtask may emit
 //! it, so none is ever held or lost; the main queue is polled on every step, for that is where
-//! errors and answers to commits appear.
+//! errors appear.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::Message as _;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 
 use super::SERVICE;
@@ -19,15 +19,15 @@ use super::client::{Consumer, Lease, SourceContext};
 use super::commit::OffsetCommits;
 use super::config::KafkaSourceConfig;
 use super::error::{Meaning, meaning, refused, service, unknown};
-use super::high_watermark::HighWatermarks;
 use super::ready::{ReadyFlags, ReadySet};
+use super::side::Side;
 use super::start::{Positioned, split_list};
 use crate::api::{Emission, GroupContext, ListKind, SourceReader, StateSnapshot};
 use crate::connectors::{SPLITS_STATE, Split, WallClock};
 use crate::error::{EngineError, Result};
 use crate::ids::{AttemptId, CheckpointId, Offset, SubtaskIndex};
 use crate::record::{Payload, Provenance};
-use crate::seam::{Step, TimeUs};
+use crate::seam::{Step, Ticket, TimeUs};
 
 /// Records of one partition before the next partition has its turn.
 const RUN_RECORDS: usize = 64;
@@ -52,7 +52,9 @@ pub(super) struct KafkaReader {
     cursor: usize,
     next_sweep_us: TimeUs,
     commits: OffsetCommits,
-    high_watermarks: HighWatermarks,
+    /// The answer to the commit that is under way.
+    commit_ticket: Option<Ticket<KafkaResult<()>>>,
+    side: Side,
 }
 
 impl KafkaReader {
@@ -79,7 +81,7 @@ impl KafkaReader {
             .map_err(|error| service("could not assign partitions", &config.brokers, &error))?;
         let high: Vec<_> = splits.iter().map(|(_, p)| p.high_watermark).collect();
         let ids = positions.iter().map(|split| split.partition).collect();
-        let high_watermarks = HighWatermarks::watch(Arc::clone(&client), &config.topic, ids, &high);
+        let side = Side::start(Arc::clone(&client), &config.topic, ids, &high);
         Ok(Self {
             next_sweep_us: context.clock.now_us() + SWEEP_US,
             context,
@@ -89,11 +91,12 @@ impl KafkaReader {
             ready: ReadySet::new(flags),
             cursor: 0,
             commits: OffsetCommits::default(),
-            high_watermarks,
+            commit_ticket: None,
+            side,
         })
     }
 
-    /// Polls the main queue: errors of the client, and answers to commits.
+    /// Polls the main queue for the client's errors, and drives commits.
     fn serve_client(&mut self, now_us: TimeUs) -> Result<()> {
         for _ in 0..MAIN_QUEUE_EVENTS {
             match self.client.poll(Duration::ZERO) {
@@ -109,7 +112,7 @@ impl KafkaReader {
                 }
             }
         }
-        self.take_commit_answers(now_us)?;
+        self.take_commit_answer(now_us)?;
         self.send_commit(now_us)
     }
 
@@ -146,18 +149,21 @@ impl KafkaReader {
         })
     }
 
-    fn take_commit_answers(&mut self, now_us: TimeUs) -> Result<()> {
-        for answer in self.client.context().take_answers() {
-            if !self.commits.is_answer(answer.first) {
-                continue;
+    fn take_commit_answer(&mut self, now_us: TimeUs) -> Result<()> {
+        let Some(ticket) = &self.commit_ticket else { return Ok(()) };
+        let is_orphaned = ticket.is_orphaned();
+        match ticket.try_take() {
+            None if !is_orphaned => return Ok(()),
+            Some(Ok(())) => {
+                if let Some(commit) = self.commits.confirmed() {
+                    self.context.metrics.offset_commits.add(1);
+                    self.hit_committed(commit.checkpoint)?;
+                }
             }
-            if answer.outcome.is_err() {
-                self.commits.failed(now_us);
-            } else if let Some(commit) = self.commits.confirmed() {
-                self.context.metrics.offset_commits.add(1);
-                self.hit_committed(commit.checkpoint)?;
-            }
+            // A commit is a courtesy: when it fails the next checkpoint's takes over.
+            None | Some(Err(_)) => self.commits.failed(now_us),
         }
+        self.commit_ticket = None;
         Ok(())
     }
 
@@ -175,16 +181,10 @@ impl KafkaReader {
 
     fn send_commit(&mut self, now_us: TimeUs) -> Result<()> {
         let Some(commit) = self.commits.next(now_us) else { return Ok(()) };
-        let sent = split_list(&self.config.topic, &commit.splits)
-            .and_then(|list| self.client.commit(&list, CommitMode::Async));
-        match sent {
-            Err(error) if meaning(&error) == Meaning::Transient => {
-                self.commits.failed(now_us);
-                Ok(())
-            }
-            Err(error) => self.judge(&error, None),
-            Ok(()) => Ok(()),
-        }
+        let offsets = split_list(&self.config.topic, &commit.splits)
+            .map_err(|error| service("could not commit offsets", &self.config.brokers, &error))?;
+        self.commit_ticket = Some(self.side.commit(offsets));
+        Ok(())
     }
 
     /// Visits every ready partition once, beginning where the last round ended.
@@ -351,9 +351,9 @@ impl SourceReader for KafkaReader {
 
     fn pending_records(&self) -> Option<u64> {
         let waiting = |(index, partition): (usize, &Partition)| {
-            Some(self.high_watermarks.get(index)?.saturating_sub(partition.split.next.0))
+            self.side.high_watermark(index).saturating_sub(partition.split.next.0)
         };
-        self.partitions.iter().enumerate().map(waiting).sum()
+        Some(self.partitions.iter().enumerate().map(waiting).sum())
     }
 }
 

@@ -6,8 +6,10 @@
 mod files;
 mod history;
 mod job;
+mod plan;
 mod sink;
 
 pub(crate) use files::{write_checkpoints, write_tables};
 pub(crate) use history::History;
-pub(crate) use job::{Bug, Plan, simulate};
+pub(crate) use job::simulate;
+pub(crate) use plan::{Bug, Plan};

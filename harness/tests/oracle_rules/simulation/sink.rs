@@ -6,7 +6,7 @@ use stormproof_harness::oracle::evidence::{Effect, MemoryAudit, StoredResult};
 use stormproof_harness::oracle::{AttemptId, CheckpointId};
 use stormproof_harness::workload::ledger::{Offset, PartitionId, hash_key, version_of};
 
-use super::job::{Arrived, Bug, Record};
+use super::plan::{Arrived, Bug, Record};
 
 /// The database.
 #[derive(Debug, Default)]
