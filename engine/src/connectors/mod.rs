@@ -14,6 +14,12 @@
 //! lags). What passes *into* and *out of* them (`source_records`, `sink_records`) is counted by
 //! the worker that calls them.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the edge: connectors own clients, threads and clocks; the core does not"
+)]
+
 pub mod blackhole;
 pub mod generator;
 pub mod kafka;

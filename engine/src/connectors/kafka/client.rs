@@ -6,7 +6,7 @@
 //! discarded when the queue of the new one is read, and the reader refuses offsets that it has
 //! passed. Clients whose reader met a fatal error are not kept.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,7 +40,7 @@ fn connect(config: &KafkaSourceConfig) -> Result<Arc<Consumer>> {
 
 /// Clients between two attempts, by worker.
 #[derive(Default)]
-pub(super) struct IdleClients(Mutex<HashMap<WorkerIndex, Arc<Consumer>>>);
+pub(super) struct IdleClients(Mutex<BTreeMap<WorkerIndex, Arc<Consumer>>>);
 
 impl IdleClients {
     /// The client that `worker` used before, or a new one.

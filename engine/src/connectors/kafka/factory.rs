@@ -28,6 +28,9 @@ impl std::fmt::Debug for KafkaSourceFactory {
     }
 }
 
+/// Owners, and beside them the partitions with what is wanted of each.
+type WantedPartitions = (Vec<SubtaskIndex>, Vec<(PartitionId, Wanted)>);
+
 impl KafkaSourceFactory {
     /// A factory for `config`. No broker is asked yet.
     ///
@@ -44,7 +47,7 @@ impl KafkaSourceFactory {
         client: &Consumer,
         context: &GroupContext,
         state: &GroupState,
-    ) -> Result<(Vec<SubtaskIndex>, Vec<(PartitionId, Wanted)>)> {
+    ) -> Result<WantedPartitions> {
         let partitions = count_partitions(client, &self.config)?;
         let mut wanted = Vec::new();
         if state.is_restored() {
@@ -111,6 +114,6 @@ impl SourceFactory for KafkaSourceFactory {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn SourceReader>> {
         let client = self.idle.lease(context.worker, &self.config)?;
         let splits = self.position(&client, &context, &state)?;
-        Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), splits, context)?))
+        Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), &splits, context)?))
     }
 }

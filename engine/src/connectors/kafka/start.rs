@@ -3,7 +3,7 @@
 //! Invariant: after [`resolve`] every split has a real offset that the log holds (or its end), so
 //! the first snapshot is as good as any, and nothing was skipped.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -79,7 +79,7 @@ pub(super) fn resolve(
     let is_fresh = wanted.iter().any(|(_, wanted)| *wanted == Wanted::Start);
     let committed = match config.start {
         StartFrom::Committed if is_fresh => committed_offsets(client, config, &partitions)?,
-        _ => HashMap::new(),
+        _ => BTreeMap::new(),
     };
     let positions = wanted.iter().zip(low.into_iter().zip(high));
     positions
@@ -127,12 +127,12 @@ pub(super) fn committed_offsets(
     client: &Consumer,
     config: &KafkaSourceConfig,
     partitions: &[PartitionId],
-) -> Result<HashMap<PartitionId, Offset>> {
+) -> Result<BTreeMap<PartitionId, Offset>> {
     let timeout = Duration::from_millis(config.request_timeout_ms);
     let list = partition_list(&config.topic, partitions, KafkaOffset::Invalid);
     let answer = match list.and_then(|list| client.committed_offsets(list, timeout)) {
         Ok(answer) => answer,
-        Err(error) if is_nothing_committed(&error) => return Ok(HashMap::new()),
+        Err(error) if is_nothing_committed(&error) => return Ok(BTreeMap::new()),
         Err(error) => return Err(judge("could not read committed offsets", config, &error)),
     };
     let committed = answer.elements().into_iter().filter_map(|element| match element.offset() {
