@@ -15,6 +15,9 @@ use crate::error::{EngineError, Result};
 use crate::ids::{PartitionId, SubtaskIndex};
 use crate::mutants;
 
+/// Partitions, with what is wanted of each.
+type WantedPartitions = Vec<(PartitionId, Wanted)>;
+
 /// Makes Kafka readers, one client for each worker. Keep the factory over all attempts: it keeps
 /// their clients.
 pub struct KafkaSourceFactory {
@@ -44,7 +47,7 @@ impl KafkaSourceFactory {
         client: &Consumer,
         context: &GroupContext,
         state: &GroupState,
-    ) -> Result<(Vec<SubtaskIndex>, Vec<(PartitionId, Wanted)>)> {
+    ) -> Result<(Vec<SubtaskIndex>, WantedPartitions)> {
         let partitions = count_partitions(client, &self.config)?;
         let mut wanted = Vec::new();
         if state.is_restored() {
@@ -111,6 +114,6 @@ impl SourceFactory for KafkaSourceFactory {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn SourceReader>> {
         let client = self.idle.lease(context.worker, &self.config)?;
         let splits = self.position(&client, &context, &state)?;
-        Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), splits, context)?))
+        Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), &splits, context)?))
     }
 }

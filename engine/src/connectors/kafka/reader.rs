@@ -62,7 +62,7 @@ impl KafkaReader {
     pub(super) fn open(
         client: Lease,
         config: Arc<KafkaSourceConfig>,
-        splits: Vec<(SubtaskIndex, Positioned)>,
+        splits: &[(SubtaskIndex, Positioned)],
         context: GroupContext,
     ) -> Result<Self> {
         let flags = ReadyFlags::new(splits.len());
