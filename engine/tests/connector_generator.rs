@@ -1,5 +1,7 @@
 //! The generator and the blackhole, driven directly.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 mod connector_support;
 
 use std::collections::BTreeMap;

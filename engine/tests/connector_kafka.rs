@@ -1,5 +1,7 @@
 //! The Kafka source against librdkafka's mock cluster.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 mod connector_support;
 
 use std::collections::BTreeMap;
@@ -68,6 +70,9 @@ fn config(cluster: &Cluster) -> KafkaSourceConfig {
     }
 }
 
+/// Key, value and event time.
+type Content = (Option<Vec<u8>>, Option<Vec<u8>>, i64);
+
 /// Takes records and checks that each partition has no gap, no stray and no repetition.
 #[derive(Default)]
 struct Taken {
@@ -76,7 +81,7 @@ struct Taken {
     next: BTreeMap<u32, u64>,
     records: u64,
     runs: Vec<u32>,
-    payloads: Option<Vec<(Option<Vec<u8>>, Option<Vec<u8>>, i64)>>,
+    payloads: Option<Vec<Content>>,
     subtasks: BTreeMap<u32, u16>,
 }
 
@@ -183,7 +188,7 @@ fn committed(cluster: &Cluster, partitions: i32) -> BTreeMap<i32, i64> {
         .create()
         .unwrap();
     let mut list = TopicPartitionList::new();
-    (0..partitions).for_each(|p| drop(list.add_partition(TOPIC, p)));
+    list.add_partition_range(TOPIC, 0, partitions - 1);
     let answer = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
     let offset = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
         KafkaOffset::Offset(offset) => Some((e.partition(), offset)),
@@ -436,7 +441,8 @@ fn nulls_empties_and_megabytes_survive() {
     let cluster = cluster(1);
     let producer = producer(&cluster);
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
-    let records: [(Option<&[u8]>, Option<&[u8]>); 5] = [
+    type Borrowed<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+    let records: [Borrowed<'_>; 5] = [
         (None, Some(b"v")),
         (Some(b""), Some(b"")),
         (Some(b"k"), None),

@@ -1,6 +1,8 @@
 //! The SQL sink against real databases: one suite, run with SQLite always and with MySQL or
 //! MariaDB when `STORMPROOF_TEST_MYSQL_URL` names a server.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 mod connector_support;
 
 use std::collections::BTreeMap;

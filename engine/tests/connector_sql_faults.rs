@@ -2,6 +2,8 @@
 //!
 //! The MySQL half runs when `STORMPROOF_TEST_MYSQL_URL` names a server.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 mod connector_support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The SQL sink's decisions after every kind of outcome, with a scripted database.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 mod connector_support;
 
 use std::collections::VecDeque;
@@ -8,8 +10,8 @@ use std::time::Duration;
 
 use stormproof_engine::api::{GroupState, SinkFactory as _};
 use stormproof_engine::connectors::sql::{
-    Batch, BatchNumber, BatchTry, BufferDesign, ResolveOutcome, SqlBackend, SqlConnection,
-    SqlFailure, SqlSinkConfig, SqlSinkFactory, WholeValue, WriteOutcome, WriteTerms,
+    Batch, BatchTry, BufferDesign, ResolveOutcome, SqlBackend, SqlConnection, SqlFailure,
+    SqlSinkConfig, SqlSinkFactory, WholeValue, WriteOutcome, WriteTerms,
 };
 use stormproof_engine::error::{EngineError, Result};
 use stormproof_engine::ids::*;
@@ -21,7 +23,7 @@ use connector_support::{HandClock, SinkDriver, context, record};
 #[derive(Debug)]
 enum Asked {
     Write(Arc<Batch>, BatchTry, TicketSender<WriteOutcome>),
-    Resolve(BatchNumber, TicketSender<ResolveOutcome>),
+    Resolve(TicketSender<ResolveOutcome>),
 }
 
 /// A database that answers when the test says so.
@@ -45,7 +47,7 @@ impl Script {
     }
 
     fn answer_resolve(&self, outcome: ResolveOutcome) {
-        let Some(Asked::Resolve(_, ticket)) = self.next() else {
+        let Some(Asked::Resolve(ticket)) = self.next() else {
             panic!("the sink did not look the batch up");
         };
         ticket.fulfil(outcome);
@@ -59,6 +61,10 @@ impl SqlBackend for Script {
 
     fn default_connections(&self) -> u16 {
         1
+    }
+
+    fn default_transaction_rows(&self) -> usize {
+        1_000
     }
 
     fn begin_attempt(&self, _: &WriteTerms, _: CheckpointId, _: Duration) -> Result<()> {
@@ -77,9 +83,9 @@ impl SqlConnection for Script {
         ticket
     }
 
-    fn resolve(&mut self, batch: &Arc<Batch>) -> Ticket<ResolveOutcome> {
+    fn resolve(&mut self, _: &Arc<Batch>) -> Ticket<ResolveOutcome> {
         let (sender, ticket) = Ticket::pair();
-        self.0.lock().unwrap().push_back(Asked::Resolve(batch.number, sender));
+        self.0.lock().unwrap().push_back(Asked::Resolve(sender));
         ticket
     }
 }

@@ -1,7 +1,7 @@
 //! Whole storms at a small size: proven, judged again, replayed; interrupted and orphaned runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
 
-fn json(file: PathBuf) -> Value {
-    let text = fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+fn json(file: &Path) -> Value {
+    let text = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     serde_json::from_slice(&text).expect("a result is JSON")
 }
 
@@ -92,7 +92,7 @@ fn a_storm_is_proven_verified_and_replayed() {
     let run = stormproof(&["run", "--scenario", "storm.toml", "--out", "out", "--json"], at);
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     let printed: Value = serde_json::from_slice(&run.stdout).expect("--json prints JSON alone");
-    let result = json(at.join("out/result.json"));
+    let result = json(&at.join("out/result.json"));
     assert_eq!(printed["verdict"], "proven");
     for name in ["lost", "duplicates", "duplicates_expected", "checkpoints_completed"] {
         assert_eq!(printed[name], result[name], "{name}");
@@ -145,7 +145,7 @@ fn a_fault_that_cannot_land_makes_the_run_unknown_by_name() {
     let args = ["run", "--scenario", "storm.toml", "--out", "out", "--quiet"];
     let run = stormproof(&args, folder.path());
     assert_eq!(run.status.code(), Some(2), "{}", said(&run));
-    let result = json(folder.path().join("out/result.json"));
+    let result = json(&folder.path().join("out/result.json"));
     assert_eq!(result["verdict"], "unknown");
     let reason = result["verdict_reason"].as_str().unwrap();
     assert!(reason.contains("Fault-2") && reason.contains("did not land"), "{reason}");
@@ -160,7 +160,7 @@ fn an_interrupted_run_ends_cleanly_and_is_unknown() {
     wait_for("the run's end", Duration::from_secs(20), || run.try_wait().unwrap().is_some());
     assert_eq!(run.wait().unwrap().code(), Some(2));
     assert!(engines_of(folder.path()).is_empty());
-    let result = json(folder.path().join("out/result.json"));
+    let result = json(&folder.path().join("out/result.json"));
     assert_eq!(result["verdict"], "unknown");
     assert!(result["verdict_reason"].as_str().unwrap().contains("interrupted"), "{result}");
 }

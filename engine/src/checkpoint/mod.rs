@@ -1,6 +1,6 @@
 //! Checkpoints: barriers, coordination, files, restore, redistribution.
 //!
-//! Everything that decides is pure ([`BarrierHandler`], [`Coordinator`], [`redistribute`],
+//! Everything that decides is pure ([`BarrierHandler`], [`Coordinator`], [`redistribute()`],
 //! [`choose`] over what it is given); what touches storage is the worker's upload and the runtime.
 
 mod barrier;

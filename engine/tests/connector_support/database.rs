@@ -60,6 +60,7 @@ impl Database {
                 !is_required,
                 "STORMPROOF_REQUIRE_MYSQL=1, but STORMPROOF_TEST_MYSQL_URL is not set"
             );
+            eprintln!("skipped: STORMPROOF_TEST_MYSQL_URL names no server");
             return None;
         };
         let prefix = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

@@ -110,10 +110,10 @@ pub(super) struct RunArgs {
     /// Length of the load; with --records it gives the rate, alone it gives the records.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
-    /// From the sources to the operator: key-by [default] or rebalance.
+    /// From the sources to the operator: key-by (default) or rebalance.
     #[arg(long, value_parser = exchange_parser())]
     partitioner: Option<Exchange>,
-    /// The sink at a barrier: buffer-in-state [default] or flush-on-barrier.
+    /// The sink at a barrier: buffer-in-state (default) or flush-on-barrier.
     #[arg(long, value_parser = design_parser())]
     sink_design: Option<SinkDesign>,
     /// The run's folder; must be new [default: stormproof-runs/<UTC time>-<seed>].

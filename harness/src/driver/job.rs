@@ -60,21 +60,12 @@ fn sink_config(spec: &EngineSpec) -> SqlSinkConfig {
     SqlSinkConfig {
         table_prefix: spec.addresses.table_prefix.clone(),
         batch_rows: spec.batch_rows as usize,
-        transaction_rows: transaction_rows(&spec.addresses.database),
         batch_interval_ms: spec.batch_interval_ms,
         design: match spec.sink_design {
             SinkDesign::BufferInState => BufferDesign::BufferInState,
             SinkDesign::FlushOnBarrier => BufferDesign::FlushOnBarrier,
         },
         ..SqlSinkConfig::default()
-    }
-}
-
-/// SQLite writes whole pages, so that rows of one transaction share them: the larger the better.
-fn transaction_rows(database: &DatabaseAddress) -> usize {
-    match database {
-        DatabaseAddress::Sqlite(_) => 4_000,
-        DatabaseAddress::Mysql(_) => SqlSinkConfig::default().transaction_rows,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::error::{EngineError, Result};
 use crate::ids::{PartitionId, SubtaskIndex};
 use crate::mutants;
 
+/// Partitions, with what is wanted of each.
+type WantedPartitions = Vec<(PartitionId, Wanted)>;
+
 /// Makes Kafka readers, one client for each worker. Keep the factory over all attempts: it keeps
 /// their clients.
 pub struct KafkaSourceFactory {
@@ -27,9 +30,6 @@ impl std::fmt::Debug for KafkaSourceFactory {
         f.debug_struct("KafkaSourceFactory").field("topic", &self.config.topic).finish()
     }
 }
-
-/// Owners, and beside them the partitions with what is wanted of each.
-type WantedPartitions = (Vec<SubtaskIndex>, Vec<(PartitionId, Wanted)>);
 
 impl KafkaSourceFactory {
     /// A factory for `config`. No broker is asked yet.
@@ -47,7 +47,7 @@ impl KafkaSourceFactory {
         client: &Consumer,
         context: &GroupContext,
         state: &GroupState,
-    ) -> Result<WantedPartitions> {
+    ) -> Result<(Vec<SubtaskIndex>, WantedPartitions)> {
         let partitions = count_partitions(client, &self.config)?;
         let mut wanted = Vec::new();
         if state.is_restored() {

@@ -74,6 +74,9 @@ pub trait SqlBackend: Send + Sync + fmt::Debug {
     /// Writers that suit it, for each worker.
     fn default_connections(&self) -> u16;
 
+    /// Rows of a transaction that suit it.
+    fn default_transaction_rows(&self) -> usize;
+
     /// Creates missing tables and takes the fence (docs/formats.md) for `terms.attempt`; waits at
     /// most `timeout` for transactions of older attempts.
     ///

@@ -25,7 +25,8 @@ pub struct SqlSinkConfig {
     pub batch_rows: usize,
     /// ...or when its oldest row is so old.
     pub batch_interval_ms: u64,
-    /// A transaction holds at most so many rows...
+    /// A transaction holds at most so many rows (0 = the database's own measure: 1000 for MySQL,
+    /// 8000 for SQLite, where every transaction rewrites the pages that it touches)...
     pub transaction_rows: usize,
     /// ...and bytes of record frames; a larger row goes alone.
     pub transaction_bytes: usize,
@@ -59,7 +60,7 @@ impl Default for SqlSinkConfig {
             table_prefix: "storm".to_owned(),
             batch_rows: 100,
             batch_interval_ms: 1000,
-            transaction_rows: 1000,
+            transaction_rows: 0,
             transaction_bytes: 2 * 1024 * 1024,
             connections_per_worker: 0,
             design: BufferDesign::default(),
@@ -87,7 +88,6 @@ impl SqlSinkConfig {
         }
         for (name, value) in [
             ("batch_rows", self.batch_rows),
-            ("transaction_rows", self.transaction_rows),
             ("transaction_bytes", self.transaction_bytes),
             ("max_pending_rows", self.max_pending_rows),
             ("max_pending_bytes", self.max_pending_bytes),

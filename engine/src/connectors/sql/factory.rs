@@ -19,7 +19,7 @@ use crate::mutants;
 /// Makes SQL sinks. Keep it over all attempts of a process.
 pub struct SqlSinkFactory {
     backend: Arc<dyn SqlBackend>,
-    config: Arc<SqlSinkConfig>,
+    config: SqlSinkConfig,
     mapper: Arc<dyn RowMapper>,
 }
 
@@ -49,7 +49,7 @@ impl SqlSinkFactory {
         mapper: Arc<dyn RowMapper>,
     ) -> Result<Self> {
         config.validate()?;
-        Ok(Self { backend, config: Arc::new(config), mapper })
+        Ok(Self { backend, config, mapper })
     }
 
     fn terms(&self, attempt: AttemptId) -> Arc<WriteTerms> {
@@ -77,8 +77,7 @@ impl SinkFactory for SqlSinkFactory {
 
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Sink>> {
         let terms = self.terms(context.attempt);
-        let config = Arc::clone(&self.config);
-        let mut sink = SqlSink::open(context, config, self.backend.as_ref(), &terms)?;
+        let mut sink = SqlSink::open(context, &self.config, self.backend.as_ref(), &terms)?;
         if !mutants::is_active(mutants::BUFFER_NOT_REFILLED) {
             sink.restore(&state)?;
         }

@@ -19,7 +19,7 @@ pub(super) const BUFFER_STATE: &str = "buffer";
 
 pub(super) struct SqlSink {
     context: GroupContext,
-    config: Arc<SqlSinkConfig>,
+    config: SqlSinkConfig,
     place: String,
     /// One for each subtask of the group.
     buffers: Vec<SubtaskBuffer>,
@@ -36,14 +36,18 @@ pub(super) struct SqlSink {
 impl SqlSink {
     pub(super) fn open(
         context: GroupContext,
-        config: Arc<SqlSinkConfig>,
+        config: &SqlSinkConfig,
         backend: &dyn SqlBackend,
         terms: &Arc<WriteTerms>,
     ) -> Result<Self> {
-        let connections = match config.connections_per_worker {
-            0 => backend.default_connections(),
-            connections => connections,
-        };
+        let mut config = config.clone();
+        if config.connections_per_worker == 0 {
+            config.connections_per_worker = backend.default_connections();
+        }
+        if config.transaction_rows == 0 {
+            config.transaction_rows = backend.default_transaction_rows();
+        }
+        let connections = config.connections_per_worker;
         // The sign of the database's integers leaves 15 bits for the writer.
         let first = u32::from(context.worker.0) * u32::from(connections);
         if first + u32::from(connections) > 1 << 15 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::{DriverError, Error, IoError, ServerError};
+use mysql_async::{DriverError, Error, ServerError};
 
 use crate::connectors::sql::SERVICE;
 use crate::connectors::sql::backend::{SqlFailure, WriteOutcome};
@@ -17,24 +17,28 @@ pub(super) struct Judge<'a> {
     pub(super) row_bytes: usize,
 }
 
-/// Whether the driver found a packet larger than the server takes. The driver wraps that error in
-/// an I/O error of a type that it does not export.
-fn is_too_large(error: &IoError) -> bool {
-    error.to_string().contains("larger than max_allowed_packet")
-}
-
 /// A call took too long.
 pub(super) fn deadline_passed(place: &str, limit: Duration) -> SqlFailure {
     SqlFailure::Transient(format!("{place}: no answer in {limit:?}"))
 }
 
+/// A row's packet holds more than its frame: the statement's head, hashes and numbers.
+const ROW_OVERHEAD_BYTES: usize = 4 * 1024;
+
 impl Judge<'_> {
+    /// Refuses a row that does not fit into the server's largest packet.
+    pub(super) fn check_size(&self, packet_bytes: usize) -> Result<(), SqlFailure> {
+        if self.row_bytes + ROW_OVERHEAD_BYTES <= packet_bytes {
+            return Ok(());
+        }
+        Err(self.too_large(&format!("the server takes packets of {packet_bytes} bytes")))
+    }
+
     /// What an error before the commit means.
     pub(super) fn failure(&self, error: &Error) -> SqlFailure {
         match error {
             Error::Server(server) => self.server_failure(server),
             Error::Driver(DriverError::PacketTooLarge) => self.too_large(error),
-            Error::Io(io) if is_too_large(io) => self.too_large(error),
             Error::Driver(DriverError::UnknownAuthPlugin { .. })
             | Error::Driver(DriverError::MysqlOldPasswordDisabled)
             | Error::Driver(DriverError::CleartextPluginDisabled) => {

@@ -75,6 +75,10 @@ impl SqlBackend for MysqlBackend {
         4
     }
 
+    fn default_transaction_rows(&self) -> usize {
+        1_000
+    }
+
     fn begin_attempt(
         &self,
         terms: &WriteTerms,

@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error};
 use tokio::time::{Instant, timeout};
 
 use super::error::{Judge, deadline_passed};
-use super::statement::Statements;
+use super::statement::{AUDIT_ROWS, Statements};
 use super::{Address, IDLE_TIMEOUT};
 use crate::connectors::sql::backend::{
     ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fenced,
@@ -22,6 +22,9 @@ use crate::ids::AttemptId;
 
 /// A session that was quiet for so long is opened anew: the server may be about to end it.
 const REUSE_WITHIN: Duration = Duration::from_secs(IDLE_TIMEOUT.as_secs() / 2);
+
+/// What every server takes.
+const SMALLEST_PACKET_BYTES: usize = 1024 * 1024;
 
 pub(super) struct Session {
     address: Address,
@@ -64,8 +67,11 @@ impl Session {
         }
         let judge = Judge { place: &self.address.place, row_bytes: 0 };
         let connect = Conn::new(self.address.opts.clone());
-        let conn = call(self.terms.call_timeout, &judge, connect).await?;
-        let statements = Statements::new(&self.terms);
+        let limit = self.terms.call_timeout;
+        let mut conn = call(limit, &judge, connect).await?;
+        let max_packet = conn.query_first("SELECT @@max_allowed_packet");
+        let packet_bytes = call(limit, &judge, max_packet).await?.unwrap_or(SMALLEST_PACKET_BYTES);
+        let statements = Statements::new(&self.terms, packet_bytes);
         Ok(Open { conn, statements, last_used: Instant::now() })
     }
 
@@ -109,6 +115,8 @@ impl Session {
     ) -> Result<Option<u64>, SqlFailure> {
         let limit = self.terms.call_timeout;
         let Open { conn, statements, .. } = open;
+        // The server would answer in the middle of the packet, in a way nobody understands.
+        judge.check_size(statements.packet_bytes())?;
         let begun: Option<u32> = call(limit, judge, async {
             conn.query_drop("START TRANSACTION").await?;
             conn.query_first(statements.read_owner()).await
@@ -118,9 +126,12 @@ impl Session {
         if owner > self.terms.attempt {
             return Err(SqlFailure::Permanent(fenced(self.terms.attempt, owner)));
         }
-        let audit = statements.insert_audit(batch, batch_try);
-        call(limit, judge, conn.query_drop(audit)).await?;
-        let first_seq = conn.last_insert_id();
+        let mut first_seq = None;
+        for effects in batch.effects.chunks(AUDIT_ROWS) {
+            let audit = statements.insert_audit(batch, effects, batch_try);
+            call(limit, judge, conn.query_drop(audit)).await?;
+            first_seq = first_seq.or(conn.last_insert_id());
+        }
         let upserts = batch.upserts(self.terms.mapper.as_ref(), self.terms.versions_guarded);
         let mut rest = upserts.as_slice();
         while !rest.is_empty() {

@@ -12,30 +12,40 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Params, Statement, Value};
 
 use crate::connectors::sql::backend::WriteTerms;
-use crate::connectors::sql::batch::{Batch, BatchNumber, BatchTry, Upsert};
+use crate::connectors::sql::batch::{Batch, BatchNumber, BatchTry, Effect, Upsert};
 use crate::connectors::sql::schema::{AUDIT_COLUMNS, RESULT_COLUMNS, Tables};
 use crate::ids::AttemptId;
 
 /// Row counts with a prepared statement of their own, largest first.
 const CLASSES: [usize; 10] = [1000, 500, 200, 100, 50, 20, 10, 5, 2, 1];
-/// One statement carries at most so many bytes of keys and values, unless a row is larger.
-const STATEMENT_BYTES: usize = 4 * 1024 * 1024;
+/// One upsert carries at most so many bytes of keys and values, unless a row is larger.
+const UPSERT_BYTES: usize = 4 * 1024 * 1024;
+/// One statement holds at most so many audit rows: less than any server's largest packet.
+pub(super) const AUDIT_ROWS: usize = 2_000;
 
 pub(super) struct Statements {
     tables: Tables,
     attempt: AttemptId,
     versions_guarded: bool,
+    packet_bytes: usize,
     upserts: HashMap<usize, Statement>,
 }
 
 impl Statements {
-    pub(super) fn new(terms: &WriteTerms) -> Self {
+    /// Statements of a session whose server takes packets of `packet_bytes`.
+    pub(super) fn new(terms: &WriteTerms, packet_bytes: usize) -> Self {
         Self {
             tables: terms.tables.clone(),
             attempt: terms.attempt,
             versions_guarded: terms.versions_guarded,
+            packet_bytes,
             upserts: HashMap::new(),
         }
+    }
+
+    /// The server's largest packet.
+    pub(super) fn packet_bytes(&self) -> usize {
+        self.packet_bytes
     }
 
     /// The owner, locked against the fence of a later attempt.
@@ -58,11 +68,16 @@ impl Statements {
         )
     }
 
-    /// All audit rows of a batch.
-    pub(super) fn insert_audit(&self, batch: &Batch, batch_try: BatchTry) -> String {
-        let mut sql = String::with_capacity(192 + batch.effects.len() * 96);
+    /// The audit rows of some effects of a batch.
+    pub(super) fn insert_audit(
+        &self,
+        batch: &Batch,
+        effects: &[Effect],
+        batch_try: BatchTry,
+    ) -> String {
+        let mut sql = String::with_capacity(192 + effects.len() * 96);
         let _ = write!(sql, "INSERT INTO {} ({AUDIT_COLUMNS}) VALUES ", self.tables.audit);
-        for (n, effect) in batch.effects.iter().enumerate() {
+        for (n, effect) in effects.iter().enumerate() {
             let from = effect.record.view().provenance();
             let comma = if n == 0 { "" } else { "," };
             // Writing into a string cannot fail.
@@ -86,10 +101,10 @@ impl Statements {
 
     /// How many of `rows` go into the next statement.
     pub(super) fn class_of(&self, rows: &[Upsert<'_>]) -> usize {
-        let mut bytes = 0;
+        let (limit, mut bytes) = (UPSERT_BYTES.min(self.packet_bytes / 2), 0);
         let fitting = rows.iter().take_while(|row| {
             bytes += row.key.len() + row.value.map_or(0, <[u8]>::len);
-            bytes <= STATEMENT_BYTES
+            bytes <= limit
         });
         let fitting = fitting.count().max(1);
         CLASSES.into_iter().find(|class| *class <= fitting).unwrap_or(1)

@@ -48,6 +48,10 @@ impl SqlBackend for SqliteBackend {
         1
     }
 
+    fn default_transaction_rows(&self) -> usize {
+        8_000
+    }
+
     fn begin_attempt(
         &self,
         terms: &WriteTerms,

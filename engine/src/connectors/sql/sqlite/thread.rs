@@ -117,11 +117,13 @@ impl Writing {
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Upserts hit pages at random: small pages halve what a transaction writes. 64 MiB of them
+    // are cached, and the log is folded back every 64 MiB.
+    connection.pragma_update(None, "page_size", 2_048)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // 64 MiB of pages, and a log that is folded back every 32 MiB.
     connection.pragma_update(None, "cache_size", -65_536)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 32_768)?;
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)
 }
