@@ -116,7 +116,7 @@ pub(super) struct RunArgs {
     /// The sink at a barrier: buffer-in-state (default) or flush-on-barrier.
     #[arg(long, value_parser = design_parser())]
     sink_design: Option<SinkDesign>,
-    /// The run's folder; must be new [default: stormproof-runs/<UTC time>-<seed>].
+    /// The run's folder; must be new [default: stormproof-runs/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// A seeded bug of the engine, which the oracle must convict: 1, 13 or 21.

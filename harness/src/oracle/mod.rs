@@ -8,7 +8,7 @@
 //! 3. the database ([`evidence`]): audit, fence and results tables ([`SqliteAudit`],
 //!    [`MysqlAudit`], [`MemoryAudit`]).
 //!
-//! *Follow a judgement.* [`judge`] reads checkpoints and fences into a `History` (whose
+//! *Follow a judgement.* [`judge()`] reads checkpoints and fences into a `History` (whose
 //! `Lineage` says whose effects survive which restore), streams the audit table past the
 //! trackers of a `Sweep`, compares every cut (`conservation`), reads the results table
 //! (`values`), takes a second look where something disagrees (`details`), and then lets every

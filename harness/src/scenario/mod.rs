@@ -1,8 +1,8 @@
 //! The scenario: what is run, validated once.
 //!
 //! *Follow a value:* [`raw`] takes it from TOML (unknown fields are refused by name), options of
-//! the command line override it, [`validate`] turns everything into a [`Scenario`] or says what is
-//! wrong and where, and [`print`] writes a scenario back with its comments.
+//! the command line override it, [`validate()`] turns everything into a [`Scenario`] or says what is
+//! wrong and where, and [`print()`] writes a scenario back with its comments.
 //!
 //! Invariant: a [`Scenario`] is complete and within limits; nothing downstream checks it again.
 
