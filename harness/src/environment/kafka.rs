@@ -61,10 +61,23 @@ impl Client {
 
     /// The log end offset of each partition.
     pub(crate) fn log_end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<u64>> {
-        let ends = list(topic, partitions, Offset::End)
-            .and_then(|list| self.consumer.offsets_for_times(list, ANSWER_LIMIT))
+        let at_once = list(topic, partitions, Offset::End)
+            .and_then(|list| self.consumer.offsets_for_times(list, ANSWER_LIMIT));
+        match at_once {
+            Ok(ends) => Ok(offsets(&ends, partitions)),
+            // Some brokers do not answer for all partitions at once; they do one by one.
+            Err(_) => {
+                (0..partitions).map(|partition| self.log_end_offset(topic, partition)).collect()
+            }
+        }
+    }
+
+    fn log_end_offset(&self, topic: &str, partition: u32) -> Result<u64> {
+        let (_, end) = self
+            .consumer
+            .fetch_watermarks(topic, partition as i32, ANSWER_LIMIT)
             .map_err(|error| refused(&self.brokers, "no log end offsets", &error))?;
-        Ok(offsets(&ends, partitions))
+        Ok(end.max(0) as u64)
     }
 
     /// The offsets that the group has committed; 0 where it has not.

@@ -27,6 +27,10 @@ const HEAR_LIMIT: Duration = Duration::from_millis(10);
 /// Reports that are taken in before anything else gets its turn.
 const REPORTS_AT_ONCE: usize = 200;
 
+/// Attempts that fail one after the other without a completed checkpoint between them: the job
+/// does not get over what fails it.
+const FAILURES_LIMIT: u32 = 25;
+
 /// Why a run ends before its time.
 #[derive(Clone, Debug)]
 pub(super) enum Halt {
@@ -71,6 +75,7 @@ pub(super) struct Session {
     /// Whether the engine process ended after the job was told to.
     pub(super) has_ended: bool,
     folder: RunFolder,
+    failures_in_a_row: u32,
 }
 
 /// What a session is made of.
@@ -106,6 +111,7 @@ impl Session {
             is_ending: false,
             has_ended: false,
             folder,
+            failures_in_a_row: 0,
         })
     }
 
@@ -161,6 +167,7 @@ impl Session {
                 if self.history.is_running() {
                     self.engine.is_well();
                 }
+                self.watch_failures(&timed.event)?;
                 let is_running = matches!(timed.event, JobEvent::AttemptRunning { .. });
                 if is_running && self.is_ending {
                     // A new process has not been told.
@@ -178,6 +185,25 @@ impl Session {
                     .remedy("change what the message names; the engine's log has the details");
                 return Err(Halt::Failed(error));
             }
+        }
+        Ok(())
+    }
+
+    /// A job that fails again and again is told to the user, not waited for.
+    fn watch_failures(&mut self, event: &JobEvent) -> Result<(), Halt> {
+        match event {
+            JobEvent::CheckpointCompleted { .. } => self.failures_in_a_row = 0,
+            JobEvent::AttemptFailed { cause, .. } => {
+                self.failures_in_a_row += 1;
+                if self.failures_in_a_row >= FAILURES_LIMIT {
+                    let what = format!(
+                        "{FAILURES_LIMIT} attempts failed in a row, the last one with: {cause}"
+                    );
+                    let place = self.folder.engine_log().display().to_string();
+                    return Err(Halt::Failed(crate::error::engine(what).at(place)));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
