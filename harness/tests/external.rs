@@ -13,6 +13,9 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use serde_json::Value;
 
+/// A record's key and value; `None` is Kafka's null.
+type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 const PARTITIONS: i32 = 4;
 const PLAIN_RECORDS: u64 = 4_000;
 
@@ -37,7 +40,7 @@ fn fill(brokers: &str) -> u64 {
         .create()
         .expect("a producer can be made");
     let large = vec![7_u8; 1_000_000];
-    let odd: [(Option<&[u8]>, Option<&[u8]>); 7] = [
+    let odd: [KeyAndValue<'_>; 7] = [
         (Some(b"empty"), Some(b"")),
         (Some(b"tombstone"), None),
         (None, Some(b"no key")),
