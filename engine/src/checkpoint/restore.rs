@@ -1,7 +1,8 @@
 //! Restore: which checkpoint an attempt starts from.
 //!
-//! The rule: the newest one whose manifest is whole and whose state files all read back. Anything
-//! else is passed over, and said so. The consumer group's committed offsets are never looked at.
+//! The rule: the newest one whose manifest is whole and whose state files all read back. One that is
+//! torn or misses a file is passed over, and said so; a storage that does not answer is an error,
+//! for an older checkpoint must not be restored because of it. The consumer group's committed offsets are never looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,10 +94,13 @@ pub struct Choice {
 }
 
 /// Looks for the newest complete checkpoint.
-pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Choice {
+///
+/// # Errors
+/// When the storage cannot be read: then nobody knows which one it is.
+pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Result<Choice> {
     let mut choice = Choice::default();
     for id in inventory.with_manifest().rev() {
-        match load(storage, id) {
+        match load(storage, id)? {
             Ok(restored) => {
                 choice.chosen = Some(restored);
                 choice.retained = inventory.with_manifest().filter(|other| *other <= id).collect();
@@ -105,21 +109,34 @@ pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Choice {
             Err(reason) => choice.skipped.push((id, reason)),
         }
     }
-    choice
+    Ok(choice)
 }
 
-fn load(storage: &dyn SnapshotStorage, id: CheckpointId) -> Result<RestoredCheckpoint, String> {
+/// Reads a checkpoint; the inner error says what is wrong with it.
+fn load(
+    storage: &dyn SnapshotStorage,
+    id: CheckpointId,
+) -> Result<Result<RestoredCheckpoint, String>> {
     let path = manifest_path(id);
-    let file = storage.read(&path).map_err(|e| e.to_string())?;
-    let manifest = Manifest::decode(&file).map_err(|what| format!("{path}: {what}"))?;
-    if manifest.checkpoint != id {
-        return Err(format!("{path}: it is the manifest of checkpoint {}", manifest.checkpoint));
-    }
+    let Some(file) = storage.read(&path)? else { return Ok(Err(format!("{path} is missing"))) };
+    let manifest = match Manifest::decode(&file) {
+        Ok(manifest) if manifest.checkpoint == id => manifest,
+        Ok(other) => {
+            let other = other.checkpoint;
+            return Ok(Err(format!("{path}: it is the manifest of checkpoint {other}")));
+        }
+        Err(what) => return Ok(Err(format!("{path}: {what}"))),
+    };
     let mut sections = Vec::new();
     for file in &manifest.files {
-        let bytes = storage.read(&file.path).map_err(|e| e.to_string())?;
-        let read = read_state_file(&bytes, file.crc32);
-        sections.extend(read.map_err(|what| format!("{}: {what}", file.path))?);
+        let path = &file.path;
+        let Some(bytes) = storage.read(path)? else {
+            return Ok(Err(format!("{path} is missing")));
+        };
+        match read_state_file(&bytes, file.crc32) {
+            Ok(read) => sections.extend(read),
+            Err(what) => return Ok(Err(format!("{path}: {what}"))),
+        }
     }
-    Ok(RestoredCheckpoint { manifest, sections })
+    Ok(Ok(RestoredCheckpoint { manifest, sections }))
 }
