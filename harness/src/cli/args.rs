@@ -47,6 +47,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
+    Sim(super::sim::SimArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {

@@ -5,6 +5,7 @@
 mod args;
 mod replay;
 mod run;
+mod sim;
 mod verify;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

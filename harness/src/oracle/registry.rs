@@ -150,7 +150,7 @@ pub static RULES: [Rule; 15] = [
         text: "Within one attempt the records of a key take effect in the order of the log; a \
                version goes back only inside a replay.",
         source: "FIFO channels; Jepsen's nonmonotonic anomaly",
-        applies: always,
+        applies: |conditions| conditions.ordered,
         check: order::check,
     },
     Rule {
