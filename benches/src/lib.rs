@@ -14,6 +14,8 @@ pub use paired::{Estimate, Paired};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stormproof_engine::graph::Partitioner;
+    use stormproof_engine::runtime::CheckpointMode;
 
     #[test]
     fn every_bench_also_runs_small() {
