@@ -372,6 +372,12 @@ impl GatedGroup {
                 && let Some(part) = snapshots.part(checkpoint, self.context.vertex)
             {
                 part.is_settled = true;
+                if mutants::is_active(mutants::BUFFER_ALIASED) {
+                    for (subtask, state) in &mut part.states {
+                        *state = StateSnapshot::default();
+                        sink.snapshot(checkpoint, *subtask, state)?;
+                    }
+                }
             }
         }
         Ok(())
