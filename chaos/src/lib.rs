@@ -11,4 +11,6 @@
 pub mod coverage;
 pub mod fault;
 pub mod hook;
+pub mod matrix;
 pub mod schedule;
+pub mod shrink;
