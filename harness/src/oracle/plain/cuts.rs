@@ -82,11 +82,11 @@ fn held_but_confirmed(run: &Run<'_>) -> BTreeSet<Site> {
             if last.counted_from.unwrap_or(never) <= counted {
                 *last = *row;
             }
-        } else if let Some(last) = held.get(&subtask) {
-            if counted < last.counted_from.unwrap_or(never) {
-                let record = Site::record(last.effect.partition, last.effect.offset);
-                cases.insert(record.at(counted));
-            }
+        } else if let Some(last) = held.get(&subtask)
+            && counted < last.counted_from.unwrap_or(never)
+        {
+            let record = Site::record(last.effect.partition, last.effect.offset);
+            cases.insert(record.at(counted));
         }
     }
     cases
