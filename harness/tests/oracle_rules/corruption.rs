@@ -88,7 +88,7 @@ impl Broken {
 
     /// Whether a witness names it, whatever else it names.
     pub(crate) fn names(&self, witness: &Site) -> bool {
-        fn fits<T: PartialEq>(asked: Option<T>, found: Option<T>) -> bool {
+        fn fits<T: PartialEq + Copy>(asked: Option<T>, found: Option<T>) -> bool {
             asked.is_none() || asked == found
         }
         fits(self.site.partition, witness.partition)

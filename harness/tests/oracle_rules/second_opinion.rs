@@ -73,7 +73,7 @@ fn tell(history: &mut History, drained: bool, keyed: bool, unconfirmed: bool) {
         history.audit.effects.retain(|effect| {
             let late = Some(effect.sink_attempt) == last && Some(effect.tag) >= newest;
             nth += u32::from(late);
-            !late || nth % 3 != 0
+            !late || !nth.is_multiple_of(3)
         });
     }
 }
