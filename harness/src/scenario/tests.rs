@@ -68,6 +68,7 @@ fn values_that_contradict_each_other_are_refused() {
     let table = [
         ("[load]\nrecords = 0", "the embedded topic is new"),
         ("[environment]\nbrokers = \"a:1\"", "embedded environment"),
+        ("[environment]\nkind = \"local\"\nkafka_image = \"k:1\"", "local environment has no use"),
         ("[environment]\nkind = \"external\"", "needs its addresses"),
         ("[checkpoint]\nmode = \"at-least-once\"\nalignment_timeout_ms = 5", "aligns nothing"),
         ("[checkpoint]\nmin_pause_ms = 5\nmax_concurrent = 2", "implies one checkpoint"),
@@ -95,6 +96,8 @@ fn what_is_printed_reads_back_as_the_same_scenario() {
         "seed = 77\nname = \"a \\\"name\\\"\"\n[job]\nparallelism = 3\nsink_design = \"flush-on-barrier\"",
         "[checkpoint]\nalignment_timeout_ms = 20\n[faults]\nschedule = []",
         "[environment]\nkind = \"external\"\nbrokers = \"b:9092\"\ntopic = \"t\"\ndatabase = \"mysql://r@h/d\"",
+        "[environment]\nkind = \"local\"\nkafka_home = \"/opt/k\"\nready_limit_s = 7",
+        "[environment]\nkind = \"containers\"\ndatabase_image = \"mariadb:11\"\ndata = \"/d\"",
         "[[faults.schedule]]\naction = { stall = { ms = 7 } }\nwhen = { at_records = 5 }\n\
          [[faults.schedule]]\naction = \"sigkill\"\nheal_after_ms = 9\n\
          when = { at_step = { step = \"upload\", checkpoint = { exactly = 3 }, attempt = 2 } }\n\
