@@ -4,6 +4,7 @@
 
 mod args;
 mod clean;
+mod explain;
 mod keep;
 mod replay;
 mod run;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
+        Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
     };
     match outcome {
