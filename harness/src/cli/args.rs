@@ -45,7 +45,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run a scenario through its storm and judge it (the default).
     #[command(after_help = EXAMPLES)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Judge again what a run left behind: its ledger, its checkpoints, its database.
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.

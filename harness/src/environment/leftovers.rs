@@ -123,7 +123,7 @@ impl Drop for ServiceFolder {
 
 fn usual_root() -> PathBuf {
     let room = nix::sys::statvfs::statvfs(MEMORY)
-        .map_or(0, |fs| fs.blocks_available() as u64 * fs.fragment_size() as u64);
+        .map_or(0, |fs| fs.blocks_available() * fs.fragment_size());
     if room >= MEMORY_NEEDED { PathBuf::from(MEMORY) } else { std::env::temp_dir() }
 }
 
