@@ -22,8 +22,8 @@ const UNKNOWN: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let (console, outcome): (Console, Result<u8>) = match cli.command {
-        Some(Command::Engine { spec }) => {
-            return crate::driver::engine_main::main(&spec);
+        Some(Command::Engine { spec, parent }) => {
+            return crate::driver::engine_main::main(&spec, parent);
         }
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
