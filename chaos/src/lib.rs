@@ -6,9 +6,14 @@
 //! [`hook::FaultShot`] and acts; faults that strike the process from outside are the harness's to
 //! execute. When its effect was observed, a fault counts in [`coverage::Coverage`].
 //!
+//! *What can break:* [`log`] is a Kafka broker's inside, for the embedded broker and the simulation.
+//!
 //! This crate decides nothing about right or wrong: verdicts are the oracle's.
 
 pub mod coverage;
 pub mod fault;
 pub mod hook;
+pub mod log;
+pub mod matrix;
 pub mod schedule;
+pub mod shrink;

@@ -22,6 +22,11 @@ impl Figure {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// Raises a gauge to `value` if it is lower.
+    pub fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
     /// The value.
     #[inline]
     pub fn get(&self) -> u64 {

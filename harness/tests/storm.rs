@@ -44,7 +44,8 @@ fn a_storm_is_proven_verified_and_replayed() {
     assert!(!at.join("out/engine-spec.json").exists(), "it may hold a password");
     assert!(engines_of(at).is_empty());
 
-    let again = stormproof(&["verify", "out", "--json"], at);
+    let again = stormproof(&["verify", "out", "--json", "--second-opinion"], at);
+    assert!(said(&again).contains("the plain checker agrees on all 16 rules"), "{}", said(&again));
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
     let judged: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(judged["checks"], result["checks"]);

@@ -53,6 +53,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// What an invariant says, who checks it, and which seeded bugs exercise it.
+    Explain(ExplainArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {
@@ -131,7 +133,7 @@ pub(super) struct RunArgs {
     /// The run's folder; must be new [default: stormproof-runs/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// A seeded bug of the engine, which the oracle must convict: 1, 13 or 21.
+    /// A seeded bug of the engine, which the oracle must convict; `stormproof explain mutants` lists them.
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "N")]
     mutant: Option<u8>,
@@ -171,6 +173,9 @@ impl RunArgs {
 pub(super) struct VerifyArgs {
     /// The folder of a run.
     pub(super) folder: PathBuf,
+    /// Ask a second, independent checker, too; slow. Exit code 2 when the two disagree.
+    #[arg(long)]
+    pub(super) second_opinion: bool,
     /// The database's address, if it needs a password or has moved.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     pub(super) database: Option<String>,
@@ -182,6 +187,13 @@ impl VerifyArgs {
     pub(super) fn console(&self) -> Console {
         self.output.console()
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// An invariant's id, a mutant's number, or `mutants`; without it all invariants are listed.
+    #[arg(value_name = "ID")]
+    pub(super) what: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

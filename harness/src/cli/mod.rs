@@ -3,6 +3,7 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod explain;
 mod replay;
 mod run;
 mod verify;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
+        Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
     };
     match outcome {

@@ -18,8 +18,9 @@ use crate::environment::{Addresses, DatabaseAddress, without_password};
 use crate::error::{Result, evidence};
 use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
+use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
-    AuditSource, Conditions, Input, Judgement, MysqlAudit, Required, SqliteAudit, judge,
+    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit, judge,
 };
 use crate::scenario::{Exchange, Scenario};
 use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
@@ -28,6 +29,9 @@ use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest that reading the topic back may take.
 const READ_BACK_LIMIT: Duration = Duration::from_secs(300);
+
+/// How late the coordinator may notice an acknowledgement: its thread may be stopped, or starve.
+const ACKNOWLEDGED_LATE_US: i64 = 30_000_000;
 
 /// The circumstances of a run, as a second judgement needs them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub struct Recorded {
     pub faults_landed: u64,
     /// The group's committed offsets after the job's end.
     pub committed: Option<Vec<u64>>,
+    /// Minimum pause and timeout of checkpoints, in milliseconds.
+    #[serde(default)]
+    pub pace_ms: Option<(u64, u64)>,
 }
 
 impl Recorded {
@@ -65,6 +72,7 @@ impl Recorded {
             drained: committed.is_some(),
             faults_landed,
             committed,
+            pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
         }
     }
 
@@ -100,6 +108,11 @@ impl Recorded {
             drained: self.drained,
             keyed: self.keyed,
             faults_landed: self.faults_landed,
+            pace: self.pace_ms.map(|(min_pause_ms, timeout_ms)| Pace {
+                min_pause_us: min_pause_ms as i64 * 1000,
+                timeout_us: timeout_ms as i64 * 1000,
+                slack_us: ACKNOWLEDGED_LATE_US,
+            }),
             // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
             unconfirmed_at_snapshot: false,
             required: Required::default(),
@@ -188,6 +201,28 @@ fn judge_run(
 /// # Errors
 /// When the evidence cannot be opened.
 pub fn judge_again(folder: &RunFolder, database: Option<&str>) -> Result<(Recorded, Judgement)> {
+    let (recorded, address, ledger) = reopen(folder, database)?;
+    let judged = judge_evidence(folder, &recorded, &address, &ledger)?;
+    Ok((recorded, judged))
+}
+
+/// Asks the plain checker about what a run left behind. Slow: it sorts the whole history.
+///
+/// # Errors
+/// When the evidence cannot be opened or read.
+pub fn second_opinion_of(folder: &RunFolder, database: Option<&str>) -> Result<Opinion> {
+    let (recorded, address, ledger) = reopen(folder, database)?;
+    with_evidence(folder, &recorded, &address, &ledger, second_opinion)?.map_err(|error| {
+        evidence(format!("the evidence cannot be read: {error}"))
+            .at(folder.path().display().to_string())
+    })
+}
+
+/// What a run left behind: its circumstances, its database, its ledger.
+fn reopen(
+    folder: &RunFolder,
+    database: Option<&str>,
+) -> Result<(Recorded, DatabaseAddress, Ledger)> {
     let recorded = Recorded::load(folder)?;
     let file = folder.ledger();
     let ledger = Ledger::load(&file).map_err(|error| {
@@ -204,8 +239,7 @@ pub fn judge_again(folder: &RunFolder, database: Option<&str>) -> Result<(Record
         }
         (address, None) => address.clone(),
     };
-    let judged = judge_evidence(folder, &recorded, &address, &ledger)?;
-    Ok((recorded, judged))
+    Ok((recorded, address, ledger))
 }
 
 fn judge_evidence(
@@ -214,9 +248,19 @@ fn judge_evidence(
     database: &DatabaseAddress,
     ledger: &Ledger,
 ) -> Result<Judgement> {
+    with_evidence(folder, recorded, database, ledger, judge)
+}
+
+fn with_evidence<T>(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    database: &DatabaseAddress,
+    ledger: &Ledger,
+    ask: impl FnOnce(Input<'_>) -> T,
+) -> Result<T> {
     let mut audit = open_audit(database, &recorded.addresses.table_prefix)?;
     let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
-    Ok(judge(Input {
+    Ok(ask(Input {
         ledger,
         checkpoints: &mut checkpoints,
         audit: &mut *audit,

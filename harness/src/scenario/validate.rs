@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 
+use stormproof_engine::mutants;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
 use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
@@ -14,8 +15,6 @@ use crate::workload::generator::VALUE_HEADER_BYTES;
 pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 /// Completed checkpoints that are kept: all of them, for the oracle judges each.
 const DEFAULT_RETAINED: usize = 1_000;
-/// The seeded bugs of the engine; 0 is none.
-const KNOWN_MUTANTS: [u8; 4] = [0, 1, 13, 21];
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
 /// What a fault may cost, generously.
@@ -122,8 +121,14 @@ fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
 
 fn checkpoint(raw: &RawCheckpoint, mutant: u8) -> Result<CheckpointConfig> {
     let default = CheckpointConfig::default();
-    // Mutant 1 is this mode without its log; elsewhere nothing starts with the first barrier.
-    let home = (mutant == 1).then_some(CheckpointMode::AtLeastOnceFirstBarrier);
+    // These are about the barriers of one mode; elsewhere they do nothing.
+    let home = match u32::from(mutant) {
+        mutants::FIRST_BARRIER_UNLOGGED => Some(CheckpointMode::AtLeastOnceFirstBarrier),
+        mutants::QUEUE_OVERTAKEN | mutants::LOGS_TOO_MUCH | mutants::LAST_LOG_MISSING => {
+            Some(CheckpointMode::ExactlyOnceUnaligned)
+        }
+        _ => None,
+    };
     if let (Some(home), Some(mode)) = (home, raw.mode)
         && mode != home
     {
@@ -222,10 +227,10 @@ fn mutant(raw: Option<u8>) -> Result<u8> {
                 .at("--mutant")
                 .remedy("build with `cargo run --release --features mutants -- run --mutant N`"))
         }
-        Some(mutant) if !KNOWN_MUTANTS.contains(&mutant) => {
+        Some(mutant) if mutant > 0 && mutants::numbered(u32::from(mutant)).is_none() => {
             Err(scenario(format!("there is no mutant {mutant}"))
                 .at("--mutant")
-                .remedy("choose 1, 13 or 21; 0 is none"))
+                .remedy("`stormproof explain mutants` lists them; 0 is none"))
         }
         mutant => Ok(mutant.unwrap_or(0)),
     }
