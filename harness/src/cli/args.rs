@@ -33,7 +33,13 @@ Exit codes:
 /// middle of its checkpoints, and proves from outside that no record is lost and that duplicates
 /// are exactly what theory allows.
 #[derive(Debug, Parser)]
-#[command(name = "stormproof", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "stormproof",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -44,7 +50,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a scenario through its storm and judge it (the default).
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
     Run(Box<RunArgs>),
     /// Judge again what a run left behind: its ledger, its checkpoints, its database.
     Verify(VerifyArgs),
@@ -63,6 +69,9 @@ pub(super) enum Command {
         /// What to run.
         #[arg(long)]
         spec: PathBuf,
+        /// The process that started it, and without which it has no business.
+        #[arg(long)]
+        parent: i32,
     },
 }
 
@@ -129,15 +138,18 @@ pub(super) struct RunArgs {
     /// Records to write [default: 1000000]; 0 = judge the topic as it is.
     #[arg(long)]
     records: Option<u64>,
-    /// Length of the load; with --records it gives the rate, alone it gives the records.
+    /// Length of the load, at least 1; with --records it gives the rate, alone it gives the records.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
-    /// From the sources to the operator: key-by (default) or rebalance.
+    /// From the sources to the operator [default: key-by].
     #[arg(long, value_parser = exchange_parser())]
     partitioner: Option<Exchange>,
     /// The sink at a barrier: buffer-in-state (default) or flush-on-barrier.
     #[arg(long, value_parser = design_parser())]
     sink_design: Option<SinkDesign>,
+    /// Serve the engine's figures as Prometheus text at http://127.0.0.1:PORT/metrics; 0 = any port.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
     /// The run's folder; must be new [default: stormproof-runs/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
@@ -172,6 +184,7 @@ impl RunArgs {
             kafka_image: self.kafka_image.clone(),
             database_image: self.database_image.clone(),
             data: self.data.clone(),
+            metrics_port: self.metrics_port,
             #[cfg(feature = "mutants")]
             mutant: self.mutant,
             #[cfg(not(feature = "mutants"))]
@@ -270,7 +283,7 @@ fn mode_parser() -> impl TypedValueParser<Value = CheckpointMode> {
 }
 
 fn exchange_parser() -> impl TypedValueParser<Value = Exchange> {
-    by_name([Exchange::KeyBy, Exchange::Rebalance], Exchange::name)
+    by_name(Exchange::ALL, Exchange::name)
 }
 
 fn design_parser() -> impl TypedValueParser<Value = SinkDesign> {

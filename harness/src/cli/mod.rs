@@ -25,8 +25,8 @@ const UNKNOWN: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let (console, outcome): (Console, Result<u8>) = match cli.command {
-        Some(Command::Engine { spec }) => {
-            return crate::driver::engine_main::main(&spec);
+        Some(Command::Engine { spec, parent }) => {
+            return crate::driver::engine_main::main(&spec, parent);
         }
         Some(Command::Keep(args)) => return keep::keep(&args),
         Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),

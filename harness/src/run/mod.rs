@@ -35,6 +35,7 @@ use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
 use stormproof_reports::schema::{RunResult, Verdict};
 
 use crate::clock::{Utc, monotonic_us};
+use crate::driver::metrics_http::free_port;
 use crate::driver::protocol::EngineSpec;
 use crate::environment::{Addresses, Environment, Host, Stop, choose, machine_facts};
 use crate::error::Result;
@@ -119,6 +120,7 @@ fn begin(
     origin_us: u64,
 ) -> Result<Session> {
     let config = JobConfig {
+        restart: scenario.restart.clone(),
         workers: scenario.job.workers,
         checkpoint: scenario.checkpoint.clone(),
         exchange: ExchangeConfig {
@@ -127,13 +129,15 @@ fn begin(
         },
         ..JobConfig::default()
     };
-    let spec = EngineSpec::new(
+    let mut spec = EngineSpec::new(
         reached.clone(),
         folder.checkpoints(),
         &scenario.job,
         config,
         scenario.mutant,
     );
+    // One address for all lives of the engine process.
+    spec.metrics_port = scenario.metrics_port.map(free_port).transpose()?;
     let spec = serde_json::to_vec_pretty(&spec).expect("a specification is plain data");
     folder.write(&folder.engine_spec(), spec)?;
     Session::new(Parts {
@@ -180,9 +184,24 @@ fn finish(
     if storm.is_ok() {
         session.phase = "judge";
         session.progress.remark("judging: reading the topic back, the checkpoints, the tables");
-        match judgement::judge_run(folder, &recorded, addresses) {
-            Ok(judged) => account.judged = Some(judged),
-            Err(error) => account.halt(&Halt::Failed(error)),
+        let cut = (session.sampler.samples.clone(), account.origin_us);
+        let interrupt = &session.interrupt;
+        match judgement::judge_unless_interrupted(folder, &recorded, addresses, cut, interrupt) {
+            Ok(judged) => {
+                account.judged = Some(judged.judgement);
+                match judged.latencies {
+                    Ok(latencies) => {
+                        latencies.fill(&mut session.sampler.samples);
+                        account.latency = latencies.summary();
+                        let file = folder.latency();
+                        latencies
+                            .save(&file, account.started_wall)
+                            .map_err(|error| cannot_write(&file, &error))?;
+                    }
+                    Err(why) => account.remarks.push(why),
+                }
+            }
+            Err(halt) => account.halt(&halt),
         }
         session.sampler.note_own_memory();
         clock.mark("judge");

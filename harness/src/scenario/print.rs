@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use stormproof_chaos::fault::Fault;
-use stormproof_engine::runtime::CheckpointConfig;
+use stormproof_engine::runtime::{CheckpointConfig, RestartStrategy};
 
 use super::{EnvironmentChoice, FaultPlan, Load, Scenario};
 
@@ -20,12 +20,17 @@ pub fn print(scenario: &Scenario) -> String {
     page.text("name", &scenario.name, "of the scenario");
     page.value("seed", scenario.seed, "of load and storm; default: random, printed");
     page.value("time_limit_s", scenario.time_limit_s, "of the whole run; default: from the load");
+    match scenario.metrics_port {
+        Some(port) => page.value("metrics_port", port, "figures at /metrics; 0 = any free port"),
+        None => page.line("# metrics_port = 9464                 # unset: no figures over HTTP"),
+    }
     if scenario.mutant > 0 {
         page.value("mutant", scenario.mutant, "a seeded bug of the engine (test builds only)");
     }
     load(&mut page, &scenario.load);
     job(&mut page, scenario);
     checkpoint(&mut page, &scenario.checkpoint);
+    restart(&mut page, &scenario.restart);
     environment(&mut page, scenario);
     faults(&mut page, &scenario.faults);
     page.0
@@ -57,7 +62,7 @@ impl Page {
 fn load(page: &mut Page, load: &Load) {
     page.section("load", "What is written into the topic.");
     page.value("records", load.records, "default 1000000; 0 = judge the topic as it is");
-    page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 16");
+    page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 20");
     page.value("rate_per_s", load.rate_per_s, "intended records per second; default 40000");
     page.value("keys", load.keys, "different keys; default 20000, at least the partitions");
     page.value("partitions", load.partitions, "of the topic; default 0 = the parallelism");
@@ -69,7 +74,11 @@ fn job(page: &mut Page, scenario: &Scenario) {
     page.section("job", "The job: source -> count -> sink.");
     page.value("parallelism", job.parallelism, "subtasks of every vertex; default 2000");
     page.value("workers", job.workers, "threads; default 0 = one for each core");
-    page.text("partitioner", job.partitioner.name(), "key-by (default) | rebalance");
+    page.text(
+        "partitioner",
+        job.partitioner.name(),
+        "key-by (default) | rebalance | rescale | shuffle | forward",
+    );
     page.text(
         "sink_design",
         job.sink_design.name(),
@@ -101,6 +110,26 @@ fn checkpoint(page: &mut Page, config: &CheckpointConfig) {
         None => page.line("# alignment_timeout_ms = 500           # unset: alignment has no limit"),
     }
     page.value("retained", config.retained, "kept; default 1000, for the oracle judges each one");
+}
+
+fn restart(page: &mut Page, strategy: &RestartStrategy) {
+    page.section("restart", "After a failure inside the engine process.");
+    let kinds = "fixed-delay (default) | exponential-delay | none";
+    match strategy {
+        RestartStrategy::None => page.text("strategy", "none", kinds),
+        RestartStrategy::FixedDelay { delay_ms, max_restarts } => {
+            page.text("strategy", "fixed-delay", kinds);
+            page.value("delay_ms", delay_ms, "before each restart; default 50");
+            page.value("max_restarts", max_restarts, "of one process; default 1000");
+        }
+        RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
+            page.text("strategy", "exponential-delay", kinds);
+            page.value("initial_ms", initial_ms, "the first delay");
+            page.value("max_ms", max_ms, "the largest delay");
+            page.value("factor", toml::Value::Float(*factor), "growth; at least 1");
+            page.value("reset_after_ms", reset_after_ms, "quiet so long, it starts over");
+        }
+    }
 }
 
 fn environment(page: &mut Page, scenario: &Scenario) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stormproof_chaos::fault::Fault;
-use stormproof_engine::runtime::CheckpointMode;
+use stormproof_engine::runtime::{CheckpointMode, RestartStrategy};
 
 use super::{Exchange, SinkDesign};
 use crate::error::{HarnessError, Result, scenario};
@@ -21,6 +21,8 @@ pub struct RawScenario {
     pub seed: Option<u64>,
     /// See [`super::Scenario::time_limit_s`].
     pub time_limit_s: Option<u64>,
+    /// See [`super::Scenario::metrics_port`].
+    pub metrics_port: Option<u16>,
     /// See [`super::Scenario::mutant`].
     pub mutant: Option<u8>,
     /// The load.
@@ -29,6 +31,8 @@ pub struct RawScenario {
     pub job: RawJob,
     /// Checkpointing.
     pub checkpoint: RawCheckpoint,
+    /// What happens after a failure inside the engine process.
+    pub restart: Option<RestartStrategy>,
     /// The faults.
     pub faults: RawFaults,
     /// Where.
@@ -147,8 +151,25 @@ pub struct Overrides {
     pub database_image: Option<String>,
     /// `--data`
     pub data: Option<PathBuf>,
+    /// `--metrics-port`
+    pub metrics_port: Option<u16>,
     /// `--mutant`
     pub mutant: Option<u8>,
+}
+
+impl Overrides {
+    /// Whether the options make sense before they meet a file.
+    ///
+    /// # Errors
+    /// When a load is asked for that takes no time.
+    pub fn check(&self) -> Result<()> {
+        if self.duration_s == Some(0) {
+            return Err(scenario("a load cannot take 0 seconds")
+                .at("--duration")
+                .remedy("choose at least 1 second, or leave it out: 25 s at the default rate"));
+        }
+        Ok(())
+    }
 }
 
 impl RawScenario {
@@ -176,6 +197,7 @@ impl RawScenario {
         }
         over(&mut self.seed, &options.seed);
         over(&mut self.mutant, &options.mutant);
+        over(&mut self.metrics_port, &options.metrics_port);
         over(&mut self.job.parallelism, &options.parallelism);
         over(&mut self.job.workers, &options.workers);
         over(&mut self.job.partitioner, &options.partitioner);

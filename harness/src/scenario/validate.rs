@@ -4,19 +4,18 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 
 use stormproof_engine::mutants;
-use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode};
+use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
 use super::place::place;
 use super::raw::RawCheckpoint;
 use super::{FaultPlan, JobShape, Load, RawScenario, Scenario};
 use crate::error::{Result, scenario};
+use crate::workload::generator::VALUE_HEADER_BYTES;
 
 /// Records per second unless told otherwise.
 pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 /// Completed checkpoints that are kept: all of them, for the oracle judges each.
 const DEFAULT_RETAINED: usize = 1_000;
-/// Bytes of a value's id and intended time.
-const VALUE_HEADER_BYTES: u64 = 16;
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
 /// The longest wait for a service that is started.
@@ -33,6 +32,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
     let load = load(&raw, &job)?;
     let mutant = mutant(raw.mutant)?;
     let checkpoint = checkpoint(&raw.checkpoint, mutant)?;
+    let restart = restart(raw.restart)?;
     let ready_limit_s = raw.environment.ready_limit_s.unwrap_or(DEFAULT_READY_LIMIT_S);
     let environment = place(raw.environment, &load)?;
     let faults = match (raw.faults.count, raw.faults.schedule) {
@@ -60,9 +60,11 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         name: raw.name.unwrap_or_else(|| "main".to_owned()),
         seed: in_range("seed", seed, 0..=i64::MAX as u64)?,
         time_limit_s: in_range("time_limit_s", time_limit_s, 1..=86_400)?,
+        metrics_port: raw.metrics_port,
         load,
         job,
         checkpoint,
+        restart,
         faults,
         environment,
         ready_limit_s: in_range("environment.ready_limit_s", ready_limit_s, 1..=3_600)?,
@@ -165,6 +167,19 @@ fn checkpoint(raw: &RawCheckpoint, mutant: u8) -> Result<CheckpointConfig> {
             .remedy("set max_concurrent = 1, or min_pause_ms = 0"));
     }
     Ok(config)
+}
+
+fn restart(raw: Option<RestartStrategy>) -> Result<RestartStrategy> {
+    let strategy = raw.unwrap_or_default();
+    if let RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, .. } = strategy {
+        in_range("restart.initial_ms", initial_ms, 0..=max_ms)?;
+        if !(1.0..=1000.0).contains(&factor) {
+            return Err(scenario(format!("restart.factor = {factor} is out of range"))
+                .at("restart.factor")
+                .remedy("choose a value from 1 to 1000"));
+        }
+    }
+    Ok(strategy)
 }
 
 fn mutant(raw: Option<u8>) -> Result<u8> {
