@@ -5,14 +5,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stormproof_engine::runtime::CheckpointMode;
+use stormproof_reports::schema::Sample;
 
-use super::RunFolder;
+use super::session::Halt;
+use super::{Interrupt, RunFolder};
 use crate::environment::{Addresses, DatabaseAddress, without_password};
 use crate::error::{Result, evidence};
+use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
 use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
@@ -21,6 +25,8 @@ use crate::oracle::{
 use crate::scenario::{Exchange, Scenario};
 use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
 
+/// Between two looks for an interruption while the oracle judges.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest that reading the topic back may take.
 const READ_BACK_LIMIT: Duration = Duration::from_secs(300);
 
@@ -126,12 +132,56 @@ fn mode_of(mode: CheckpointMode) -> Mode {
     }
 }
 
-/// Reads the topic back into the run's ledger, then judges.
-pub(super) fn judge_run(
+/// The oracle's answer, and what was measured in the same evidence.
+pub(super) struct Judged {
+    pub(super) judgement: Judgement,
+    /// The latencies; or why there are none.
+    pub(super) latencies: Result<Latencies, String>,
+}
+
+/// Judges on a thread of its own, so that Ctrl-C does not have to wait for the verdict. A
+/// judgement that nobody waits for any more ends with the process.
+pub(super) fn judge_unless_interrupted(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
-) -> Result<Judgement> {
+    cut: (Vec<Sample>, u64),
+    interrupt: &Interrupt,
+) -> Result<Judged, Halt> {
+    let (sender, outcome) = std::sync::mpsc::sync_channel(1);
+    let work = (folder.clone(), recorded.clone(), addresses.clone());
+    let judge = move || {
+        let (folder, recorded, addresses) = work;
+        // Nobody listens: the run was interrupted.
+        let _ = sender.send(judge_run(&folder, &recorded, &addresses, (&cut.0, cut.1)));
+    };
+    std::thread::Builder::new().name("judge".to_owned()).spawn(judge).map_err(|error| {
+        evidence(format!("cannot start the judgement: {error}"))
+            .remedy("check the limits on threads (ulimit -a); `stormproof verify` judges later")
+    })?;
+    loop {
+        match outcome.recv_timeout(LOOK_EVERY) {
+            Ok(judged) => return judged.map_err(Halt::Failed),
+            Err(RecvTimeoutError::Timeout) if interrupt.is_raised() => {
+                return Err(Halt::Interrupted);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Halt::Failed(evidence("the judgement panicked").remedy(
+                    "report this as a bug, with the run's folder; `stormproof verify` tries again",
+                )));
+            }
+        }
+    }
+}
+
+/// Reads the topic back into the run's ledger, then judges and measures.
+fn judge_run(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    addresses: &Addresses,
+    (timeline, origin_us): (&[Sample], u64),
+) -> Result<Judged> {
     let (brokers, topic) = (&addresses.brokers, &addresses.topic);
     let ledger = read_topic(brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
         evidence(format!("the topic cannot be read back: {error}"))
@@ -139,7 +189,11 @@ pub(super) fn judge_run(
     })?;
     let file = folder.ledger();
     ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
-    judge_evidence(folder, recorded, &addresses.database, &ledger)
+    let judgement = judge_evidence(folder, recorded, &addresses.database, &ledger)?;
+    let mut audit = open_audit(&addresses.database, &recorded.addresses.table_prefix)?;
+    let latencies = latency::measure(&ledger, &mut *audit, timeline, origin_us)
+        .map_err(|error| format!("The latency could not be measured: {error}."));
+    Ok(Judged { judgement, latencies })
 }
 
 /// Judges what a run left behind, once more. `database` replaces the recorded address.
