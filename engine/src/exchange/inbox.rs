@@ -16,6 +16,7 @@ use super::channel_set::ChannelSet;
 use super::lane::{Lane, LaneBuffer, Mark, MarkKind};
 use super::run::Run;
 use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::mutants;
 use crate::record::{Record, RecordView, frame_len};
 
 /// What a group processes next.
@@ -116,7 +117,7 @@ impl Capture {
             MarkKind::Barrier(barrier) => barrier.checkpoint >= self.checkpoint,
             MarkKind::EndOfInput => true,
         };
-        if closes {
+        if closes && !mutants::is_active(mutants::LOGS_TOO_MUCH) {
             self.closed.insert(channel);
         }
     }
@@ -323,6 +324,10 @@ impl Inbox {
     ) {
         let records = parked.chain(self.recovered.iter().cloned()).collect();
         let mut capture = Capture { checkpoint, closed: closed.clone(), records };
+        if mutants::is_active(mutants::QUEUE_OVERTAKEN) {
+            self.captures.push(capture);
+            return;
+        }
         for item in self.replay.iter() {
             capture.pass_item(item);
         }

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use super::lane::{Lane, LaneBuffer, Mark, MarkKind};
 use crate::graph::{Placement, Selector};
 use crate::ids::SubtaskIndex;
+use crate::mutants;
 use crate::record::{EVERY_SUBTASK, Payload, Route};
 use crate::seam::TimeUs;
 
@@ -186,7 +187,8 @@ impl Outputs {
     /// Puts the same mark of each of `subtasks` on every lane and sends everything.
     pub fn mark(&mut self, subtasks: Range<u16>, kind: MarkKind) {
         for writer in self.edges.iter_mut().flat_map(OutputEdge::writers) {
-            let at = writer.at as u32;
+            let overtakes = mutants::is_active(mutants::BARRIER_BEFORE_OUTPUT);
+            let at = if overtakes { 0 } else { writer.at as u32 };
             let marks = subtasks.clone().map(|s| Mark { at, source: SubtaskIndex(s), kind });
             writer.marks.extend(marks);
             writer.flush();

@@ -408,6 +408,12 @@ impl GatedGroup {
                 && let Some(part) = snapshots.part(checkpoint, self.context.vertex)
             {
                 part.is_settled = true;
+                if mutants::is_active(mutants::BUFFER_ALIASED) {
+                    for (subtask, state) in &mut part.states {
+                        *state = StateSnapshot::default();
+                        sink.snapshot(checkpoint, *subtask, state)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -467,6 +473,13 @@ impl GatedGroup {
                 Ok(())
             }
             GatedTask::Sink(sink) => sink.commit(checkpoint),
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(super) fn forget(&mut self) {
+        if let GatedTask::Sink(sink) = &mut self.task {
+            sink.forget();
         }
     }
 
