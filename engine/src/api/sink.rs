@@ -7,6 +7,7 @@
 
 use super::{GroupContext, GroupState, StateSnapshot};
 use crate::error::Result;
+use crate::exchange::Run;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex};
 use crate::record::Record;
 use crate::seam::{Ticket, TimeUs};
@@ -21,6 +22,20 @@ pub trait Sink: Send {
     /// # Errors
     /// When the record can never be written.
     fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()>;
+
+    /// Takes records of a run for as long as the group is ready. A sink that does not keep its
+    /// records has its own way: this one keeps each.
+    ///
+    /// # Errors
+    /// When a record can never be written.
+    fn write_run(&mut self, run: &mut Run<'_>, now_us: TimeUs) -> Result<()> {
+        while self.is_ready()
+            && let Some(record) = run.next()
+        {
+            self.write(record.view().target(), record.keep(), now_us)?;
+        }
+        Ok(())
+    }
 
     /// Drives flushes and collects their outcomes. Returns whether anything moved.
     ///
@@ -68,6 +83,11 @@ pub trait Sink: Send {
 
     /// The checkpoint will never complete.
     fn abort(&mut self, _checkpoint: CheckpointId) {}
+
+    /// Loses what is only in memory: what [`crate::mutants::ONLY_THE_FAILED_RESTART`] does to a
+    /// subtask.
+    #[cfg(feature = "mutants")]
+    fn forget(&mut self) {}
 
     /// Records taken and not yet confirmed.
     fn pending_records(&self) -> u64;

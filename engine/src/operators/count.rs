@@ -12,7 +12,7 @@ use crate::api::{
 use crate::connectors::sql::{RowMapper, RowView};
 use crate::error::{EngineError, Result};
 use crate::ids::{CheckpointId, KeyGroup, SubtaskIndex};
-use crate::record::{Payload, Record, RecordView};
+use crate::record::{Payload, RecordRef, RecordView};
 use bytes::Bytes;
 
 /// The keyed state's name.
@@ -82,7 +82,7 @@ impl Operator for Count {
     fn process(
         &mut self,
         subtask: SubtaskIndex,
-        record: &Record,
+        record: RecordRef<'_>,
         out: &mut dyn Collector,
     ) -> Result<()> {
         let view = record.view();

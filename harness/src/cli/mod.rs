@@ -3,6 +3,9 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod clean;
+mod explain;
+mod keep;
 mod replay;
 mod run;
 mod sim;
@@ -23,12 +26,15 @@ const UNKNOWN: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let (console, outcome): (Console, Result<u8>) = match cli.command {
-        Some(Command::Engine { spec }) => {
-            return crate::driver::engine_main::main(&spec);
+        Some(Command::Engine { spec, parent }) => {
+            return crate::driver::engine_main::main(&spec, parent);
         }
+        Some(Command::Keep(args)) => return keep::keep(&args),
+        Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
+        Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };

@@ -7,6 +7,7 @@
 pub mod child;
 pub mod engine_main;
 mod job;
+pub mod metrics_http;
 pub mod protocol;
 
 pub(crate) use job::vertices;

@@ -1,6 +1,6 @@
 //! What the oracle is told about a run besides the evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint_reader::Mode;
 use crate::workload::ledger::{Offset, PartitionId};
@@ -26,12 +26,16 @@ pub struct Conditions {
     /// buffer may hold records that turn out to be committed, namely the last ones that the
     /// subtask handed over before the snapshot. `false` for a sink that always waits.
     pub unconfirmed_at_snapshot: bool,
+    /// The pause and the timeout of checkpoints, if they are known.
+    pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
     pub faults_landed: u64,
     /// What must have happened for the run to prove anything.
     pub required: Required,
     /// The consumer group's committed offsets, if they were looked up after the run.
     pub committed: Option<BTreeMap<PartitionId, Offset>>,
+    /// Every commit that the group has ever seen, if the log tells.
+    pub commits: Option<Commits>,
 }
 
 impl Conditions {
@@ -44,11 +48,34 @@ impl Conditions {
             ordered: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
+            pace: None,
             faults_landed: 0,
             required: Required::default(),
             committed: None,
+            commits: None,
         }
     }
+}
+
+/// The group's commits, whichever order they came in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Where each partition was committed.
+    pub offsets: BTreeSet<(PartitionId, Offset)>,
+    /// Whether nothing kept the last checkpoint from being committed: no notification was lost and
+    /// no commit refused since it was triggered, and the job was given the time.
+    pub is_settled: bool,
+}
+
+/// The pace that checkpoints were asked to keep, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From the completion of one to the trigger of the next.
+    pub min_pause_us: i64,
+    /// From the trigger to the last acknowledgement.
+    pub timeout_us: i64,
+    /// How late an acknowledgement may be noticed.
+    pub slack_us: i64,
 }
 
 /// What must have happened for a pass to mean something.

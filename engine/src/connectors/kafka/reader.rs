@@ -4,6 +4,7 @@
 //! held or lost; offsets are counted up at emission, so a snapshot between two records is exact;
 //! the client's errors are looked at on every step.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commit::OffsetCommits;
@@ -40,6 +41,8 @@ pub(super) struct KafkaReader {
     ready: ReadySet,
     cursor: usize,
     next_sweep_us: TimeUs,
+    /// The offset last committed for each partition by this attempt, or where it started.
+    committed: Vec<Offset>,
     commits: OffsetCommits,
     /// The answer to the commit that is under way.
     commit_ticket: Option<Ticket<Result<(), String>>>,
@@ -63,6 +66,7 @@ impl KafkaReader {
             .assign(&positions, &high, &flags)
             .map_err(|error| judged("could not assign partitions", &config, &error))?;
         Ok(Self {
+            committed: positions.iter().map(|split| split.next).collect(),
             next_sweep_us: context.clock.now_us() + SWEEP_US,
             partitions: partitions.collect(),
             context,
@@ -113,6 +117,7 @@ impl KafkaReader {
             Some(Ok(())) => {
                 if let Some(commit) = self.commits.confirmed() {
                     self.context.metrics.offset_commits.add(1);
+                    self.note_committed(&commit.splits);
                     self.hit_committed(commit.checkpoint)?;
                 }
             }
@@ -121,6 +126,21 @@ impl KafkaReader {
         }
         self.commit_ticket = None;
         Ok(())
+    }
+
+    fn note_committed(&mut self, splits: &[Split]) {
+        let committed: HashMap<_, _> = splits.iter().map(|s| (s.partition, s.next)).collect();
+        for (partition, slot) in self.partitions.iter().zip(&mut self.committed) {
+            if let Some(next) = committed.get(&partition.split.partition) {
+                *slot = *next;
+            }
+        }
+    }
+
+    /// Log end offsets minus committed offsets.
+    fn committed_lag_records(&self) -> u64 {
+        let high = |index| self.side.high_watermark(index);
+        self.committed.iter().enumerate().map(|(i, next)| high(i).saturating_sub(next.0)).sum()
     }
 
     fn hit_committed(&self, checkpoint: CheckpointId) -> Result<()> {
@@ -243,6 +263,7 @@ impl SourceReader for KafkaReader {
         if now_us >= self.next_sweep_us {
             self.next_sweep_us = now_us + SWEEP_US;
             self.ready.sweep();
+            self.context.metrics.committed_lag_records.set(self.committed_lag_records());
         }
         let wall_us = self.client.wall_us();
         loop {
