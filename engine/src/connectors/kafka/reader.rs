@@ -139,7 +139,7 @@ impl KafkaReader {
 
     /// Log end offsets minus committed offsets.
     fn committed_lag_records(&self) -> u64 {
-        let high = |index| self.side.high_watermark(index);
+        let high = |index| self.client.high_watermark(index);
         self.committed.iter().enumerate().map(|(i, next)| high(i).saturating_sub(next.0)).sum()
     }
 
