@@ -109,6 +109,17 @@ impl Weather {
         false
     }
 
+    /// From now on every call is struck by `disturbance`, or none is.
+    pub(super) fn set(&self, disturbance: Disturbance, is_on: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.windows.retain(|(window, _)| window.disturbance != disturbance);
+        if is_on {
+            let (from_us, for_us) = (self.core.now(), u64::MAX / 2);
+            let window = Window { disturbance, from_us, for_us, per_mille: 1000 };
+            state.windows.push((window, 0));
+        }
+    }
+
     /// From now on every service is sound.
     pub(super) fn heal(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).is_healed = true;

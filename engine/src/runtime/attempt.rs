@@ -11,7 +11,7 @@ use super::claims;
 use super::event::JobEvent;
 use super::host::WorkerHost;
 use super::job::{JobSeams, JobSignals};
-use crate::checkpoint::{Command, Coordinator, checkpoint_folder, manifest_path};
+use crate::checkpoint::{Command, Coordinator, Manifest, checkpoint_folder, manifest_path};
 use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
@@ -203,7 +203,9 @@ impl Attempt {
                     self.coordinator.on_manifest_durable(checkpoint, now)
                 }
                 Some(Ok(false)) => {
-                    self.check_ownership(around.seams)?;
+                    if let Some(successor) = self.successor(around.seams)? {
+                        return Err(self.fenced(successor));
+                    }
                     // An earlier attempt that was taken for dead has written its own checkpoint of
                     // this number: it stays, this one is given up.
                     let path = manifest_path(checkpoint);
@@ -231,10 +233,7 @@ impl Attempt {
                 }
                 Command::WriteManifest(manifest) => {
                     self.hit(Step::AllAcked, manifest.checkpoint, around.seams)?;
-                    self.check_ownership(around.seams)?;
-                    let path = manifest_path(manifest.checkpoint);
-                    let ticket = around.seams.storage.put_new(&path, manifest.encode());
-                    self.manifests.push((manifest.checkpoint, ticket));
+                    self.write(&manifest, around)?;
                 }
                 Command::Notify { checkpoint, stats, drain } => {
                     around.signals.exposition.on_completed(checkpoint, &stats);
@@ -261,18 +260,36 @@ impl Attempt {
         Ok(())
     }
 
-    /// An attempt that was taken for dead must not complete checkpoints any more: its sinks may be
-    /// idle, so that nothing else would tell it.
-    fn check_ownership(&self, seams: &JobSeams) -> Result<()> {
-        let latest = claims::latest(&*seams.storage)?;
-        if latest <= self.id {
-            return Ok(());
+    /// Writes a manifest, unless a later attempt has taken over: a process that was taken for dead
+    /// must not complete checkpoints, and its sinks may be idle, so that nothing else tells it.
+    fn write(&mut self, manifest: &Manifest, around: &mut Around<'_>) -> Result<()> {
+        let checkpoint = manifest.checkpoint;
+        match self.successor(around.seams) {
+            Ok(None) => {
+                let path = manifest_path(checkpoint);
+                let ticket = around.seams.storage.put_new(&path, manifest.encode());
+                self.manifests.push((checkpoint, ticket));
+                Ok(())
+            }
+            Ok(Some(successor)) => Err(self.fenced(successor)),
+            Err(error) => {
+                let commands = self.coordinator.on_manifest_failed(checkpoint, &error.to_string());
+                self.carry_out(commands, around)
+            }
         }
-        Err(EngineError::Fenced(format!(
-            "attempt {} may not complete checkpoints: attempt {latest} has taken over; stop this \
-             one",
+    }
+
+    /// The latest attempt, if it is a later one than this.
+    fn successor(&self, seams: &JobSeams) -> Result<Option<AttemptId>> {
+        Ok(Some(claims::latest(&*seams.storage)?).filter(|latest| *latest > self.id))
+    }
+
+    fn fenced(&self, successor: AttemptId) -> EngineError {
+        EngineError::Fenced(format!(
+            "attempt {} may not complete checkpoints: attempt {successor} has taken over; stop \
+             this one",
             self.id
-        )))
+        ))
     }
 
     fn tell(&self, message: &Control, around: &mut Around<'_>) {

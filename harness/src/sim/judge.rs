@@ -139,7 +139,8 @@ fn ledger_of(evidence: &Evidence) -> Result<Ledger, LedgerError> {
     builder.finish()
 }
 
-fn audit_of(evidence: &Evidence) -> MemoryAudit {
+/// The tables in the oracle's own words.
+pub fn audit_of(evidence: &Evidence) -> MemoryAudit {
     let effects = evidence.audit.iter().map(|row| Effect {
         seq: row.seq,
         partition: PartitionId(row.partition.0),
