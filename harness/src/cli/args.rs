@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use stormproof_engine::runtime::CheckpointMode;
 
+use super::broker::BrokerArgs;
 use crate::output::Console;
 use crate::scenario::{EnvironmentKind, Exchange, Overrides, SinkDesign};
 
@@ -47,6 +48,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
+    Broker(BrokerArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod broker;
 mod replay;
 mod run;
 mod verify;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         }
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
+        Some(Command::Broker(args)) => (Console::default(), broker::broker(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
     };
