@@ -14,4 +14,6 @@ pub mod coverage;
 pub mod fault;
 pub mod hook;
 pub mod log;
+pub mod matrix;
 pub mod schedule;
+pub mod shrink;

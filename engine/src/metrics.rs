@@ -22,6 +22,11 @@ impl Figure {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// Raises a gauge to `value` if it is lower.
+    pub fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
     /// The value.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -30,12 +35,15 @@ impl Figure {
 }
 
 macro_rules! figures {
-    ($($(#[$doc:meta])* $name:ident: $kind:literal,)*) => {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:literal,)*) => {
         /// The figures of one worker.
         #[derive(Debug, Default)]
         pub struct WorkerMetrics {
-            $($(#[$doc])* pub $name: Figure,)*
+            $($(#[doc = $help])+ pub $name: Figure,)*
         }
+
+        /// What each figure says, in the order of [`WorkerMetrics::all`].
+        pub const HELP: &[&str] = &[$(concat!($($help),+),)*];
 
         impl WorkerMetrics {
             /// Every figure: name, kind (`counter` or `gauge`), value.
@@ -59,6 +67,9 @@ figures! {
     sink_pending_records: "gauge",
     /// Records known to wait in the log (FLIP-33 pendingRecords).
     pending_records: "gauge",
+    /// Log end offsets minus the offsets last committed by this attempt, records; before its first
+    /// commit, minus the offsets it started from.
+    committed_lag_records: "gauge",
     /// Microseconds in which the worker did something.
     busy_us: "counter",
     /// Microseconds in which there was nothing to do.

@@ -56,11 +56,13 @@ pub struct Payload<'a> {
 
 impl Payload<'_> {
     /// Bytes of this record's frame.
+    #[inline]
     pub fn frame_bytes(&self) -> usize {
         HEADER_BYTES + self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
     }
 
     /// Appends the frame to `buffer`.
+    #[inline]
     pub fn encode(&self, route: Route, buffer: &mut BytesMut) {
         let flags = if self.key.is_none() { KEY_IS_NULL } else { 0 }
             | if self.value.is_none() { VALUE_IS_NULL } else { 0 };
@@ -126,6 +128,43 @@ impl Record {
     #[inline]
     pub fn view(&self) -> RecordView<'_> {
         RecordView { frame: &self.frame }
+    }
+
+    /// The record, borrowed.
+    #[inline]
+    pub fn by_ref(&self) -> RecordRef<'_> {
+        RecordRef { buffer: &self.frame, at: 0, view: self.view() }
+    }
+}
+
+/// One frame in a buffer that others share: costs nothing until somebody keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'a> {
+    buffer: &'a Bytes,
+    at: usize,
+    view: RecordView<'a>,
+}
+
+impl<'a> RecordRef<'a> {
+    /// The frame that starts at `at` in `buffer`.
+    ///
+    /// # Panics
+    /// When there is no whole frame: buffers are written by this module only.
+    #[inline]
+    pub fn at(buffer: &'a Bytes, at: usize) -> Self {
+        Self { buffer, at, view: RecordView::new(&buffer[at..]) }
+    }
+
+    /// A view of the frame.
+    #[inline]
+    pub fn view(&self) -> RecordView<'a> {
+        self.view
+    }
+
+    /// The record as something that lives as long as it is needed.
+    #[inline]
+    pub fn keep(&self) -> Record {
+        Record { frame: self.buffer.slice(self.at..self.at + self.view.frame_bytes()) }
     }
 }
 

@@ -50,7 +50,7 @@ fn run(scenario: Scenario) -> Outcome {
         workers: 2,
         checkpoint: CheckpointConfig {
             mode: scenario.mode,
-            interval_ms: 15,
+            interval_ms: 4,
             retained: 2,
             ..CheckpointConfig::default()
         },

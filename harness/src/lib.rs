@@ -14,6 +14,7 @@ pub mod clock;
 pub mod driver;
 pub mod environment;
 pub mod error;
+pub mod measure;
 pub mod oracle;
 pub mod output;
 pub mod run;

@@ -56,6 +56,11 @@ fn options_out_of_range_are_refused_with_their_limits() {
     refused(&["--parallelism", "many"], &["--parallelism"]);
     refused(&["run", "--mode", "exactly-onze"], &["exactly-once"]);
     refused(&["run", "--records", "0"], &["--env external"]);
+    refused(&["run", "--duration", "0"], &["--duration", "at least 1"]);
+    refused(&["run", "--records", "-5"], &["--records"]);
+    refused(&["run", "--partitioner", "broadcast"], &["key-by", "shuffle"]);
+    refused(&["run", "--metrics-port", "70000"], &["--metrics-port"]);
+    refused(&["run", "--database", "postgres://h/d"], &["mysql://user:password"]);
     refused(&["run", "--brokers", "b:1"], &["--env external"]);
     refused(&["run", "--env", "external"], &["--brokers", "127.0.0.1:9092"]);
     refused(&["run", "--paralelism", "4"], &["--parallelism"]);

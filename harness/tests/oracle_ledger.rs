@@ -7,15 +7,15 @@ use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use stormproof_harness::workload::ledger::{
-    Ledger, LedgerBuilder, LedgerError, Offset, PartitionId, ReadProgress, hash_key, hash_value,
-    read_topic, version_of,
+    Ledger, LedgerBuilder, LedgerError, Offset, PartitionId, ReadProgress, SendTimes, hash_key,
+    hash_value, read_topic, version_of,
 };
 
 const P0: PartitionId = PartitionId(0);
 const P7: PartitionId = PartitionId(7);
 
 fn value(id: u64, intended_us: i64) -> Vec<u8> {
-    [&id.to_le_bytes()[..], &intended_us.to_le_bytes(), b"filled up"].concat()
+    [&id.to_le_bytes()[..], &intended_us.to_le_bytes(), &5_u32.to_le_bytes(), b"filled up"].concat()
 }
 
 /// Two partitions with a gap, a null key, a null value and a key that lives in both.
@@ -50,9 +50,9 @@ fn a_ledger_knows_bounds_gaps_keys_and_times() {
     assert_eq!(first.key_hash(Offset(16)), None, "a null key");
     assert_eq!(first.key_hash(Offset(15)), None, "a gap");
     assert_eq!(first.lane_at(0), first.lane_at(3), "one lane for one key");
-    assert_eq!(first.intended_us(Offset(12)), Some(111));
-    assert_eq!(first.intended_us(Offset(13)), None, "not of the load generator");
-    assert_eq!(second.intended_us(Offset(14)), None);
+    assert_eq!(first.send_times(Offset(12)), Some(SendTimes { intended_us: 111, actual_us: 116 }));
+    assert_eq!(first.send_times(Offset(13)), None, "not of the load generator");
+    assert_eq!(second.send_times(Offset(14)), None);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn only_the_load_generators_own_records_have_an_intended_time() {
         builder.push(P7, Offset(offset), Some(key), Some(&value)).unwrap();
     }
     let ledger = builder.finish().unwrap();
-    let times = (0..6).map(|o| ledger.partitions()[0].intended_us(Offset(o)));
+    let times = (0..6).map(|o| ledger.partitions()[0].send_times(Offset(o)).map(|t| t.intended_us));
     assert_eq!(times.collect::<Vec<_>>(), [Some(5), None, None, None, None, None]);
 }
 
@@ -130,10 +130,10 @@ fn a_saved_ledger_is_the_same_and_damage_is_noticed() {
         assert!(Ledger::load(&path).is_err(), "{len} bytes");
     }
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     std::fs::write(&path, &newer).unwrap();
     let error = Ledger::load(&path).unwrap_err().to_string();
-    assert!(error.contains("it has version 2, this build reads version 1"), "{error}");
+    assert!(error.contains("it has version 3, this build reads version 2"), "{error}");
     let error = Ledger::load(&folder.path().join("none")).unwrap_err().to_string();
     assert!(error.contains("cannot read the ledger file"), "{error}");
 }
@@ -236,7 +236,7 @@ fn a_topic_is_read_back_from_start_to_log_end() {
     let facts = ledger.key(hash_key(b"k3-4")).expect("known");
     assert_eq!((facts.offset, facts.records), (Offset(399), 80));
     assert_eq!(facts.value_hash, hash_value(Some(&value(399, 399))));
-    assert_eq!(ledger.partitions()[2].intended_us(Offset(17)), Some(17));
+    assert_eq!(ledger.partitions()[2].send_times(Offset(17)).map(|t| t.intended_us), Some(17));
 }
 
 #[test]

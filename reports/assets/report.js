@@ -18,13 +18,13 @@
   const SERIES = {
     rate: [["in", "rate_in", "a"], ["out", "rate_out", "b"]],
     lag: [["true lag", "lag", "a"], ["committed lag", "committed", "b"]],
-    latency: [["p50", "p50", "a"], ["p99", "p99", "b"]],
+    latency: [["p50", "p50", "a"], ["p99", "p99", "b"], ["p99 from actual send", "p99_actual", "c"]],
   };
 
   function readColours() {
     const probe = document.createElement("i");
     document.body.append(probe);
-    for (const name of ["ink", "soft", "rule", "paper", "a", "b", "done", "gone", "band", "band-edge"]) {
+    for (const name of ["ink", "soft", "rule", "paper", "a", "b", "c", "done", "gone", "band", "band-edge"]) {
       probe.style.color = `var(--${name})`;
       colours[name] = getComputedStyle(probe).color;
     }

@@ -18,6 +18,14 @@ pub(crate) fn count(n: u64) -> String {
     grouped
 }
 
+/// What stands where nobody counted.
+pub(crate) const NOT_COUNTED: &str = "not counted";
+
+/// A count that may be missing.
+pub(crate) fn counted_or_not(n: Option<u64>) -> String {
+    n.map_or_else(|| NOT_COUNTED.to_owned(), count)
+}
+
 /// A count and its noun: `1 fault`, `2 faults`.
 pub(crate) fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })

@@ -3,36 +3,49 @@
 //! Invariants: a sentence says only what the figures say; a relation's sign is computed from its
 //! figures, so `=` and `≤` never stand where they do not hold. Shared by all renderers.
 
-use crate::figures::{bytes, count, counted, decimal, micros, seconds};
-use crate::schema::{RunResult, Verdict};
+use crate::figures::{
+    NOT_COUNTED, bytes, count, counted, counted_or_not, decimal, micros, seconds,
+};
+use crate::schema::{Quantiles, RunResult, Verdict};
 use crate::text;
 
 /// `duplicates = expected ≤ bound`, with the signs that hold.
 pub(crate) struct Duplicates {
-    /// Between the duplicates and the expectation: `=` or `≠`.
+    /// Between the duplicates and the expectation: `=` or `≠`; `?` when one is not known.
     pub(crate) exact: &'static str,
-    /// Between the duplicates and the bound: `≤` or `>`.
+    /// Between the duplicates and the bound: `≤` or `>`; `?` when one is not known.
     pub(crate) bounded: &'static str,
     /// Whether both hold.
     pub(crate) holds: bool,
+    /// Whether one is known not to hold.
+    pub(crate) is_broken: bool,
 }
 
 /// Compares the duplicates with their expectation and their bound.
 pub(crate) fn duplicates(result: &RunResult) -> Duplicates {
-    let exact = result.duplicates == result.duplicates_expected;
-    let bounded = result.duplicates <= result.duplicates_bound;
+    let sign =
+        |holds: Option<bool>, yes, no| holds.map_or("?", |holds| if holds { yes } else { no });
+    let seen = result.duplicates;
+    let exact = seen.zip(result.duplicates_expected).map(|(seen, expected)| seen == expected);
+    let bounded = seen.zip(result.duplicates_bound).map(|(seen, bound)| seen <= bound);
     Duplicates {
-        exact: if exact { "=" } else { "≠" },
-        bounded: if bounded { "≤" } else { ">" },
-        holds: exact && bounded,
+        exact: sign(exact, "=", "≠"),
+        bounded: sign(bounded, "≤", ">"),
+        holds: exact == Some(true) && bounded == Some(true),
+        is_broken: exact == Some(false) || bounded == Some(false),
     }
 }
 
-/// Whether `records − lost + duplicates = effects`.
-pub(crate) fn balances(result: &RunResult) -> bool {
+/// The sign between `records − lost + duplicates` and `effects`; `?` when one was not counted.
+pub(crate) fn balance(result: &RunResult) -> &'static str {
+    let (Some(lost), Some(duplicates), Some(effects)) =
+        (result.lost, result.duplicates, result.effects)
+    else {
+        return "?";
+    };
     let [records, lost, duplicates, effects] =
-        [result.records, result.lost, result.duplicates, result.effects].map(i128::from);
-    records - lost + duplicates == effects
+        [result.records, lost, duplicates, effects].map(i128::from);
+    if records - lost + duplicates == effects { "=" } else { "≠" }
 }
 
 /// The evidence in plain words: loss, duplicates, storm.
@@ -49,6 +62,12 @@ pub(crate) fn sentences(result: &RunResult) -> Vec<String> {
 
 fn loss(result: &RunResult) -> String {
     let (lost, records) = (result.lost, result.records);
+    let Some(lost) = lost else {
+        return format!(
+            "Nobody counted the effects: whether any of {} records is lost is not known.",
+            count(records)
+        );
+    };
     match lost {
         0 => format!("No record was lost: {} went in, and each has an effect.", count(records)),
         1 => format!("1 record of {} has no effect: it is lost.", count(records)),
@@ -59,15 +78,19 @@ fn loss(result: &RunResult) -> String {
 }
 
 fn duplication(result: &RunResult) -> String {
+    let Some(duplicates_seen) = result.duplicates else {
+        return "Duplicates were not counted.".to_owned();
+    };
     let [seen, expected, bound] =
-        [result.duplicates, result.duplicates_expected, result.duplicates_bound].map(count);
+        [result.duplicates, result.duplicates_expected, result.duplicates_bound]
+            .map(counted_or_not);
     if !duplicates(result).holds {
         return format!(
             "{} where the restored checkpoints predict {expected} and allow at most {bound}.",
-            counted(result.duplicates, "duplicate")
+            counted(duplicates_seen, "duplicate")
         );
     }
-    if result.duplicates == 0 {
+    if duplicates_seen == 0 {
         return format!("No effect is a duplicate, as predicted; up to {bound} were allowed.");
     }
     format!(
@@ -109,15 +132,11 @@ pub(crate) fn headline(verdict: Verdict) -> &'static str {
 
 /// The figures that every summary shows, by name.
 pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
-    let signs = duplicates(result);
-    let [seen, expected, bound] =
-        [result.duplicates, result.duplicates_expected, result.duplicates_bound].map(count);
-    let (exact, bounded) = (signs.exact, signs.bounded);
     let mut rows = vec![
         ("Records", count(result.records)),
-        ("Effects", count(result.effects)),
-        ("Lost", count(result.lost)),
-        ("Duplicates", format!("{seen} {exact} {expected} expected {bounded} {bound} bound")),
+        ("Effects", counted_or_not(result.effects)),
+        ("Lost", counted_or_not(result.lost)),
+        ("Duplicates", duplicates_row(result)),
         (
             "Checkpoints",
             format!(
@@ -149,8 +168,26 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
         ("Wall time", seconds(result.wall_s)),
     ];
     if let Some(latency) = &result.latency {
-        let [p50, p99] = [latency.intended.p50_us, latency.intended.p99_us].map(micros);
-        rows.push(("Latency", format!("p50 {p50}, p99 {p99}, from intended send time")));
+        let shown = |q: &Quantiles| {
+            let [p50, p99, max] = [q.p50_us, q.p99_us, q.max_us].map(micros);
+            format!("p50 {p50}, p99 {p99}, max {max}")
+        };
+        rows.push(("Latency", format!("{}, from intended send time", shown(&latency.intended))));
+        rows.push((
+            "Latency, actual",
+            format!("{}, from actual send time", shown(&latency.actual)),
+        ));
     }
     rows
+}
+
+fn duplicates_row(result: &RunResult) -> String {
+    if result.duplicates.is_none() {
+        return NOT_COUNTED.to_owned();
+    }
+    let signs = duplicates(result);
+    let [seen, expected, bound] =
+        [result.duplicates, result.duplicates_expected, result.duplicates_bound]
+            .map(counted_or_not);
+    format!("{seen} {} {expected} expected {} {bound} bound", signs.exact, signs.bounded)
 }

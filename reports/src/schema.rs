@@ -28,7 +28,10 @@ pub use verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// The version of `result.json` that this crate writes, and the only one it reads.
-pub const SCHEMA_VERSION: u32 = 1;
+///
+/// Version 2: what was not counted is `null`, where version 1 had 0; latency from the actual send
+/// time counts from the hand-over to the producer.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The result of one run, as kept in `result.json`.
 ///
@@ -54,16 +57,21 @@ pub struct RunResult {
     pub seed: u64,
     /// Records in the input ledger.
     pub records: u64,
-    /// Effects in the sink: audit rows.
-    pub effects: u64,
-    /// Records without any effect.
-    pub lost: u64,
-    /// Effects beyond the first of their record.
-    pub duplicates: u64,
-    /// What theory says `duplicates` must be, exactly.
-    pub duplicates_expected: u64,
-    /// The most duplicates that theory allows for these failures.
-    pub duplicates_bound: u64,
+    /// Effects in the sink: audit rows. `None` = not counted, as in a run that was interrupted.
+    #[serde(deserialize_with = "number::or_absent")]
+    pub effects: Option<u64>,
+    /// Records without any effect; `None` = not counted.
+    #[serde(deserialize_with = "number::or_absent")]
+    pub lost: Option<u64>,
+    /// Effects beyond the first of their record; `None` = not counted.
+    #[serde(deserialize_with = "number::or_absent")]
+    pub duplicates: Option<u64>,
+    /// What theory says `duplicates` must be, exactly; `None` = the oracle cannot tell.
+    #[serde(deserialize_with = "number::or_absent")]
+    pub duplicates_expected: Option<u64>,
+    /// The most duplicates that theory allows for these failures; `None` = it cannot tell.
+    #[serde(deserialize_with = "number::or_absent")]
+    pub duplicates_bound: Option<u64>,
     /// Checkpoints whose manifest became durable.
     pub checkpoints_completed: u64,
     /// Checkpoints that were triggered and did not complete.
@@ -137,11 +145,11 @@ impl Default for RunResult {
             mode: String::new(),
             seed: 0,
             records: 0,
-            effects: 0,
-            lost: 0,
-            duplicates: 0,
-            duplicates_expected: 0,
-            duplicates_bound: 0,
+            effects: None,
+            lost: None,
+            duplicates: None,
+            duplicates_expected: None,
+            duplicates_bound: None,
             checkpoints_completed: 0,
             checkpoints_aborted: 0,
             faults_landed: 0,

@@ -3,7 +3,7 @@
 use super::{Collector, GroupContext, GroupState, StateSnapshot};
 use crate::error::Result;
 use crate::ids::{CheckpointId, SubtaskIndex};
-use crate::record::Record;
+use crate::record::RecordRef;
 use crate::seam::TimeUs;
 
 /// The subtasks of an operator vertex on one worker.
@@ -15,7 +15,7 @@ pub trait Operator: Send {
     fn process(
         &mut self,
         subtask: SubtaskIndex,
-        record: &Record,
+        record: RecordRef<'_>,
         out: &mut dyn Collector,
     ) -> Result<()>;
 

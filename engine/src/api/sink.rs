@@ -7,6 +7,7 @@
 
 use super::{GroupContext, GroupState, StateSnapshot};
 use crate::error::Result;
+use crate::exchange::Run;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex};
 use crate::record::Record;
 use crate::seam::TimeUs;
@@ -21,6 +22,20 @@ pub trait Sink: Send {
     /// # Errors
     /// When the record can never be written.
     fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()>;
+
+    /// Takes records of a run for as long as the group is ready. A sink that does not keep its
+    /// records has its own way: this one keeps each.
+    ///
+    /// # Errors
+    /// When a record can never be written.
+    fn write_run(&mut self, run: &mut Run<'_>, now_us: TimeUs) -> Result<()> {
+        while self.is_ready()
+            && let Some(record) = run.next()
+        {
+            self.write(record.view().target(), record.keep(), now_us)?;
+        }
+        Ok(())
+    }
 
     /// Drives flushes and collects their outcomes. Returns whether anything moved.
     ///

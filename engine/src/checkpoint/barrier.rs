@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 
 use crate::exchange::{Barrier, ChannelSet};
 use crate::ids::CheckpointId;
+use crate::mutants;
 use crate::runtime::CheckpointMode;
 use crate::seam::TimeUs;
 
@@ -117,7 +118,7 @@ impl BarrierHandler {
         let mut out = Vec::new();
         self.overtake(channel, barrier.checkpoint, &mut out);
         let mode = self.mode;
-        let ended = self.ended.clone();
+        let ended = self.counted(&self.ended);
         let pending = self.find(barrier.checkpoint);
         assert!(pending.ingested.contains(channel), "processed before it was ingested");
         pending.processed.insert(channel);
@@ -129,7 +130,9 @@ impl BarrierHandler {
             CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce => {
                 if is_last {
                     self.complete_aligned(barrier.checkpoint, &mut out);
-                } else if mode == CheckpointMode::ExactlyOnce {
+                } else if mode == CheckpointMode::ExactlyOnce
+                    && !mutants::is_active(mutants::EARLY_RELEASE)
+                {
                     out.push(Decision::Hold(channel));
                 }
             }
@@ -159,9 +162,9 @@ impl BarrierHandler {
         self.ended.insert(channel);
         let mut out = Vec::new();
         for id in self.pending_ids() {
-            let ended = &self.ended;
+            let ended = self.counted(&self.ended);
             let done = self.pending.iter().any(|p| {
-                p.barrier.checkpoint == id && !p.captured && p.processed.covers_with(ended)
+                p.barrier.checkpoint == id && !p.captured && p.processed.covers_with(&ended)
             });
             if done {
                 self.complete_aligned(id, &mut out);
@@ -216,6 +219,9 @@ impl BarrierHandler {
 
     /// The coordinator has given the checkpoint up: late barriers of it are ignored.
     pub fn on_aborted(&mut self, checkpoint: CheckpointId) -> Vec<Decision> {
+        if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
+            return vec![Decision::Release];
+        }
         self.announced.retain(|b| b.checkpoint > checkpoint);
         let had = self.pending.len();
         self.pending.retain(|p| p.barrier.checkpoint > checkpoint);
@@ -231,6 +237,14 @@ impl BarrierHandler {
     /// Whether a checkpoint is under way that waits for barriers with channels held.
     pub fn is_aligning(&self) -> bool {
         self.pending.iter().any(|p| !p.captured && !p.processed.is_empty())
+    }
+
+    /// The ended channels that count as if their barrier had come: all of them.
+    fn counted(&self, ended: &ChannelSet) -> ChannelSet {
+        if mutants::is_active(mutants::END_IS_NO_BARRIER) {
+            return ChannelSet::empty(self.channels);
+        }
+        ended.clone()
     }
 
     fn pending_ids(&self) -> Vec<CheckpointId> {
@@ -285,9 +299,12 @@ impl BarrierHandler {
     }
 
     fn complete_captured(&mut self, checkpoint: CheckpointId, out: &mut Vec<Decision>) {
-        let ended = &self.ended_ingested;
+        let ended = self.counted(&self.ended_ingested);
+        let missing = usize::from(mutants::is_active(mutants::LAST_LOG_MISSING));
         let found = self.pending.iter().position(|p| {
-            p.barrier.checkpoint == checkpoint && p.captured && p.ingested.covers_with(ended)
+            let is_covered = p.ingested.covers_with(&ended)
+                || (missing > 0 && p.ingested.len() + missing >= self.channels);
+            p.barrier.checkpoint == checkpoint && p.captured && is_covered
         });
         if let Some(at) = found {
             self.finish(at, out);

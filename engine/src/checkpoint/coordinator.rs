@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::manifest::{Manifest, ManifestVertex, StateFileRef};
 use crate::ids::{AttemptId, CheckpointId, WorkerIndex};
+use crate::mutants;
 use crate::runtime::{CheckpointConfig, CheckpointStats};
 use crate::seam::TimeUs;
 
@@ -100,6 +101,9 @@ pub struct Coordinator {
     failures_in_a_row: u32,
     drain_wanted: bool,
     drain_triggered: bool,
+    /// What [`mutants::LATE_BARRIER_REVIVES`] does not let go of.
+    #[cfg(feature = "mutants")]
+    given_up: BTreeMap<CheckpointId, Pending>,
 }
 
 impl Coordinator {
@@ -124,6 +128,8 @@ impl Coordinator {
             failures_in_a_row: 0,
             drain_wanted: false,
             drain_triggered: false,
+            #[cfg(feature = "mutants")]
+            given_up: BTreeMap::new(),
         }
     }
 
@@ -145,6 +151,9 @@ impl Coordinator {
         let late: Vec<_> =
             late.filter(|(_, p)| now >= p.triggered_us + timeout_us).map(|(id, _)| *id).collect();
         for id in late {
+            if mutants::is_active(mutants::PACE_IGNORED) {
+                break;
+            }
             self.fail(id, &format!("expired after {} ms", self.config.timeout_ms), &mut out);
         }
         if self.trigger_due_us().is_some_and(|due| now >= due) {
@@ -165,18 +174,38 @@ impl Coordinator {
         if ack.attempt != self.facts.attempt {
             return Vec::new();
         }
+        #[cfg(feature = "mutants")]
+        self.pending.extend(self.given_up.remove(&ack.checkpoint).map(|p| (ack.checkpoint, p)));
         let Some(pending) = self.pending.get_mut(&ack.checkpoint) else { return Vec::new() };
         let id = ack.checkpoint;
         let before = pending.acknowledgements.insert(ack.worker, ack);
         assert!(before.is_none(), "one acknowledgement for each worker and checkpoint");
         let subtasks: u64 = pending.acknowledgements.values().map(|a| a.subtasks).sum();
         assert!(subtasks <= self.facts.subtasks, "{subtasks} subtasks acknowledged");
-        if pending.acknowledgements.len() < self.facts.workers || subtasks < self.facts.subtasks {
+        let is_whole = pending.acknowledgements.len() >= self.facts.workers
+            && subtasks >= self.facts.subtasks
+            || mutants::is_active(mutants::ONE_ACK_SHORT)
+                && pending.acknowledgements.len() + 1 == self.facts.workers;
+        if !is_whole || pending.is_writing {
             return Vec::new();
         }
         pending.is_writing = true;
-        let manifest = self.manifest_of(id, now);
-        vec![Command::WriteManifest(Box::new(manifest))]
+        let mut out = self.too_early(id);
+        out.push(Command::WriteManifest(Box::new(self.manifest_of(id, now))));
+        out
+    }
+
+    /// What some mutants do before the metadata is durable: nothing in a sound engine.
+    fn too_early(&mut self, checkpoint: CheckpointId) -> Vec<Command> {
+        let mut out = Vec::new();
+        if mutants::is_active(mutants::NOTIFIED_TOO_EARLY) {
+            let stats = CheckpointStats::default();
+            out.push(Command::Notify { checkpoint, stats, drain: false });
+        }
+        if mutants::is_active(mutants::DELETED_TOO_EARLY) {
+            out.extend(self.retained.drain(..).map(Command::Delete));
+        }
+        out
     }
 
     /// A worker cannot take part in the checkpoint.
@@ -228,6 +257,9 @@ impl Coordinator {
         }
         let by_interval = self.last_trigger_us + self.config.interval_ms * 1000;
         let by_pause = self.last_completed_us.map_or(0, |t| t + self.config.min_pause_ms * 1000);
+        if mutants::is_active(mutants::PACE_IGNORED) {
+            return Some(by_interval);
+        }
         Some(by_interval.max(by_pause))
     }
 
@@ -254,6 +286,11 @@ impl Coordinator {
             out.push(Command::FailJob(format!("the last checkpoint failed: {reason}")));
         }
         out.push(Command::Abort { checkpoint, reason: reason.to_owned() });
+        #[cfg(feature = "mutants")]
+        if mutants::is_active(mutants::LATE_BARRIER_REVIVES) && !pending.is_writing {
+            self.given_up.insert(checkpoint, pending);
+            return;
+        }
         out.push(Command::Delete(checkpoint));
         self.failures_in_a_row += 1;
         if self.failures_in_a_row > self.config.tolerable_failures {

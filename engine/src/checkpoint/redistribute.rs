@@ -16,6 +16,7 @@ use super::state_file::Section;
 use crate::api::{GroupState, KeyedSnapshot};
 use crate::graph::{ExecutionGraph, ExecutionVertex, Partitioner, subtask_of_key_group};
 use crate::ids::{SubtaskIndex, VertexId};
+use crate::mutants;
 use crate::record::Record;
 
 /// The state of one vertex, by its new subtasks.
@@ -122,10 +123,17 @@ fn share_lists(
     let parallelism = usize::from(new.parallelism);
     let (base, remainder) = (all.len() / parallelism, all.len() % parallelism);
     let mut rest = all.into_iter();
+    let remainder = if mutants::is_active(mutants::REMAINDER_DROPPED) { 0 } else { remainder };
     let share = |s: usize| base + usize::from(s < remainder);
-    (0..parallelism)
+    let mut shares: Vec<(SubtaskIndex, Vec<Bytes>)> = (0..parallelism)
         .map(|s| (SubtaskIndex(s as u16), rest.by_ref().take(share(s)).collect()))
-        .collect()
+        .collect();
+    if mutants::is_active(mutants::SPLIT_TWICE)
+        && let [(_, first), .., (_, last)] = &mut shares[..]
+    {
+        last.extend(first.first().cloned());
+    }
+    shares
 }
 
 fn share_keyed(

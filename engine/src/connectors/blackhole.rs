@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
 use crate::error::Result;
+use crate::exchange::Run;
 use crate::ids::{CheckpointId, SubtaskIndex};
-use crate::metrics::{Figure, WorkerMetrics};
-use crate::record::Record;
+use crate::metrics::Figure;
+use crate::record::{Record, RecordView};
 use crate::seam::TimeUs;
 
 /// What all blackhole sinks of a factory have taken, over every attempt.
@@ -19,6 +20,8 @@ pub struct BlackholeCounts {
     pub records: Figure,
     /// Bytes of their frames.
     pub bytes: Figure,
+    /// Records of the subtask that took most in one attempt, as of its last barrier.
+    pub busiest_subtask_records: Figure,
 }
 
 /// Makes [`Sink`]s that count.
@@ -41,13 +44,29 @@ impl BlackholeFactory {
 
 impl SinkFactory for BlackholeFactory {
     fn open(&self, context: GroupContext, _state: GroupState) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Blackhole { counts: self.counts(), metrics: context.metrics }))
+        let taken = vec![0; context.subtasks.len()];
+        Ok(Box::new(Blackhole { counts: self.counts(), context, taken }))
     }
 }
 
 struct Blackhole {
     counts: Arc<BlackholeCounts>,
-    metrics: Arc<WorkerMetrics>,
+    context: GroupContext,
+    /// Records, by subtask of the group.
+    taken: Vec<u64>,
+}
+
+impl Blackhole {
+    #[inline]
+    fn count(&mut self, record: RecordView<'_>) {
+        self.taken[self.context.local(record.target())] += 1;
+    }
+
+    fn confirm(&self, records: u64, bytes: u64) {
+        self.counts.records.add(records);
+        self.counts.bytes.add(bytes);
+        self.context.metrics.sink_confirmed_records.add(records);
+    }
 }
 
 impl Sink for Blackhole {
@@ -56,9 +75,18 @@ impl Sink for Blackhole {
     }
 
     fn write(&mut self, _subtask: SubtaskIndex, record: Record, _now_us: TimeUs) -> Result<()> {
-        self.counts.records.add(1);
-        self.counts.bytes.add(record.frame().len() as u64);
-        self.metrics.sink_confirmed_records.add(1);
+        self.count(record.view());
+        self.confirm(1, record.frame().len() as u64);
+        Ok(())
+    }
+
+    fn write_run(&mut self, run: &mut Run<'_>, _now_us: TimeUs) -> Result<()> {
+        let mut bytes = 0;
+        for record in run.by_ref() {
+            self.count(record.view());
+            bytes += record.view().frame_bytes() as u64;
+        }
+        self.confirm(run.records() as u64, bytes);
         Ok(())
     }
 
@@ -72,6 +100,8 @@ impl Sink for Blackhole {
         _drain: bool,
         _now_us: TimeUs,
     ) -> Result<()> {
+        let busiest = self.taken.iter().copied().max().unwrap_or(0);
+        self.counts.busiest_subtask_records.raise(busiest);
         Ok(())
     }
 

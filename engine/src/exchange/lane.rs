@@ -2,15 +2,18 @@
 //!
 //! Invariants: first in, first out, hence in order for each upstream subtask; a buffer is immutable
 //! once pushed; marks (barriers, ends) lie at byte positions between frames. What an upstream
-//! subtask has under way on a lane is charged to it and refunded when the record is *processed*,
-//! so everything held by alignment is bounded by credit, and the receiver can always empty the
-//! lane: a held channel never blocks the others behind it.
+//! subtask has under way on a lane is what it has sent ([`super::Outputs`] counts that) less what
+//! was *processed*, which only the receiver writes: no counter has two writers. So everything held
+//! by alignment is bounded by credit, and the receiver can always empty the lane: a held channel
+//! never blocks the others behind it. Buffers that nobody refers to any more go back to the
+//! sender: a lane in balance allocates nothing.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::seam::TimeUs;
@@ -61,12 +64,19 @@ pub struct LaneBuffer {
     pub marks: Vec<Mark>,
 }
 
+/// Spare buffers that a lane keeps; beyond that they are freed.
+const SPARE_BUFFERS: usize = 64;
+
+/// The largest buffer worth keeping: one that held a huge record is freed.
+const LARGEST_SPARE_BYTES: usize = 128 << 10;
+
 /// One lane.
 pub struct Lane {
     queue: Mutex<VecDeque<LaneBuffer>>,
-    /// Bytes under way, by upstream subtask of the sending worker.
-    charged: Vec<AtomicU64>,
-    first_source: u16,
+    spare: Mutex<Vec<BytesMut>>,
+    /// Bytes processed since the beginning, by upstream subtask of the sending worker.
+    processed: Vec<AtomicU64>,
+    sources: Range<u16>,
     /// What each upstream subtask may have under way: set by the receiver, see [`super::Debloat`].
     credit_bytes: AtomicU64,
     wake: Arc<dyn Wake>,
@@ -81,22 +91,34 @@ impl std::fmt::Debug for Lane {
 impl Lane {
     /// A lane for the upstream subtasks `sources`, each with `credit_bytes`; `wake` is called when
     /// something arrives.
-    pub fn new(sources: std::ops::Range<u16>, credit_bytes: u64, wake: Arc<dyn Wake>) -> Self {
-        let charged = sources.clone().map(|_| AtomicU64::new(0)).collect();
+    pub fn new(sources: Range<u16>, credit_bytes: u64, wake: Arc<dyn Wake>) -> Self {
+        let processed = sources.clone().map(|_| AtomicU64::new(0)).collect();
         let queue = Mutex::new(VecDeque::new());
+        let spare = Mutex::new(Vec::with_capacity(SPARE_BUFFERS));
         let credit_bytes = AtomicU64::new(credit_bytes);
-        Self { queue, charged, first_source: sources.start, credit_bytes, wake }
+        Self { queue, spare, processed, sources, credit_bytes, wake }
+    }
+
+    /// The upstream subtasks: those of the sending worker.
+    pub fn sources(&self) -> Range<u16> {
+        self.sources.clone()
     }
 
     #[inline]
-    fn charge_of(&self, source: SubtaskIndex) -> &AtomicU64 {
-        &self.charged[(source.0 - self.first_source) as usize]
+    fn processed_of(&self, source: SubtaskIndex) -> &AtomicU64 {
+        &self.processed[(source.0 - self.sources.start) as usize]
     }
 
-    /// Whether `source` may send one more record of any size.
+    /// Bytes of `source` that were processed since the beginning.
     #[inline]
-    pub fn has_credit(&self, source: SubtaskIndex) -> bool {
-        self.charge_of(source).load(Ordering::Relaxed) < self.credit_bytes.load(Ordering::Relaxed)
+    pub fn processed_bytes(&self, source: SubtaskIndex) -> u64 {
+        self.processed_of(source).load(Ordering::Relaxed)
+    }
+
+    /// What each upstream subtask may have under way, in bytes.
+    #[inline]
+    pub fn credit_bytes(&self) -> u64 {
+        self.credit_bytes.load(Ordering::Relaxed)
     }
 
     /// Sets what each upstream subtask may have under way; at least one byte, so that one record
@@ -105,17 +127,34 @@ impl Lane {
         self.credit_bytes.store(credit_bytes.max(1), Ordering::Relaxed);
     }
 
-    /// Charges a record to its upstream subtask.
-    #[inline]
-    pub fn charge(&self, source: SubtaskIndex, bytes: u64) {
-        self.charge_of(source).fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Gives credit back after processing.
+    /// Gives credit back after processing. Called by the receiver alone.
     #[inline]
     pub fn refund(&self, source: SubtaskIndex, bytes: u64) {
-        let before = self.charge_of(source).fetch_sub(bytes, Ordering::Relaxed);
-        assert!(before >= bytes, "refund of {bytes} bytes, {before} were charged");
+        let processed = self.processed_of(source);
+        processed.store(processed.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    }
+
+    /// Gives the memory of a processed buffer back to the sender, unless somebody still refers to
+    /// it or there is enough.
+    pub fn recycle(&self, bytes: Bytes) {
+        let Ok(mut buffer) = bytes.try_into_mut() else { return };
+        if buffer.capacity() > LARGEST_SPARE_BYTES {
+            return;
+        }
+        buffer.clear();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(buffer);
+        }
+    }
+
+    /// An empty buffer with room for `bytes`: a spare one, the last that came back, or a new one.
+    pub fn buffer(&self, bytes: usize) -> BytesMut {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match spare {
+            Some(buffer) if buffer.capacity() >= bytes => buffer,
+            _ => shareable(bytes),
+        }
     }
 
     /// Sends a buffer.
@@ -128,4 +167,11 @@ impl Lane {
     pub fn drain_into(&self, into: &mut Vec<LaneBuffer>) {
         into.extend(self.queue.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
     }
+}
+
+/// A buffer that already has its reference count: freezing it and taking it back allocates nothing.
+fn shareable(bytes: usize) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(bytes);
+    drop(buffer.split_off(buffer.capacity()));
+    buffer
 }

@@ -9,9 +9,11 @@ mod debloat;
 mod inbox;
 mod lane;
 mod outputs;
+mod run;
 
 pub use channel_set::ChannelSet;
 pub use debloat::Debloat;
 pub use inbox::{Inbox, Item, Refunds};
 pub use lane::{Barrier, Lane, LaneBuffer, Mark, MarkKind, Wake};
 pub use outputs::{OutputEdge, Outputs};
+pub use run::Run;

@@ -1,5 +1,11 @@
 //! The sending side: frames are written once, into the open buffer of the lane they take.
+//!
+//! Credit costs a comparison for each record: an *allowance* for each subtask is read off the lanes
+//! when the last one is used up. It is never more than the lanes' credit at that moment, and every
+//! record is taken off it, whichever lane it takes; so a subtask may see less than its credit, and
+//! looks again, but never more. Credit that shrinks meanwhile counts from the next look on.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use super::lane::{Lane, LaneBuffer, Mark, MarkKind};
 use crate::graph::{Placement, Selector};
 use crate::ids::SubtaskIndex;
+use crate::mutants;
 use crate::record::{EVERY_SUBTASK, Payload, Route};
 use crate::seam::TimeUs;
 
@@ -17,9 +24,48 @@ struct LaneWriter {
     lane: Arc<Lane>,
     open: BytesMut,
     marks: Vec<Mark>,
+    /// Bytes sent since the beginning, by upstream subtask of the group.
+    sent: Vec<u64>,
 }
 
 impl LaneWriter {
+    fn new(lane: Arc<Lane>) -> Self {
+        let sent = vec![0; lane.sources().len()];
+        Self { lane, open: BytesMut::new(), marks: Vec::new(), sent }
+    }
+
+    /// What the subtask at `local` may still send.
+    fn credit_left(&self, local: usize) -> u64 {
+        let source = SubtaskIndex(self.lane.sources().start + local as u16);
+        let processed = self.lane.processed_bytes(source);
+        let sent = self.sent[local];
+        assert!(processed <= sent, "subtask {source}: {processed} bytes processed, {sent} sent");
+        self.lane.credit_bytes().saturating_sub(sent - processed)
+    }
+
+    #[inline]
+    fn write(&mut self, local: usize, route: Route, payload: &Payload<'_>, buffer_bytes: usize) {
+        let bytes = payload.frame_bytes();
+        if self.open.len() + bytes > self.open.capacity() {
+            self.make_room(bytes, buffer_bytes);
+        }
+        payload.encode(route, &mut self.open);
+        self.sent[local] += bytes as u64;
+        if self.open.len() >= buffer_bytes {
+            self.flush(buffer_bytes);
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, bytes: usize, buffer_bytes: usize) {
+        if !self.open.is_empty() {
+            self.flush(buffer_bytes);
+        }
+        if self.open.capacity() < bytes {
+            self.open = self.lane.buffer(bytes.max(buffer_bytes));
+        }
+    }
+
     /// Sends what is open. A buffer that is mostly empty is copied to its size, so that whoever
     /// keeps one of its records does not keep the whole capacity.
     fn flush(&mut self, buffer_bytes: usize) {
@@ -31,7 +77,7 @@ impl LaneWriter {
             self.open.clear();
             copy
         } else {
-            std::mem::replace(&mut self.open, BytesMut::with_capacity(buffer_bytes)).freeze()
+            std::mem::take(&mut self.open).freeze()
         };
         self.lane.push(LaneBuffer { bytes, marks: std::mem::take(&mut self.marks) });
     }
@@ -41,7 +87,8 @@ impl LaneWriter {
 #[derive(Debug)]
 pub struct OutputEdge {
     selector: Selector,
-    placement: Placement,
+    /// By downstream subtask.
+    worker_of: Vec<u16>,
     /// By worker; none to a worker that hosts no downstream subtask.
     writers: Vec<Option<LaneWriter>>,
 }
@@ -54,9 +101,14 @@ impl OutputEdge {
         placement: Placement,
         lanes: impl IntoIterator<Item = Option<Arc<Lane>>>,
     ) -> Self {
-        let open = |lane| LaneWriter { lane, open: BytesMut::new(), marks: Vec::new() };
-        let writers = lanes.into_iter().map(|lane| lane.map(open)).collect();
-        Self { selector, placement, writers }
+        let writers: Vec<_> = lanes.into_iter().map(|lane| lane.map(LaneWriter::new)).collect();
+        let targets = (0..placement.parallelism()).map(SubtaskIndex);
+        let worker_of = targets.map(|target| placement.worker_of(target).0).collect();
+        Self { selector, worker_of, writers }
+    }
+
+    fn sources(&self) -> Option<Range<u16>> {
+        self.writers.iter().flatten().next().map(|writer| writer.lane.sources())
     }
 
     fn writers(&mut self) -> impl Iterator<Item = &mut LaneWriter> {
@@ -64,10 +116,17 @@ impl OutputEdge {
     }
 }
 
+/// The most that a subtask is allowed before it looks at the lanes again, in bytes.
+const ALLOWANCE_BYTES: u64 = 64 << 10;
+
 /// Every edge out of one group.
 #[derive(Debug)]
 pub struct Outputs {
     edges: Vec<OutputEdge>,
+    first: u16,
+    /// What each subtask of the group may send before it looks at the lanes; below zero when an
+    /// operator has overdrawn.
+    allowance: Vec<Cell<i64>>,
     buffer_bytes: usize,
     flush_interval_us: TimeUs,
     open_since_us: Option<TimeUs>,
@@ -76,33 +135,51 @@ pub struct Outputs {
 impl Outputs {
     /// The outputs of a group. `flush_interval_us` is how long a record waits for company.
     pub fn new(edges: Vec<OutputEdge>, buffer_bytes: usize, flush_interval_us: TimeUs) -> Self {
-        Self { edges, buffer_bytes, flush_interval_us, open_since_us: None }
+        let sources = edges.iter().find_map(OutputEdge::sources).unwrap_or_default();
+        let allowance = sources.clone().map(|_| Cell::new(0)).collect();
+        let first = sources.start;
+        Self { edges, first, allowance, buffer_bytes, flush_interval_us, open_since_us: None }
     }
 
     /// Whether `subtask` may emit: it has credit on every lane.
     #[inline]
     pub fn has_credit(&self, subtask: SubtaskIndex) -> bool {
-        let lanes =
-            |edge: &OutputEdge| edge.writers.iter().flatten().all(|w| w.lane.has_credit(subtask));
-        self.edges.iter().all(lanes)
+        if self.edges.is_empty() {
+            return true;
+        }
+        let local = (subtask.0 - self.first) as usize;
+        self.allowance[local].get() > 0 || self.look(local)
+    }
+
+    #[cold]
+    fn look(&self, local: usize) -> bool {
+        let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+        let least = lanes.map(|writer| writer.credit_left(local)).min();
+        let allowed = least.unwrap_or(ALLOWANCE_BYTES).min(ALLOWANCE_BYTES);
+        self.allowance[local].set(allowed as i64);
+        allowed > 0
     }
 
     /// Writes a record of `subtask` into the lane of its target. Never blocks and never refuses:
     /// credit is asked for before, and an operator that emits many records for one may overdraw.
     #[inline]
     pub fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>, now_us: TimeUs) {
+        let local = (subtask.0 - self.first) as usize;
+        let bytes = payload.frame_bytes() as i64;
         for edge in &mut self.edges {
             let (key_group, target) = edge.selector.select(subtask, payload);
             let route = Route { source: subtask, target, key_group };
             if target == EVERY_SUBTASK {
                 for writer in edge.writers() {
-                    write(writer, route, payload, self.buffer_bytes);
+                    writer.write(local, route, payload, self.buffer_bytes);
                 }
             } else {
-                let worker = edge.placement.worker_of(target).index();
+                let worker = edge.worker_of[target.index()] as usize;
                 let writer = edge.writers[worker].as_mut().expect("the target lives there");
-                write(writer, route, payload, self.buffer_bytes);
+                writer.write(local, route, payload, self.buffer_bytes);
             }
+            let allowance = &self.allowance[local];
+            allowance.set(allowance.get() - bytes);
         }
         if self.open_since_us.is_none() {
             self.open_since_us = Some(now_us);
@@ -112,7 +189,8 @@ impl Outputs {
     /// Puts the same mark of each of `subtasks` on every lane and sends everything.
     pub fn mark(&mut self, subtasks: Range<u16>, kind: MarkKind) {
         for writer in self.edges.iter_mut().flat_map(OutputEdge::writers) {
-            let at = writer.open.len() as u32;
+            let overtakes = mutants::is_active(mutants::BARRIER_BEFORE_OUTPUT);
+            let at = if overtakes { 0 } else { writer.open.len() as u32 };
             let marks = subtasks.clone().map(|s| Mark { at, source: SubtaskIndex(s), kind });
             writer.marks.extend(marks);
             writer.flush(self.buffer_bytes);
@@ -136,20 +214,5 @@ impl Outputs {
         }
         self.flush();
         None
-    }
-}
-
-fn write(writer: &mut LaneWriter, route: Route, payload: &Payload<'_>, buffer_bytes: usize) {
-    let bytes = payload.frame_bytes();
-    if !writer.open.is_empty() && writer.open.len() + bytes > buffer_bytes {
-        writer.flush(buffer_bytes);
-    }
-    if writer.open.capacity() == 0 {
-        writer.open.reserve(buffer_bytes);
-    }
-    payload.encode(route, &mut writer.open);
-    writer.lane.charge(route.source, bytes as u64);
-    if writer.open.len() >= buffer_bytes {
-        writer.flush(buffer_bytes);
     }
 }

@@ -24,6 +24,11 @@ impl Placement {
         Self { parallelism, workers }
     }
 
+    /// Subtasks over all workers.
+    pub fn parallelism(self) -> u16 {
+        self.parallelism
+    }
+
     /// The subtasks of `worker`; may be empty.
     pub fn range(self, worker: WorkerIndex) -> Range<u16> {
         let bound = |w: u32| (w * u32::from(self.parallelism) / u32::from(self.workers)) as u16;

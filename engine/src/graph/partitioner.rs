@@ -44,7 +44,10 @@ pub fn key_group_of(payload: &Payload<'_>, max_parallelism: u16) -> KeyGroup {
             mix(payload.provenance.offset.0 ^ (u64::from(payload.provenance.partition.0) << 40))
         }
     };
-    KeyGroup((hash % u64::from(max_parallelism)) as u16)
+    let groups = u64::from(max_parallelism);
+    // The usual number of groups is a power of two, and a division costs as much as the hash.
+    let group = if groups.is_power_of_two() { hash & (groups - 1) } else { hash % groups };
+    KeyGroup(group as u16)
 }
 
 /// The subtask that owns a key group (Flink's `computeOperatorIndexForKeyGroup`).
@@ -71,6 +74,8 @@ pub struct Selector {
     max_parallelism: u16,
     first: u16,
     counters: Vec<u64>,
+    /// By key group; empty unless records go by key.
+    owners: Vec<SubtaskIndex>,
 }
 
 impl Selector {
@@ -85,7 +90,11 @@ impl Selector {
         // Each subtask starts its round at another place: the first records do not all meet
         // subtask 0.
         let counters = local.clone().map(u64::from).collect();
-        Self { partitioner, upstream, downstream, max_parallelism, first: local.start, counters }
+        let groups = if partitioner == Partitioner::KeyBy { max_parallelism } else { 0 };
+        let owner = |group| subtask_of_key_group(KeyGroup(group), downstream, max_parallelism);
+        let owners = (0..groups).map(owner).collect();
+        let first = local.start;
+        Self { partitioner, upstream, downstream, max_parallelism, first, counters, owners }
     }
 
     /// The target of a record that `subtask` emits.
@@ -94,7 +103,7 @@ impl Selector {
         match self.partitioner {
             Partitioner::KeyBy => {
                 let group = key_group_of(payload, self.max_parallelism);
-                (group, subtask_of_key_group(group, self.downstream, self.max_parallelism))
+                (group, self.owners[group.index()])
             }
             Partitioner::Forward => (KeyGroup(0), subtask),
             Partitioner::Broadcast => (KeyGroup(0), EVERY_SUBTASK),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// When a checkpoint is consistent, and who waits for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckpointMode {
     /// Aligned barriers: a channel whose barrier has arrived is held until all have. With an

@@ -22,8 +22,9 @@ use crate::mutants;
 use crate::record::{EVERY_SUBTASK, Payload, Record};
 use crate::seam::{Step, TimeUs};
 
-/// Records that one step may process: small enough that control messages are never far.
-const RECORDS_PER_STEP: usize = 4096;
+/// Records that one step may process: small enough that control messages are never far, and
+/// more than a source emits in a step, so that what arrived is processed while it is in the cache.
+const RECORDS_PER_STEP: usize = 16_384;
 
 /// What the group runs.
 pub enum GatedTask {
@@ -149,6 +150,12 @@ impl GatedGroup {
         let mut budget = RECORDS_PER_STEP;
         let mut moved = false;
         while budget > 0 && self.decisions.is_empty() && self.has_room() {
+            let records = self.process_run(budget, now_us)?;
+            if records > 0 {
+                moved = true;
+                budget -= records;
+                continue;
+            }
             let Some(item) = self.inbox.take() else { break };
             moved = true;
             budget -= 1;
@@ -165,6 +172,35 @@ impl GatedGroup {
         }
         self.refunds.settle(&self.inbox);
         Ok(moved)
+    }
+
+    /// Processes records by the run while nobody stalls and nothing is parked. Returns how many.
+    fn process_run(&mut self, budget: usize, now_us: TimeUs) -> Result<usize> {
+        if !self.parked.is_empty() || self.stalls.holds_any(now_us) {
+            return Ok(0);
+        }
+        let Self { task, outputs, timers, inbox, context, .. } = self;
+        let processed = inbox.take_run(budget, |run| {
+            match task {
+                GatedTask::Sink(sink) => {
+                    sink.write_run(run, now_us)?;
+                    context.metrics.sink_records.add(run.records() as u64);
+                }
+                GatedTask::Operator(operator) => {
+                    while let Some(record) = run.peek() {
+                        let subtask = record.view().target();
+                        if !outputs.has_credit(subtask) {
+                            break;
+                        }
+                        run.pass(&record);
+                        let mut out = GroupCollector { outputs, timers, now_us };
+                        operator.process(subtask, record, &mut out)?;
+                    }
+                }
+            }
+            Ok(run.records())
+        });
+        processed.unwrap_or(Ok(0))
     }
 
     fn has_room(&self) -> bool {
@@ -217,7 +253,7 @@ impl GatedGroup {
             GatedTask::Operator(operator) => {
                 let mut out =
                     GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
-                operator.process(subtask, &record, &mut out)
+                operator.process(subtask, record.by_ref(), &mut out)
             }
             GatedTask::Sink(sink) => {
                 self.context.metrics.sink_records.add(1);
@@ -372,6 +408,12 @@ impl GatedGroup {
                 && let Some(part) = snapshots.part(checkpoint, self.context.vertex)
             {
                 part.is_settled = true;
+                if mutants::is_active(mutants::BUFFER_ALIASED) {
+                    for (subtask, state) in &mut part.states {
+                        *state = StateSnapshot::default();
+                        sink.snapshot(checkpoint, *subtask, state)?;
+                    }
+                }
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::api::StateSnapshot;
 use crate::checkpoint::{Acknowledgement, StateFileRef, StateFileWriter, checkpoint_folder};
 use crate::error::Result;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
+use crate::mutants;
 use crate::record::Record;
 use crate::runtime::CheckpointStats;
 use crate::seam::{SnapshotStorage, Ticket, TimeUs};
@@ -95,6 +96,9 @@ impl Snapshots {
 
     /// Forgets a checkpoint that will never complete, and those before it.
     pub(super) fn abort(&mut self, checkpoint: CheckpointId) {
+        if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
+            return;
+        }
         self.over = self.over.max(checkpoint);
         self.pending.retain(|id, _| *id > checkpoint);
     }

@@ -13,8 +13,9 @@ use crate::record::Payload;
 use crate::seam::{Step, TimeUs};
 use crate::worker::Progress;
 
-/// Records that one step may emit: small enough that control messages are never far.
-const RECORDS_PER_STEP: usize = 4096;
+/// Records that one step may emit: small enough that control messages are never far, and that what
+/// is under way between two workers in balance stays in their caches.
+const RECORDS_PER_STEP: usize = 2048;
 
 /// A trigger that not all subtasks have followed.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use stormproof_engine::api::*;
 use stormproof_engine::error::Result;
 use stormproof_engine::ids::*;
-use stormproof_engine::record::{Payload, Provenance, Record};
+use stormproof_engine::record::{Payload, Provenance, Record, RecordRef};
 use stormproof_engine::runtime::*;
 use stormproof_engine::seam::*;
 
@@ -158,7 +158,7 @@ impl Operator for Counter {
     fn process(
         &mut self,
         subtask: SubtaskIndex,
-        record: &Record,
+        record: RecordRef<'_>,
         out: &mut dyn Collector,
     ) -> Result<()> {
         let view = record.view();

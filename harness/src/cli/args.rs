@@ -18,6 +18,9 @@ Examples:
   stormproof run --print-scenario > storm.toml write down what would be run, to change it
   stormproof run --scenario storm.toml
   stormproof run --env external --brokers 127.0.0.1:9092 --database mysql://root@127.0.0.1/storm
+  stormproof run --env local --kafka-home /opt/kafka         real Kafka and MariaDB as child processes
+  stormproof run --env containers --database-image mariadb:11
+  stormproof clean                             take away what a killed run left behind
   stormproof verify stormproof-runs/20250131T120000Z-7
   stormproof replay stormproof-runs/20250131T120000Z-7
 
@@ -31,7 +34,13 @@ Exit codes:
 /// middle of its checkpoints, and proves from outside that no record is lost and that duplicates
 /// are exactly what theory allows.
 #[derive(Debug, Parser)]
-#[command(name = "stormproof", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "stormproof",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -42,20 +51,30 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run a scenario through its storm and judge it (the default).
-    #[command(after_help = EXAMPLES)]
-    Run(RunArgs),
+    #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+    Run(Box<RunArgs>),
     /// Judge again what a run left behind: its ledger, its checkpoints, its database.
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
     /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
     Broker(BrokerArgs),
+    /// Take away what runs that were killed left behind: containers, processes, folders.
+    Clean(CleanArgs),
+    /// Becomes the program of a service. Started by `run`, not by people.
+    #[command(hide = true)]
+    Keep(KeepArgs),
+    /// What an invariant says, who checks it, and which seeded bugs exercise it.
+    Explain(ExplainArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {
         /// What to run.
         #[arg(long)]
         spec: PathBuf,
+        /// The process that started it, and without which it has no business.
+        #[arg(long)]
+        parent: i32,
     },
 }
 
@@ -95,6 +114,18 @@ pub(super) struct RunArgs {
     /// The database: needed by --env external, instead of SQLite in the embedded one.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     database: Option<String>,
+    /// Kafka's distribution folder (--env local) [default: KAFKA_HOME].
+    #[arg(long, value_name = "DIR")]
+    kafka_home: Option<PathBuf>,
+    /// Kafka's image (--env containers) [default: apache/kafka:4.1.1].
+    #[arg(long, value_name = "NAME:TAG")]
+    kafka_image: Option<String>,
+    /// The database's image (--env containers) [default: mysql:8.4].
+    #[arg(long, value_name = "NAME:TAG")]
+    database_image: Option<String>,
+    /// Where services keep their data (--env local, containers) [default: memory, if there is room].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Seed of load and storm [default: random, printed].
     #[arg(long)]
     seed: Option<u64>,
@@ -110,19 +141,22 @@ pub(super) struct RunArgs {
     /// Records to write [default: 1000000]; 0 = judge the topic as it is.
     #[arg(long)]
     records: Option<u64>,
-    /// Length of the load; with --records it gives the rate, alone it gives the records.
+    /// Length of the load, at least 1; with --records it gives the rate, alone it gives the records.
     #[arg(long, value_name = "SECONDS")]
     duration: Option<u64>,
-    /// From the sources to the operator: key-by (default) or rebalance.
+    /// From the sources to the operator [default: key-by].
     #[arg(long, value_parser = exchange_parser())]
     partitioner: Option<Exchange>,
     /// The sink at a barrier: buffer-in-state (default) or flush-on-barrier.
     #[arg(long, value_parser = design_parser())]
     sink_design: Option<SinkDesign>,
+    /// Serve the engine's figures as Prometheus text at http://127.0.0.1:PORT/metrics; 0 = any port.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
     /// The run's folder; must be new [default: stormproof-runs/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// A seeded bug of the engine, which the oracle must convict: 1, 13 or 21.
+    /// A seeded bug of the engine, which the oracle must convict; `stormproof explain mutants` lists them.
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "N")]
     mutant: Option<u8>,
@@ -149,6 +183,11 @@ impl RunArgs {
             brokers: self.brokers.clone(),
             topic: self.topic.clone(),
             database: self.database.clone(),
+            kafka_home: self.kafka_home.clone(),
+            kafka_image: self.kafka_image.clone(),
+            database_image: self.database_image.clone(),
+            data: self.data.clone(),
+            metrics_port: self.metrics_port,
             #[cfg(feature = "mutants")]
             mutant: self.mutant,
             #[cfg(not(feature = "mutants"))]
@@ -158,9 +197,37 @@ impl RunArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(super) struct CleanArgs {
+    /// Where a run was told to keep its services' data.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl CleanArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct KeepArgs {
+    /// The process that started this one.
+    #[arg(long)]
+    pub(super) parent: u32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(super) command: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(super) struct VerifyArgs {
     /// The folder of a run.
     pub(super) folder: PathBuf,
+    /// Ask a second, independent checker, too; slow. Exit code 2 when the two disagree.
+    #[arg(long)]
+    pub(super) second_opinion: bool,
     /// The database's address, if it needs a password or has moved.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     pub(super) database: Option<String>,
@@ -172,6 +239,13 @@ impl VerifyArgs {
     pub(super) fn console(&self) -> Console {
         self.output.console()
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// An invariant's id, a mutant's number, or `mutants`; without it all invariants are listed.
+    #[arg(value_name = "ID")]
+    pub(super) what: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -212,7 +286,7 @@ fn mode_parser() -> impl TypedValueParser<Value = CheckpointMode> {
 }
 
 fn exchange_parser() -> impl TypedValueParser<Value = Exchange> {
-    by_name([Exchange::KeyBy, Exchange::Rebalance], Exchange::name)
+    by_name(Exchange::ALL, Exchange::name)
 }
 
 fn design_parser() -> impl TypedValueParser<Value = SinkDesign> {

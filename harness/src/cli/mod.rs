@@ -4,6 +4,9 @@
 
 mod args;
 mod broker;
+mod clean;
+mod explain;
+mod keep;
 mod replay;
 mod run;
 mod verify;
@@ -23,13 +26,16 @@ const UNKNOWN: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let (console, outcome): (Console, Result<u8>) = match cli.command {
-        Some(Command::Engine { spec }) => {
-            return crate::driver::engine_main::main(&spec);
+        Some(Command::Engine { spec, parent }) => {
+            return crate::driver::engine_main::main(&spec, parent);
         }
+        Some(Command::Keep(args)) => return keep::keep(&args),
+        Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Broker(args)) => (Console::default(), broker::broker(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
+        Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
     };
     match outcome {

@@ -15,7 +15,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         Some(file) => RawScenario::read(file)?,
         None => RawScenario::default(),
     };
-    raw.override_with(&args.overrides());
+    let overrides = args.overrides();
+    overrides.check()?;
+    raw.override_with(&overrides);
     let scenario = validate(raw)?;
     let console = args.console();
     if args.print_scenario {

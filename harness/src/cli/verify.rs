@@ -2,11 +2,13 @@
 
 use stormproof_reports::schema::{RunResult, Verdict};
 
+use super::UNKNOWN;
 use super::args::VerifyArgs;
 use super::run::show;
 use crate::error::{Result, evidence};
+use crate::oracle::{Judgement, compare};
 use crate::run::RunFolder;
-use crate::run::judgement::judge_again;
+use crate::run::judgement::{judge_again, second_opinion_of};
 use crate::run::verdict::{apply_judgement, judged_verdict};
 
 /// Judges what a run left behind; returns the exit code.
@@ -34,6 +36,28 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<u8> {
     } else {
         (result.verdict, result.verdict_reason) = (verdict, reason);
     }
+    let agrees = !args.second_opinion || ask_again(args, &folder, &judged)?;
     show(args.console(), &result, None);
-    Ok(result.shown_verdict().exit_code())
+    Ok(if agrees { result.shown_verdict().exit_code() } else { UNKNOWN })
+}
+
+/// Asks the plain checker, too; returns whether both agree.
+fn ask_again(args: &VerifyArgs, folder: &RunFolder, judged: &Judgement) -> Result<bool> {
+    let console = args.console();
+    let opinion = second_opinion_of(folder, args.database.as_deref())?;
+    let differences = compare(judged, &opinion);
+    for difference in &differences {
+        console.remark(&format!("the two checkers disagree about {difference}"));
+    }
+    let rules = opinion.answers.len();
+    console.remark(&if differences.is_empty() {
+        format!("second opinion: the plain checker agrees on all {rules} rules")
+    } else {
+        format!(
+            "second opinion: {} differences: one of the two checkers has a bug, so nothing is \
+             decided; keep the folder and report it",
+            differences.len()
+        )
+    });
+    Ok(differences.is_empty())
 }

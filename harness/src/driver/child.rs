@@ -65,6 +65,8 @@ impl EngineChild {
             .arg("engine")
             .arg("--spec")
             .arg(spec)
+            .arg("--parent")
+            .arg(std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

@@ -12,7 +12,7 @@ use stormproof_engine::api::{
 };
 use stormproof_engine::error::{EngineError, Result};
 use stormproof_engine::ids::{CheckpointId, KeyGroup, SubtaskIndex};
-use stormproof_engine::record::{Payload, Record};
+use stormproof_engine::record::{Payload, RecordRef};
 
 /// The keyed state's name.
 const COUNTS: &str = "counts";
@@ -68,7 +68,7 @@ impl Operator for Count {
     fn process(
         &mut self,
         subtask: SubtaskIndex,
-        record: &Record,
+        record: RecordRef<'_>,
         out: &mut dyn Collector,
     ) -> Result<()> {
         let view = record.view();

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::getpid;
+use nix::unistd::{Pid, getpid, getppid};
 use stormproof_chaos::hook::{Armory, FailHook, FaultShot, INJECTED_PREFIX};
 use stormproof_engine::runtime::{Job, JobControl, JobSeams};
 use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
 
 use super::job;
+use super::metrics_http;
 use super::protocol::{Command, EngineSpec, Report, read_line, write_line};
 use crate::clock::monotonic_us;
 use crate::error::{Result, engine};
@@ -25,9 +26,13 @@ use crate::output::Console;
 /// Threads for storage and database calls.
 const SERVICE_THREADS: usize = 2;
 
-/// Runs the engine of the specification in `spec` to its end.
-pub fn main(spec: &Path) -> ExitCode {
+/// Runs the engine of the specification in `spec`, for the process `parent`, to its end.
+pub fn main(spec: &Path, parent: i32) -> ExitCode {
     let _ = set_pdeathsig(Signal::SIGKILL);
+    if getppid() != Pid::from_raw(parent) {
+        // It died before it could be watched.
+        die();
+    }
     say_panics_briefly();
     let reports = Reports::default();
     match run(spec, &reports) {
@@ -71,6 +76,10 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
             events: Arc::new(move |event| events.send(&Report::Event(event))),
         },
     );
+    if let Some(port) = spec.metrics_port {
+        let address = metrics_http::serve(port, job.control(), runtime.handle())?;
+        reports.send(&Report::Metrics { url: format!("http://{address}/metrics") });
+    }
     let parent = Parent { control: job.control(), armory, probe, reports: reports.clone() };
     std::thread::Builder::new()
         .name("parent".to_owned())

@@ -1,4 +1,4 @@
-//! The main job: Kafka -> key by or rebalance -> count -> forward -> database.
+//! The main job: Kafka -> key by (or another partitioner) -> count -> forward -> database.
 
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ pub(super) fn graph(spec: &EngineSpec, services: &Handle) -> Result<JobGraph> {
     let exchange = match spec.partitioner {
         Exchange::KeyBy => Partitioner::KeyBy,
         Exchange::Rebalance => Partitioner::Rebalance,
+        Exchange::Rescale => Partitioner::Rescale,
+        Exchange::Shuffle => Partitioner::Shuffle,
+        Exchange::Forward => Partitioner::Forward,
     };
     graph.connect(source, count, exchange);
     graph.connect(count, sink, Partitioner::Forward);

@@ -8,6 +8,7 @@ pub mod child;
 pub mod count;
 pub mod engine_main;
 mod job;
+pub mod metrics_http;
 pub mod protocol;
 
 pub(crate) use job::vertices;

@@ -36,6 +36,8 @@ pub struct EngineSpec {
     pub config: JobConfig,
     /// A seeded bug; 0 = none.
     pub mutant: u8,
+    /// Where the figures are served on loopback; `None` = nowhere.
+    pub metrics_port: Option<u16>,
 }
 
 impl EngineSpec {
@@ -57,6 +59,7 @@ impl EngineSpec {
             batch_interval_ms: job.batch_interval_ms,
             config,
             mutant,
+            metrics_port: None,
         }
     }
 }
@@ -88,6 +91,11 @@ pub enum Report {
         t_us: u64,
         /// Which and where.
         shot: FaultShot,
+    },
+    /// The figures are served.
+    Metrics {
+        /// Where.
+        url: String,
     },
     /// A fault cannot be armed.
     Refused {

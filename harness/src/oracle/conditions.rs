@@ -23,6 +23,8 @@ pub struct Conditions {
     /// buffer may hold records that turn out to be committed, namely the last ones that the
     /// subtask handed over before the snapshot. `false` for a sink that always waits.
     pub unconfirmed_at_snapshot: bool,
+    /// The pause and the timeout of checkpoints, if they are known.
+    pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
     pub faults_landed: u64,
     /// What must have happened for the run to prove anything.
@@ -40,11 +42,23 @@ impl Conditions {
             keyed: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
+            pace: None,
             faults_landed: 0,
             required: Required::default(),
             committed: None,
         }
     }
+}
+
+/// The pace that checkpoints were asked to keep, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From the completion of one to the trigger of the next.
+    pub min_pause_us: i64,
+    /// From the trigger to the last acknowledgement.
+    pub timeout_us: i64,
+    /// How late an acknowledgement may be noticed.
+    pub slack_us: i64,
 }
 
 /// What must have happened for a pass to mean something.

@@ -35,7 +35,8 @@ pub(super) struct Details {
 /// What one imbalance consists of.
 struct Expansion {
     imbalance: Imbalance,
-    effects: Vec<Effect>,
+    /// The effects of the partition, each with whether the cut counts on it.
+    effects: Vec<(Effect, bool)>,
     frames: Vec<Frame>,
 }
 
@@ -139,23 +140,22 @@ pub(super) fn records_of_interest(sweep: &Sweep, ledger: &Ledger) -> BTreeSet<Re
 }
 
 impl Expansion {
-    /// Keeps an effect of the partition that survives with respect to the cut as canonical.
+    /// Keeps an effect of the partition, and whether it survives with respect to the cut as
+    /// canonical.
     fn take_effect(&mut self, located: &Located<'_>, history: &History) {
         if located.slot != self.imbalance.slot {
             return;
         }
         let leaves = history.lineage.rank_of(self.imbalance.cut, located.sink, &history.cuts);
-        let Some(leaves) = leaves.filter(|leaves| located.rank <= *leaves) else {
-            return;
-        };
-        let counted = match located.origin {
-            Origin::Own { canonical_rank } => canonical_rank <= leaves,
-            Origin::Canonical | Origin::Stray => true,
-            Origin::Orphan => false,
-        };
-        if counted {
-            self.effects.push(*located.effect);
-        }
+        let counted = leaves.is_some_and(|leaves| {
+            located.rank <= leaves
+                && match located.origin {
+                    Origin::Own { canonical_rank } => canonical_rank <= leaves,
+                    Origin::Canonical | Origin::Stray => true,
+                    Origin::Orphan => false,
+                }
+        });
+        self.effects.push((*located.effect, counted));
     }
 
     fn take_frame(&mut self, frame: &Frame, ledger: &Ledger, history: &History) {
@@ -183,7 +183,7 @@ impl Expansion {
         let partition = &ledger.partitions()[self.imbalance.slot];
         let (id, next) = (partition.id(), cut.next[self.imbalance.slot]);
         let mut found: BTreeMap<(Offset, u32), (Vec<Effect>, Vec<Frame>)> = BTreeMap::new();
-        for effect in self.effects {
+        for (effect, _) in self.effects.into_iter().filter(|(_, counted)| *counted) {
             found.entry((effect.offset, effect.index)).or_default().0.push(effect);
         }
         for frame in self.frames {
@@ -222,12 +222,13 @@ impl Expansion {
         }
     }
 
-    /// Of the rows that several tries of a batch left for a record, keeps the last try's.
+    /// Of the rows that several tries of a batch left for a record, keeps the last try's, whether
+    /// the cut counts on it or not: then it does not count on the earlier ones either.
     fn drop_in_doubt_copies(&mut self) {
         let write = |e: &Effect| (e.batch_id(), e.offset, e.index, e.source_attempt);
-        self.effects.sort_by_key(|e| (write(e), std::cmp::Reverse(e.batch_try)));
+        self.effects.sort_by_key(|(e, _)| (write(e), std::cmp::Reverse(e.batch_try)));
         let mut last = None;
-        self.effects.retain(|effect| {
+        self.effects.retain(|(effect, _)| {
             let earlier_try = last
                 .filter(|(same, _)| *same == write(effect))
                 .is_some_and(|(_, last_try)| effect.batch_try < last_try);

@@ -138,12 +138,13 @@ impl Fate {
         under
     }
 
-    /// Restored orphans that had no effect, or effects of orphans that nothing restored.
-    fn unsettled(&self) -> Witnesses {
-        let mut unsettled = Witnesses::default();
+    /// Restored orphans that had no effect, and effects of orphans that nothing restored.
+    fn unsettled(&self) -> [Witnesses; 2] {
+        let [mut lacking, mut beyond] = [Witnesses::default(), Witnesses::default()];
         for ((partition, offset, _, read_by), missing) in &self.unsettled {
+            let cases = if *missing > 0 { &mut lacking } else { &mut beyond };
             if *missing != 0 {
-                unsettled.add(Site::record(*partition, *offset).of(*read_by), || {
+                cases.add(Site::record(*partition, *offset).of(*read_by), || {
                     let what = if *missing > 0 { "lacks" } else { "has, beyond those held," };
                     format!(
                         "the restored copy of offset {offset} of partition {partition} that \
@@ -153,7 +154,7 @@ impl Fate {
                 });
             }
         }
-        unsettled
+        [lacking, beyond]
     }
 }
 
@@ -166,19 +167,20 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let (sweep, fate) = (case.sweep()?, &case.sweep()?.fate);
     let expected = case.expected_duplicates()?;
     let (mut over, mut under) = (fate.over.clone(), fate.under(case.ledger));
-    let unsettled = fate.unsettled();
+    let [lacking, beyond] = fate.unsettled();
     over.explain(|site| case.rows_of(site));
     under.explain(|site| case.rows_of(site));
     let actual = sweep.effects as i64 - case.ledger.records() as i64;
-    let balanced = over.is_empty() && unsettled.is_empty();
-    let finding = if balanced && !under.is_empty() && !case.conditions.drained {
+    let awaited = under.count() + lacking.count();
+    let balanced = over.is_empty() && beyond.is_empty();
+    let finding = if balanced && awaited > 0 && !case.conditions.drained {
         Finding::new(
             Verdict::Unknown,
-            format!("{} records have no effect yet: the job was not drained", under.count()),
+            format!("{awaited} records have no effect yet: the job was not drained"),
         )
     } else {
         let finding = Finding::from_cases(
-            [&over, &under, &unsettled],
+            [&over, &under, &lacking, &beyond],
             format!("all {expected} duplicates are explained, every record survives once"),
             |cases| format!("{cases} records do not survive exactly once"),
         );

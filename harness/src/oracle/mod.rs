@@ -14,6 +14,9 @@
 //! (`values`), takes a second look where something disagrees (`details`), and then lets every
 //! rule of the [`registry`] answer.
 //!
+//! *A second opinion.* [`plain`] judges the same rules the slow way; [`compare()`] tells where
+//! the two differ.
+//!
 //! *Three values.* A rule is proven, violated or unknown; the worst counts. Evidence that cannot
 //! be read, or a checker that panics, is unknown and never a pass.
 //!
@@ -24,6 +27,7 @@ mod bound;
 mod case;
 pub mod checkpoint_reader;
 mod committed;
+mod compare;
 mod conditions;
 mod conservation;
 mod coverage;
@@ -41,6 +45,8 @@ mod lineage;
 mod loss;
 mod mysql;
 mod order;
+mod pace;
+pub mod plain;
 pub mod registry;
 mod restores;
 mod seen;
@@ -52,7 +58,8 @@ mod vacuity;
 mod values;
 mod verdict;
 
-pub use conditions::{Conditions, Required};
+pub use compare::{Disagreement, compare};
+pub use conditions::{Conditions, Pace, Required};
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};

@@ -3,8 +3,8 @@
 use super::case::{Case, Finding, NotJudged};
 use super::conditions::Conditions;
 use super::{
-    bound, committed, conservation, coverage, duplicates, fencing, loss, order, restores, seen,
-    vacuity, values,
+    bound, committed, conservation, coverage, duplicates, fencing, loss, order, pace, restores,
+    seen, vacuity, values,
 };
 
 /// One rule that a run must keep.
@@ -18,6 +18,8 @@ pub struct Rule {
     pub text: &'static str,
     /// Where the rule comes from.
     pub source: &'static str,
+    /// The checkers: the rooms of the oracle that judge it, the fast one and the plain one.
+    pub checkers: [&'static str; 2],
     /// Whether the rule applies under these conditions.
     pub(super) applies: fn(&Conditions) -> bool,
     pub(super) check: fn(&Case<'_>) -> Result<Finding, NotJudged>,
@@ -28,12 +30,13 @@ fn always(_: &Conditions) -> bool {
 }
 
 /// All rules, in the order of reports.
-pub static RULES: [Rule; 15] = [
+pub static RULES: [Rule; 16] = [
     Rule {
         id: "no-loss",
         title: "Nothing is lost",
         text: "Every record of the input has at least one effect.",
         source: "at-least-once delivery",
+        checkers: ["loss", "plain::records"],
         applies: always,
         check: loss::check,
     },
@@ -42,6 +45,7 @@ pub static RULES: [Rule; 15] = [
         title: "Nothing is made up",
         text: "Every effect belongs to a record of the input.",
         source: "Jepsen's unobserved values",
+        checkers: ["loss", "plain::records"],
         applies: always,
         check: loss::check_phantoms,
     },
@@ -52,6 +56,7 @@ pub static RULES: [Rule; 15] = [
                at-least-once cuts and the copies of in-doubt batches; what remains is every \
                record once.",
         source: "lineage of attempts: an effect survives iff its tag lies before the cut",
+        checkers: ["duplicates", "plain::totals"],
         applies: always,
         check: duplicates::check,
     },
@@ -61,6 +66,7 @@ pub static RULES: [Rule; 15] = [
         text: "Duplicates do not exceed, summed over the failures, what the failed attempt had \
                read above the restored cut plus the buffers and channel state of that cut.",
         source: "source-side bound: sum of (H(p) - S(p)) + |Buf|",
+        checkers: ["bound", "plain::totals"],
         applies: always,
         check: bound::check,
     },
@@ -69,6 +75,7 @@ pub static RULES: [Rule; 15] = [
         title: "Cuts are exact",
         text: "No checkpoint holds, in effects or in state, a record at or above its offsets.",
         source: "Chandy and Lamport: a consistent cut has no orphan messages",
+        checkers: ["duplicates", "plain::cuts"],
         applies: |conditions| conditions.mode.has_exact_cuts(),
         check: duplicates::check_orphans,
     },
@@ -79,6 +86,7 @@ pub static RULES: [Rule; 15] = [
                together are the records below its offsets, each once; in at-least-once mode \
                orphans come on top.",
         source: "consistent cuts, checked without waiting for a crash",
+        checkers: ["conservation", "plain::cuts"],
         applies: always,
         check: conservation::check,
     },
@@ -88,6 +96,7 @@ pub static RULES: [Rule; 15] = [
         text: "Within one sink attempt a record that one source attempt read has one effect, \
                unless the batch was tried again because its outcome was in doubt.",
         source: "partial batch persisted, then retried",
+        checkers: ["seen", "plain::records"],
         applies: always,
         check: seen::check,
     },
@@ -96,6 +105,7 @@ pub static RULES: [Rule; 15] = [
         title: "Zombies are fenced",
         text: "No effect of an attempt has a row after the fence of a later attempt.",
         source: "zombie write after failover",
+        checkers: ["fencing", "plain::records"],
         applies: always,
         check: fencing::check,
     },
@@ -105,6 +115,7 @@ pub static RULES: [Rule; 15] = [
         text: "Attempts take their fences in ascending order, and only attempts that did make \
                checkpoints.",
         source: "stale attempt's notification or acknowledgement",
+        checkers: ["restores", "plain::attempts"],
         applies: always,
         check: restores::check_order,
     },
@@ -112,9 +123,10 @@ pub static RULES: [Rule; 15] = [
         id: "restore-newest",
         title: "The newest checkpoint is restored",
         text: "Every restored checkpoint is completed and whole, and restores never go back \
-               while a newer checkpoint is whole.",
+               while a newer checkpoint is whole, nor to before one that has vanished.",
         source: "restore of an older checkpoint after a visible commit; highest id picked \
                  although incomplete",
+        checkers: ["restores", "plain::attempts"],
         applies: always,
         check: restores::check_newest,
     },
@@ -124,14 +136,26 @@ pub static RULES: [Rule; 15] = [
         text: "Every checkpoint owns each partition exactly once, within the log, never going \
                back, and all subtasks took part.",
         source: "split lost or owned twice at restore; fewer acknowledgements than subtasks",
+        checkers: ["coverage", "plain::cuts"],
         applies: always,
         check: coverage::check,
+    },
+    Rule {
+        id: "checkpoint-pace",
+        title: "Checkpoints keep their pace",
+        text: "Within one attempt a checkpoint is triggered no earlier than the minimum pause \
+               after the last completed one, and none completes after its timeout.",
+        source: "minimum pause counts from completion; an expired checkpoint is aborted",
+        checkers: ["pace", "plain::attempts"],
+        applies: |conditions| conditions.pace.is_some(),
+        check: pace::check,
     },
     Rule {
         id: "committed-offsets",
         title: "Commits follow checkpoints",
         text: "The group's committed offsets are those of a completed checkpoint, never ahead.",
         source: "commit ahead of snapshot",
+        checkers: ["committed", "plain::attempts"],
         applies: |conditions| conditions.committed.is_some(),
         check: committed::check,
     },
@@ -141,6 +165,7 @@ pub static RULES: [Rule; 15] = [
         text: "The results table has, for each key and no other, the highest version and its \
                value; the count of records is exact where cuts are, and never too low.",
         source: "eventual consistency by version-guarded upsert",
+        checkers: ["values", "plain::table"],
         applies: always,
         check: values::check,
     },
@@ -150,6 +175,7 @@ pub static RULES: [Rule; 15] = [
         text: "Within one attempt the records of a key take effect in the order of the log; a \
                version goes back only inside a replay.",
         source: "FIFO channels; Jepsen's nonmonotonic anomaly",
+        checkers: ["order", "plain::records"],
         applies: always,
         check: order::check,
     },
@@ -159,7 +185,13 @@ pub static RULES: [Rule; 15] = [
         text: "A fault landed, a checkpoint was completed and something was replayed; otherwise \
                the run proves nothing.",
         source: "a vacuous pass is unknown",
+        checkers: ["vacuity", "plain::totals"],
         applies: always,
         check: vacuity::check,
     },
 ];
+
+/// The rule with this id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}

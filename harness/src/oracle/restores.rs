@@ -1,6 +1,7 @@
 //! Attempts and what they restored.
 
 use super::case::{Case, Finding, NotJudged};
+use super::cut::Cut;
 use super::history::History;
 use super::ids::CheckpointId;
 use super::lineage::{Attempt, Start};
@@ -76,6 +77,14 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
                     attempt.id, attempt.restored
                 )
             });
+        } else if let Some(gone) = highest.filter(|id| has_vanished(history, attempt, *id)) {
+            faults.add(site, || {
+                format!(
+                    "attempt {} went back to checkpoint {}: checkpoint {gone}, restored before, \
+                     has vanished",
+                    attempt.id, attempt.restored
+                )
+            });
         } else if let [second, .., newest] = newer[..] {
             faults.add(site, || {
                 format!(
@@ -108,6 +117,14 @@ fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<C
     let mut newer: Vec<CheckpointId> = ids.filter(|id| *id > attempt.restored).collect();
     newer.sort_unstable();
     newer
+}
+
+/// Whether `id`, restored before, lies above what the attempt restored, and nothing is left of it.
+/// One that is there and damaged may have been damaged since.
+fn has_vanished(history: &History, attempt: &Attempt, id: CheckpointId) -> bool {
+    let is_left = history.cuts.binary_search_by_key(&id, Cut::id).is_ok()
+        || history.torn.iter().any(|(torn, _)| *torn == id);
+    id > attempt.restored && !is_left
 }
 
 fn torn_reason(history: &History, checkpoint: CheckpointId) -> Option<&str> {

@@ -36,6 +36,8 @@ files! {
     schedule = "schedule.json",
     /// What happened, line by line.
     events = "events.jsonl",
+    /// Latency histograms over the run, in the HdrHistogram log format.
+    latency = "latency.hlog",
     /// The input, read back from the topic.
     ledger = "ledger.bin",
     /// What the engine process wrote to stderr.

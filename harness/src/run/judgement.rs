@@ -5,23 +5,33 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stormproof_engine::runtime::CheckpointMode;
+use stormproof_reports::schema::Sample;
 
-use super::RunFolder;
+use super::session::Halt;
+use super::{Interrupt, RunFolder};
 use crate::environment::{Addresses, DatabaseAddress, without_password};
 use crate::error::{Result, evidence};
+use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
+use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
-    AuditSource, Conditions, Input, Judgement, MysqlAudit, Required, SqliteAudit, judge,
+    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit, judge,
 };
 use crate::scenario::{Exchange, Scenario};
 use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
 
+/// Between two looks for an interruption while the oracle judges.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest that reading the topic back may take.
 const READ_BACK_LIMIT: Duration = Duration::from_secs(300);
+
+/// How late the coordinator may notice an acknowledgement: its thread may be stopped, or starve.
+const ACKNOWLEDGED_LATE_US: i64 = 30_000_000;
 
 /// The circumstances of a run, as a second judgement needs them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +48,9 @@ pub struct Recorded {
     pub faults_landed: u64,
     /// The group's committed offsets after the job's end.
     pub committed: Option<Vec<u64>>,
+    /// Minimum pause and timeout of checkpoints, in milliseconds.
+    #[serde(default)]
+    pub pace_ms: Option<(u64, u64)>,
 }
 
 impl Recorded {
@@ -59,6 +72,7 @@ impl Recorded {
             drained: committed.is_some(),
             faults_landed,
             committed,
+            pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
         }
     }
 
@@ -94,6 +108,11 @@ impl Recorded {
             drained: self.drained,
             keyed: self.keyed,
             faults_landed: self.faults_landed,
+            pace: self.pace_ms.map(|(min_pause_ms, timeout_ms)| Pace {
+                min_pause_us: min_pause_ms as i64 * 1000,
+                timeout_us: timeout_ms as i64 * 1000,
+                slack_us: ACKNOWLEDGED_LATE_US,
+            }),
             // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
             unconfirmed_at_snapshot: false,
             required: Required::default(),
@@ -113,12 +132,56 @@ fn mode_of(mode: CheckpointMode) -> Mode {
     }
 }
 
-/// Reads the topic back into the run's ledger, then judges.
-pub(super) fn judge_run(
+/// The oracle's answer, and what was measured in the same evidence.
+pub(super) struct Judged {
+    pub(super) judgement: Judgement,
+    /// The latencies; or why there are none.
+    pub(super) latencies: Result<Latencies, String>,
+}
+
+/// Judges on a thread of its own, so that Ctrl-C does not have to wait for the verdict. A
+/// judgement that nobody waits for any more ends with the process.
+pub(super) fn judge_unless_interrupted(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
-) -> Result<Judgement> {
+    cut: (Vec<Sample>, u64),
+    interrupt: &Interrupt,
+) -> Result<Judged, Halt> {
+    let (sender, outcome) = std::sync::mpsc::sync_channel(1);
+    let work = (folder.clone(), recorded.clone(), addresses.clone());
+    let judge = move || {
+        let (folder, recorded, addresses) = work;
+        // Nobody listens: the run was interrupted.
+        let _ = sender.send(judge_run(&folder, &recorded, &addresses, (&cut.0, cut.1)));
+    };
+    std::thread::Builder::new().name("judge".to_owned()).spawn(judge).map_err(|error| {
+        evidence(format!("cannot start the judgement: {error}"))
+            .remedy("check the limits on threads (ulimit -a); `stormproof verify` judges later")
+    })?;
+    loop {
+        match outcome.recv_timeout(LOOK_EVERY) {
+            Ok(judged) => return judged.map_err(Halt::Failed),
+            Err(RecvTimeoutError::Timeout) if interrupt.is_raised() => {
+                return Err(Halt::Interrupted);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Halt::Failed(evidence("the judgement panicked").remedy(
+                    "report this as a bug, with the run's folder; `stormproof verify` tries again",
+                )));
+            }
+        }
+    }
+}
+
+/// Reads the topic back into the run's ledger, then judges and measures.
+fn judge_run(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    addresses: &Addresses,
+    (timeline, origin_us): (&[Sample], u64),
+) -> Result<Judged> {
     let (brokers, topic) = (&addresses.brokers, &addresses.topic);
     let ledger = read_topic(brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
         evidence(format!("the topic cannot be read back: {error}"))
@@ -126,7 +189,11 @@ pub(super) fn judge_run(
     })?;
     let file = folder.ledger();
     ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
-    judge_evidence(folder, recorded, &addresses.database, &ledger)
+    let judgement = judge_evidence(folder, recorded, &addresses.database, &ledger)?;
+    let mut audit = open_audit(&addresses.database, &recorded.addresses.table_prefix)?;
+    let latencies = latency::measure(&ledger, &mut *audit, timeline, origin_us)
+        .map_err(|error| format!("The latency could not be measured: {error}."));
+    Ok(Judged { judgement, latencies })
 }
 
 /// Judges what a run left behind, once more. `database` replaces the recorded address.
@@ -134,6 +201,28 @@ pub(super) fn judge_run(
 /// # Errors
 /// When the evidence cannot be opened.
 pub fn judge_again(folder: &RunFolder, database: Option<&str>) -> Result<(Recorded, Judgement)> {
+    let (recorded, address, ledger) = reopen(folder, database)?;
+    let judged = judge_evidence(folder, &recorded, &address, &ledger)?;
+    Ok((recorded, judged))
+}
+
+/// Asks the plain checker about what a run left behind. Slow: it sorts the whole history.
+///
+/// # Errors
+/// When the evidence cannot be opened or read.
+pub fn second_opinion_of(folder: &RunFolder, database: Option<&str>) -> Result<Opinion> {
+    let (recorded, address, ledger) = reopen(folder, database)?;
+    with_evidence(folder, &recorded, &address, &ledger, second_opinion)?.map_err(|error| {
+        evidence(format!("the evidence cannot be read: {error}"))
+            .at(folder.path().display().to_string())
+    })
+}
+
+/// What a run left behind: its circumstances, its database, its ledger.
+fn reopen(
+    folder: &RunFolder,
+    database: Option<&str>,
+) -> Result<(Recorded, DatabaseAddress, Ledger)> {
     let recorded = Recorded::load(folder)?;
     let file = folder.ledger();
     let ledger = Ledger::load(&file).map_err(|error| {
@@ -150,8 +239,7 @@ pub fn judge_again(folder: &RunFolder, database: Option<&str>) -> Result<(Record
         }
         (address, None) => address.clone(),
     };
-    let judged = judge_evidence(folder, &recorded, &address, &ledger)?;
-    Ok((recorded, judged))
+    Ok((recorded, address, ledger))
 }
 
 fn judge_evidence(
@@ -160,9 +248,19 @@ fn judge_evidence(
     database: &DatabaseAddress,
     ledger: &Ledger,
 ) -> Result<Judgement> {
+    with_evidence(folder, recorded, database, ledger, judge)
+}
+
+fn with_evidence<T>(
+    folder: &RunFolder,
+    recorded: &Recorded,
+    database: &DatabaseAddress,
+    ledger: &Ledger,
+    ask: impl FnOnce(Input<'_>) -> T,
+) -> Result<T> {
     let mut audit = open_audit(database, &recorded.addresses.table_prefix)?;
     let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
-    Ok(judge(Input {
+    Ok(ask(Input {
         ledger,
         checkpoints: &mut checkpoints,
         audit: &mut *audit,

@@ -4,14 +4,14 @@
 //! fault that did not land, an engine process that ended by itself, a run cut short make it
 //! unknown, whatever the oracle found proven.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use stormproof_chaos::coverage::Coverage;
 use stormproof_chaos::schedule::Schedule;
 use stormproof_reports::html;
 use stormproof_reports::schema::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, EnvironmentFacts, FaultSummary,
-    Phase, RunResult, Verdict,
+    Latency, Phase, RunResult, Verdict,
 };
 
 use super::RunFolder;
@@ -40,6 +40,9 @@ pub(super) struct Account<'a> {
     pub(super) remarks: Vec<String>,
     pub(super) phases: Vec<Phase>,
     pub(super) judged: Option<Judgement>,
+    pub(super) latency: Option<Latency>,
+    /// The run's start on the wall clock, for logs of other tools.
+    pub(super) started_wall: SystemTime,
     /// Why the run was cut short.
     pub(super) halted: Option<String>,
 }
@@ -60,6 +63,8 @@ impl<'a> Account<'a> {
             remarks: Vec::new(),
             phases: Vec::new(),
             judged: None,
+            latency: None,
+            started_wall: SystemTime::now(),
             halted: None,
         }
     }
@@ -105,6 +110,7 @@ impl<'a> Account<'a> {
             wall_s: (monotonic_us() - self.origin_us) as f64 / 1e6,
             peak_rss_bytes: session.sampler.peak_rss_bytes,
             records_per_s: self.throughput(session),
+            latency: self.latency,
             checkpoints: self.checkpoints(history),
             faults: faults.iter().map(|tracked| self.fault(tracked)).collect(),
             coverage: coverage(faults),

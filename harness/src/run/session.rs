@@ -76,6 +76,7 @@ pub(super) struct Session {
     pub(super) has_ended: bool,
     folder: RunFolder,
     failures_in_a_row: u32,
+    has_told_metrics: bool,
 }
 
 /// What a session is made of.
@@ -112,6 +113,7 @@ impl Session {
             has_ended: false,
             folder,
             failures_in_a_row: 0,
+            has_told_metrics: false,
         })
     }
 
@@ -172,6 +174,11 @@ impl Session {
                 if is_running && self.is_ending {
                     // A new process has not been told.
                     self.engine.send(&Command::StopDrain);
+                }
+            }
+            Report::Metrics { url } => {
+                if !std::mem::replace(&mut self.has_told_metrics, true) {
+                    self.progress.remark(&format!("figures of the engine: {url}"));
                 }
             }
             Report::Shot { t_us, shot } => {

@@ -17,11 +17,11 @@ pub(crate) fn apply_judgement(
     cause: impl Fn(u32) -> String,
 ) {
     result.records = judged.records;
-    result.effects = judged.effects.unwrap_or(0);
-    result.lost = judged.lost.unwrap_or(0);
-    result.duplicates = judged.duplicates.unwrap_or(0);
-    result.duplicates_expected = judged.duplicates_expected.unwrap_or(0);
-    result.duplicates_bound = judged.duplicates_bound.unwrap_or(0);
+    result.effects = judged.effects;
+    result.lost = judged.lost;
+    result.duplicates = judged.duplicates;
+    result.duplicates_expected = judged.duplicates_expected;
+    result.duplicates_bound = judged.duplicates_bound;
     result.checks = judged.checks.iter().map(check).collect();
     let ends = judged.failures.iter();
     result.failures = ends.map(|end| attempt_end(end, cause(end.attempt.0))).collect();

@@ -6,6 +6,7 @@
 //!
 //! Invariant: a [`Scenario`] is complete and within limits; nothing downstream checks it again.
 
+mod place;
 mod print;
 mod raw;
 mod storm;
@@ -15,10 +16,12 @@ pub use print::print;
 pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
 pub use validate::validate;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use stormproof_chaos::fault::{Fault, VertexShape};
 use stormproof_chaos::schedule::Schedule;
-use stormproof_engine::runtime::CheckpointConfig;
+use stormproof_engine::runtime::{CheckpointConfig, RestartStrategy};
 
 use crate::error::{Result, scenario};
 
@@ -29,16 +32,29 @@ pub enum Exchange {
     /// By the key's hash: all records of a key meet in one subtask, in order.
     #[default]
     KeyBy,
-    /// In turn, whatever the key.
+    /// In turn over all subtasks, whatever the key.
     Rebalance,
+    /// In turn over a share of the subtasks; at equal parallelism one to one.
+    Rescale,
+    /// At random.
+    Shuffle,
+    /// One to one.
+    Forward,
 }
 
 impl Exchange {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::KeyBy, Self::Rebalance, Self::Rescale, Self::Shuffle, Self::Forward];
+
     /// The name in scenarios and results.
     pub fn name(self) -> &'static str {
         match self {
             Self::KeyBy => "key-by",
             Self::Rebalance => "rebalance",
+            Self::Rescale => "rescale",
+            Self::Shuffle => "shuffle",
+            Self::Forward => "forward",
         }
     }
 }
@@ -131,6 +147,22 @@ pub enum EnvironmentChoice {
         /// `mysql://user:password@host:port/database`; `None` = SQLite in the run's folder.
         database: Option<String>,
     },
+    /// Installed services, as child processes.
+    Local {
+        /// Kafka's distribution folder; `None` = `KAFKA_HOME`.
+        kafka_home: Option<PathBuf>,
+        /// Where services keep their data; `None` = memory, if there is room.
+        data: Option<PathBuf>,
+    },
+    /// Services in containers.
+    Containers {
+        /// `repository:tag` of Kafka.
+        kafka_image: String,
+        /// `repository:tag` of MySQL or MariaDB.
+        database_image: String,
+        /// Where services keep their data; `None` = memory, if there is room.
+        data: Option<PathBuf>,
+    },
     /// Services that run already.
     External {
         /// Kafka's bootstrap servers.
@@ -151,16 +183,22 @@ pub struct Scenario {
     pub seed: u64,
     /// Wall-clock limit of the whole run.
     pub time_limit_s: u64,
+    /// Where the engine process serves its figures on loopback; 0 = any port, `None` = nowhere.
+    pub metrics_port: Option<u16>,
     /// What is written into the topic.
     pub load: Load,
     /// The job.
     pub job: JobShape,
     /// Checkpointing.
     pub checkpoint: CheckpointConfig,
+    /// What happens after a failure of the job inside its process.
+    pub restart: RestartStrategy,
     /// The faults.
     pub faults: FaultPlan,
     /// Where.
     pub environment: EnvironmentChoice,
+    /// The longest wait for a service that is started, in seconds.
+    pub ready_limit_s: u64,
     /// A seeded bug of the engine; 0 = none. Test builds only.
     pub mutant: u8,
 }

@@ -3,10 +3,11 @@
 //! Invariant: what is printed, read back, is the same scenario.
 
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 use stormproof_chaos::fault::Fault;
-use stormproof_engine::runtime::CheckpointConfig;
+use stormproof_engine::runtime::{CheckpointConfig, RestartStrategy};
 
 use super::{EnvironmentChoice, FaultPlan, Load, Scenario};
 
@@ -19,13 +20,18 @@ pub fn print(scenario: &Scenario) -> String {
     page.text("name", &scenario.name, "of the scenario");
     page.value("seed", scenario.seed, "of load and storm; default: random, printed");
     page.value("time_limit_s", scenario.time_limit_s, "of the whole run; default: from the load");
+    match scenario.metrics_port {
+        Some(port) => page.value("metrics_port", port, "figures at /metrics; 0 = any free port"),
+        None => page.line("# metrics_port = 9464                 # unset: no figures over HTTP"),
+    }
     if scenario.mutant > 0 {
         page.value("mutant", scenario.mutant, "a seeded bug of the engine (test builds only)");
     }
     load(&mut page, &scenario.load);
     job(&mut page, scenario);
     checkpoint(&mut page, &scenario.checkpoint);
-    environment(&mut page, &scenario.environment);
+    restart(&mut page, &scenario.restart);
+    environment(&mut page, scenario);
     faults(&mut page, &scenario.faults);
     page.0
 }
@@ -56,7 +62,7 @@ impl Page {
 fn load(page: &mut Page, load: &Load) {
     page.section("load", "What is written into the topic.");
     page.value("records", load.records, "default 1000000; 0 = judge the topic as it is");
-    page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 16");
+    page.value("record_bytes", load.record_bytes, "bytes of a value; default 100, at least 20");
     page.value("rate_per_s", load.rate_per_s, "intended records per second; default 40000");
     page.value("keys", load.keys, "different keys; default 20000, at least the partitions");
     page.value("partitions", load.partitions, "of the topic; default 0 = the parallelism");
@@ -68,7 +74,11 @@ fn job(page: &mut Page, scenario: &Scenario) {
     page.section("job", "The job: source -> count -> sink.");
     page.value("parallelism", job.parallelism, "subtasks of every vertex; default 2000");
     page.value("workers", job.workers, "threads; default 0 = one for each core");
-    page.text("partitioner", job.partitioner.name(), "key-by (default) | rebalance");
+    page.text(
+        "partitioner",
+        job.partitioner.name(),
+        "key-by (default) | rebalance | rescale | shuffle | forward",
+    );
     page.text(
         "sink_design",
         job.sink_design.name(),
@@ -102,13 +112,53 @@ fn checkpoint(page: &mut Page, config: &CheckpointConfig) {
     page.value("retained", config.retained, "kept; default 1000, for the oracle judges each one");
 }
 
-fn environment(page: &mut Page, choice: &EnvironmentChoice) {
+fn restart(page: &mut Page, strategy: &RestartStrategy) {
+    page.section("restart", "After a failure inside the engine process.");
+    let kinds = "fixed-delay (default) | exponential-delay | none";
+    match strategy {
+        RestartStrategy::None => page.text("strategy", "none", kinds),
+        RestartStrategy::FixedDelay { delay_ms, max_restarts } => {
+            page.text("strategy", "fixed-delay", kinds);
+            page.value("delay_ms", delay_ms, "before each restart; default 50");
+            page.value("max_restarts", max_restarts, "of one process; default 1000");
+        }
+        RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
+            page.text("strategy", "exponential-delay", kinds);
+            page.value("initial_ms", initial_ms, "the first delay");
+            page.value("max_ms", max_ms, "the largest delay");
+            page.value("factor", toml::Value::Float(*factor), "growth; at least 1");
+            page.value("reset_after_ms", reset_after_ms, "quiet so long, it starts over");
+        }
+    }
+}
+
+fn environment(page: &mut Page, scenario: &Scenario) {
     page.section("environment", "Where.");
-    match choice {
+    let path = |page: &mut Page, name: &str, path: &Path, comment: &str| {
+        page.text(name, &path.display().to_string(), comment);
+    };
+    match &scenario.environment {
         EnvironmentChoice::Embedded { database } => {
-            page.text("kind", "embedded", "embedded (default, nothing to install) | external");
+            page.text("kind", "embedded", "embedded (default) | local | containers | external");
             if let Some(database) = database {
                 page.text("database", database, "default: SQLite in the run's folder");
+            }
+        }
+        EnvironmentChoice::Local { kafka_home, data } => {
+            page.text("kind", "local", "installed Kafka and MariaDB or MySQL, as child processes");
+            if let Some(home) = kafka_home {
+                path(page, "kafka_home", home, "a distribution's folder; default: KAFKA_HOME");
+            }
+            if let Some(data) = data {
+                path(page, "data", data, "of the services; default: memory, if there is room");
+            }
+        }
+        EnvironmentChoice::Containers { kafka_image, database_image, data } => {
+            page.text("kind", "containers", "Kafka and MySQL or MariaDB from images");
+            page.text("kafka_image", kafka_image, "default apache/kafka:4.1.1");
+            page.text("database_image", database_image, "default mysql:8.4");
+            if let Some(data) = data {
+                path(page, "data", data, "of the services; default: memory, if there is room");
             }
         }
         EnvironmentChoice::External { brokers, topic, database } => {
@@ -120,6 +170,7 @@ fn environment(page: &mut Page, choice: &EnvironmentChoice) {
             page.text("database", database, "mysql://user:password@host:port/database");
         }
     }
+    page.value("ready_limit_s", scenario.ready_limit_s, "longest wait for a service; default 90");
 }
 
 fn faults(page: &mut Page, plan: &FaultPlan) {

@@ -2,11 +2,11 @@
 //!
 //! Invariant: an unknown field is an error that names file, line, field and the nearest known name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stormproof_chaos::fault::Fault;
-use stormproof_engine::runtime::CheckpointMode;
+use stormproof_engine::runtime::{CheckpointMode, RestartStrategy};
 
 use super::{Exchange, SinkDesign};
 use crate::error::{HarnessError, Result, scenario};
@@ -21,6 +21,8 @@ pub struct RawScenario {
     pub seed: Option<u64>,
     /// See [`super::Scenario::time_limit_s`].
     pub time_limit_s: Option<u64>,
+    /// See [`super::Scenario::metrics_port`].
+    pub metrics_port: Option<u16>,
     /// See [`super::Scenario::mutant`].
     pub mutant: Option<u8>,
     /// The load.
@@ -29,6 +31,8 @@ pub struct RawScenario {
     pub job: RawJob,
     /// Checkpointing.
     pub checkpoint: RawCheckpoint,
+    /// What happens after a failure inside the engine process.
+    pub restart: Option<RestartStrategy>,
     /// The faults.
     pub faults: RawFaults,
     /// Where.
@@ -90,6 +94,11 @@ pub struct RawEnvironment {
     pub(super) brokers: Option<String>,
     pub(super) topic: Option<String>,
     pub(super) database: Option<String>,
+    pub(super) kafka_home: Option<PathBuf>,
+    pub(super) kafka_image: Option<String>,
+    pub(super) database_image: Option<String>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) ready_limit_s: Option<u64>,
 }
 
 /// `environment.kind`.
@@ -99,6 +108,10 @@ pub enum EnvironmentKind {
     /// Everything in this process and the run's folder.
     #[default]
     Embedded,
+    /// Installed Kafka and MariaDB (or MySQL), as child processes.
+    Local,
+    /// Kafka and MySQL (or MariaDB) in containers.
+    Containers,
     /// Services that run already.
     External,
 }
@@ -130,8 +143,33 @@ pub struct Overrides {
     pub topic: Option<String>,
     /// `--database`
     pub database: Option<String>,
+    /// `--kafka-home`
+    pub kafka_home: Option<PathBuf>,
+    /// `--kafka-image`
+    pub kafka_image: Option<String>,
+    /// `--database-image`
+    pub database_image: Option<String>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `--metrics-port`
+    pub metrics_port: Option<u16>,
     /// `--mutant`
     pub mutant: Option<u8>,
+}
+
+impl Overrides {
+    /// Whether the options make sense before they meet a file.
+    ///
+    /// # Errors
+    /// When a load is asked for that takes no time.
+    pub fn check(&self) -> Result<()> {
+        if self.duration_s == Some(0) {
+            return Err(scenario("a load cannot take 0 seconds")
+                .at("--duration")
+                .remedy("choose at least 1 second, or leave it out: 25 s at the default rate"));
+        }
+        Ok(())
+    }
 }
 
 impl RawScenario {
@@ -159,6 +197,7 @@ impl RawScenario {
         }
         over(&mut self.seed, &options.seed);
         over(&mut self.mutant, &options.mutant);
+        over(&mut self.metrics_port, &options.metrics_port);
         over(&mut self.job.parallelism, &options.parallelism);
         over(&mut self.job.workers, &options.workers);
         over(&mut self.job.partitioner, &options.partitioner);
@@ -167,6 +206,10 @@ impl RawScenario {
         over(&mut self.environment.brokers, &options.brokers);
         over(&mut self.environment.topic, &options.topic);
         over(&mut self.environment.database, &options.database);
+        over(&mut self.environment.kafka_home, &options.kafka_home);
+        over(&mut self.environment.kafka_image, &options.kafka_image);
+        over(&mut self.environment.database_image, &options.database_image);
+        over(&mut self.environment.data, &options.data);
         over(&mut self.checkpoint.mode, &options.mode);
         self.override_load(options);
     }

@@ -48,11 +48,24 @@ fn values_out_of_range_are_refused_with_their_limits() {
         ("[job]\nparallelism = 0", "job.parallelism = 0", "from 1 to 32768"),
         ("[job]\nparallelism = 65535", "job.parallelism = 65535", "from 1 to 32768"),
         ("[job]\nbatch_rows = 0", "job.batch_rows = 0", "from 1 to"),
-        ("[load]\nrecord_bytes = 15", "load.record_bytes = 15", "from 16 to"),
+        ("[load]\nrecord_bytes = 19", "load.record_bytes = 19", "from 20 to"),
         ("[load]\nrate_per_s = 0", "load.rate_per_s = 0", "from 1 to"),
         ("[load]\npartitions = 65536", "load.partitions = 65536", "to 65535"),
         ("[checkpoint]\ninterval_ms = 0", "checkpoint.interval_ms = 0", "from 10 to"),
         ("[checkpoint]\nretained = 0", "checkpoint.retained = 0", "from 1 to"),
+        ("metrics_port = 65536", "expected u16", "--print-scenario"),
+        (
+            "[restart]\nstrategy = \"exponential-delay\"\ninitial_ms = 9\nmax_ms = 8\nfactor = 2.0\n\
+             reset_after_ms = 1",
+            "restart.initial_ms = 9",
+            "from 0 to 8",
+        ),
+        (
+            "[restart]\nstrategy = \"exponential-delay\"\ninitial_ms = 1\nmax_ms = 8\nfactor = 0.5\n\
+             reset_after_ms = 1",
+            "restart.factor = 0.5",
+            "from 1 to",
+        ),
         ("[faults]\ncount = 1001", "faults.count = 1001", "from 0 to 1000"),
         ("seed = 9223372036854775807\ntime_limit_s = 0", "time_limit_s = 0", "from 1 to"),
     ];
@@ -68,6 +81,7 @@ fn values_that_contradict_each_other_are_refused() {
     let table = [
         ("[load]\nrecords = 0", "the embedded topic is new"),
         ("[environment]\nbrokers = \"a:1\"", "embedded environment"),
+        ("[environment]\nkind = \"local\"\nkafka_image = \"k:1\"", "local environment has no use"),
         ("[environment]\nkind = \"external\"", "needs its addresses"),
         ("[checkpoint]\nmode = \"at-least-once\"\nalignment_timeout_ms = 5", "aligns nothing"),
         ("[checkpoint]\nmin_pause_ms = 5\nmax_concurrent = 2", "implies one checkpoint"),
@@ -94,7 +108,12 @@ fn what_is_printed_reads_back_as_the_same_scenario() {
         "",
         "seed = 77\nname = \"a \\\"name\\\"\"\n[job]\nparallelism = 3\nsink_design = \"flush-on-barrier\"",
         "[checkpoint]\nalignment_timeout_ms = 20\n[faults]\nschedule = []",
+        "metrics_port = 9464\n[job]\npartitioner = \"shuffle\"\n[restart]\nstrategy = \"none\"",
+        "[restart]\nstrategy = \"exponential-delay\"\ninitial_ms = 5\nmax_ms = 80\nfactor = 2.0\n\
+         reset_after_ms = 900",
         "[environment]\nkind = \"external\"\nbrokers = \"b:9092\"\ntopic = \"t\"\ndatabase = \"mysql://r@h/d\"",
+        "[environment]\nkind = \"local\"\nkafka_home = \"/opt/k\"\nready_limit_s = 7",
+        "[environment]\nkind = \"containers\"\ndatabase_image = \"mariadb:11\"\ndata = \"/d\"",
         "[[faults.schedule]]\naction = { stall = { ms = 7 } }\nwhen = { at_records = 5 }\n\
          [[faults.schedule]]\naction = \"sigkill\"\nheal_after_ms = 9\n\
          when = { at_step = { step = \"upload\", checkpoint = { exactly = 3 }, attempt = 2 } }\n\

@@ -3,22 +3,23 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 
-use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode};
+use stormproof_engine::mutants;
+use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
-use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
-use super::{EnvironmentChoice, FaultPlan, JobShape, Load, RawScenario, Scenario};
+use super::place::place;
+use super::raw::RawCheckpoint;
+use super::{FaultPlan, JobShape, Load, RawScenario, Scenario};
 use crate::error::{Result, scenario};
+use crate::workload::generator::VALUE_HEADER_BYTES;
 
 /// Records per second unless told otherwise.
 pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 /// Completed checkpoints that are kept: all of them, for the oracle judges each.
 const DEFAULT_RETAINED: usize = 1_000;
-/// Bytes of a value's id and intended time.
-const VALUE_HEADER_BYTES: u64 = 16;
-/// The seeded bugs of the engine; 0 is none.
-const KNOWN_MUTANTS: [u8; 4] = [0, 1, 13, 21];
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
+/// The longest wait for a service that is started.
+pub(super) const DEFAULT_READY_LIMIT_S: u64 = 90;
 /// What a fault may cost, generously.
 const TIME_LIMIT_PER_FAULT_S: u64 = 10;
 
@@ -31,7 +32,9 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
     let load = load(&raw, &job)?;
     let mutant = mutant(raw.mutant)?;
     let checkpoint = checkpoint(&raw.checkpoint, mutant)?;
-    let environment = environment(raw.environment, &load)?;
+    let restart = restart(raw.restart)?;
+    let ready_limit_s = raw.environment.ready_limit_s.unwrap_or(DEFAULT_READY_LIMIT_S);
+    let environment = place(raw.environment, &load)?;
     let faults = match (raw.faults.count, raw.faults.schedule) {
         (Some(_), Some(_)) => {
             return Err(scenario("faults are both counted and written by hand")
@@ -57,11 +60,14 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         name: raw.name.unwrap_or_else(|| "main".to_owned()),
         seed: in_range("seed", seed, 0..=i64::MAX as u64)?,
         time_limit_s: in_range("time_limit_s", time_limit_s, 1..=86_400)?,
+        metrics_port: raw.metrics_port,
         load,
         job,
         checkpoint,
+        restart,
         faults,
         environment,
+        ready_limit_s: in_range("environment.ready_limit_s", ready_limit_s, 1..=3_600)?,
         mutant,
     };
     validated.schedule()?;
@@ -120,8 +126,14 @@ fn load(raw: &RawScenario, job: &JobShape) -> Result<Load> {
 
 fn checkpoint(raw: &RawCheckpoint, mutant: u8) -> Result<CheckpointConfig> {
     let default = CheckpointConfig::default();
-    // Mutant 1 is this mode without its log; elsewhere nothing starts with the first barrier.
-    let home = (mutant == 1).then_some(CheckpointMode::AtLeastOnceFirstBarrier);
+    // These are about the barriers of one mode; elsewhere they do nothing.
+    let home = match u32::from(mutant) {
+        mutants::FIRST_BARRIER_UNLOGGED => Some(CheckpointMode::AtLeastOnceFirstBarrier),
+        mutants::QUEUE_OVERTAKEN | mutants::LOGS_TOO_MUCH | mutants::LAST_LOG_MISSING => {
+            Some(CheckpointMode::ExactlyOnceUnaligned)
+        }
+        _ => None,
+    };
     if let (Some(home), Some(mode)) = (home, raw.mode)
         && mode != home
     {
@@ -157,47 +169,17 @@ fn checkpoint(raw: &RawCheckpoint, mutant: u8) -> Result<CheckpointConfig> {
     Ok(config)
 }
 
-fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
-    let stray = [
-        ("environment.brokers (--brokers)", raw.brokers.is_some()),
-        ("environment.topic (--topic)", raw.topic.is_some()),
-    ];
-    match raw.kind.unwrap_or_default() {
-        EnvironmentKind::Embedded => {
-            if let Some((place, _)) = stray.iter().find(|(_, is_given)| *is_given) {
-                return Err(scenario("an address was given for the embedded environment")
-                    .at(*place)
-                    .remedy("add --env external (environment.kind = \"external\")"));
-            }
-            if load.records == 0 {
-                return Err(scenario("the embedded topic is new, and nothing would be written")
-                    .at("load.records (--records)")
-                    .remedy("records = 0 judges a topic that exists: use --env external"));
-            }
-            Ok(EnvironmentChoice::Embedded { database: raw.database })
-        }
-        EnvironmentKind::External => {
-            let need = |value: Option<String>, place: &str, example: &str| {
-                value.ok_or_else(|| {
-                    scenario("the external environment needs its addresses")
-                        .at(place)
-                        .remedy(format!("for example {example}"))
-                })
-            };
-            let brokers = need(raw.brokers, "environment.brokers (--brokers)", "127.0.0.1:9092")?;
-            let database = need(
-                raw.database,
-                "environment.database (--database)",
-                "mysql://user:password@127.0.0.1:3306/storm",
-            )?;
-            if load.records == 0 && raw.topic.is_none() {
-                return Err(scenario("records = 0 judges a topic that exists, and none is named")
-                    .at("environment.topic (--topic)")
-                    .remedy("name the topic, or ask for records"));
-            }
-            Ok(EnvironmentChoice::External { brokers, topic: raw.topic, database })
+fn restart(raw: Option<RestartStrategy>) -> Result<RestartStrategy> {
+    let strategy = raw.unwrap_or_default();
+    if let RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, .. } = strategy {
+        in_range("restart.initial_ms", initial_ms, 0..=max_ms)?;
+        if !(1.0..=1000.0).contains(&factor) {
+            return Err(scenario(format!("restart.factor = {factor} is out of range"))
+                .at("restart.factor")
+                .remedy("choose a value from 1 to 1000"));
         }
     }
+    Ok(strategy)
 }
 
 fn mutant(raw: Option<u8>) -> Result<u8> {
@@ -207,10 +189,10 @@ fn mutant(raw: Option<u8>) -> Result<u8> {
                 .at("--mutant")
                 .remedy("build with `cargo run --release --features mutants -- run --mutant N`"))
         }
-        Some(mutant) if !KNOWN_MUTANTS.contains(&mutant) => {
+        Some(mutant) if mutant > 0 && mutants::numbered(u32::from(mutant)).is_none() => {
             Err(scenario(format!("there is no mutant {mutant}"))
                 .at("--mutant")
-                .remedy("choose 1, 13 or 21; 0 is none"))
+                .remedy("`stormproof explain mutants` lists them; 0 is none"))
         }
         mutant => Ok(mutant.unwrap_or(0)),
     }

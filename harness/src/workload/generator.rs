@@ -1,10 +1,10 @@
 //! The load generator: open loop, on its own thread, on an intended schedule.
 //!
 //! Record `i` is due at `start + i / rate`, whatever happened to the ones before it; its value
-//! carries that intended time. Being late is measured and told, never made up for by waiting less.
+//! carries that intended time and how late it was handed over. Being late is measured and told, never made up for by waiting less.
 //!
-//! Invariant: the records are a function of load and seed alone: same seed, same keys, same bytes,
-//! same partitions in the same order. What arrived is not decided here; the ledger reads it back.
+//! Invariant: but for those times the records are a function of load and seed alone: same seed, same
+//! keys, same bytes, same partitions in the same order. What arrived is not decided here; the ledger reads it back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +28,8 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(2);
 /// Records sent between two polls of the client, when late.
 const BURST: u64 = 512;
+/// Bytes of a value before the seeded ones: id, intended time, lateness.
+pub(crate) const VALUE_HEADER_BYTES: u64 = 20;
 /// Seeded bytes from which values are cut.
 const FILLER_BYTES: usize = 64 * 1024;
 
@@ -178,6 +180,8 @@ fn send_next(
     let intended_us = start_us + records.intended_us();
     records.fill(intended_us);
     loop {
+        // Handing over again after a full queue is handing over later.
+        records.set_late(monotonic_us() - intended_us);
         let record = BaseRecord::to(topic)
             .partition(records.partition() as i32)
             .key(&records.key)
@@ -244,11 +248,18 @@ impl Records {
         let cut = self.rng.random_range(0..FILLER_BYTES);
         self.key.clear();
         let _ = write!(self.key, "k{}-{n}", self.partition());
-        let body_bytes = self.load.record_bytes as usize - 16;
+        let body_bytes = self.load.record_bytes as usize - VALUE_HEADER_BYTES as usize;
         self.value.clear();
         self.value.extend_from_slice(&self.next.to_le_bytes());
         self.value.extend_from_slice(&(intended_us as i64).to_le_bytes());
+        self.value.extend_from_slice(&0_u32.to_le_bytes());
         self.value.extend_from_slice(&self.filler[cut..cut + body_bytes]);
+    }
+
+    /// Writes into the value how much later than intended it is handed over.
+    fn set_late(&mut self, late_us: u64) {
+        let late_us = u32::try_from(late_us).unwrap_or(u32::MAX);
+        self.value[16..20].copy_from_slice(&late_us.to_le_bytes());
     }
 }
 
@@ -272,6 +283,7 @@ mod tests {
         let mut all = Vec::new();
         while !records.is_done() {
             records.fill(records.intended_us());
+            records.set_late(7);
             all.push((records.partition(), records.key.clone(), records.value.clone()));
             records.next += 1;
         }
@@ -292,6 +304,7 @@ mod tests {
             assert_eq!(value.len(), 40);
             assert_eq!(value[..8], (i as u64).to_le_bytes());
             assert_eq!(value[8..16], (i as i64 * 1_000).to_le_bytes());
+            assert_eq!(value[16..20], 7_u32.to_le_bytes());
         }
     }
 

@@ -35,3 +35,30 @@ fn the_oracle_and_the_ledger_import_nothing_they_judge() {
         }
     }
 }
+
+#[test]
+fn the_second_checker_shares_only_evidence_and_vocabulary_with_the_first() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oracle/plain");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() >= 7, "{} files", found.len());
+    let shared = ["checkpoint_reader", "conditions", "evidence", "ids", "judge::Input", "verdict"];
+    let own = ["attempts", "cuts", "records", "run", "story", "table", "totals", "Answer"];
+    for path in found {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let is_root = path.ends_with("mod.rs");
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let outer = if is_root { "super::" } else { "super::super::" };
+            for name in line.split(outer).skip(1) {
+                let known = shared.iter().any(|shared| name.starts_with(shared));
+                assert!(known, "{}: {line}", path.display());
+            }
+            if !is_root && !line.contains(outer) {
+                for name in line.split("super::").skip(1) {
+                    let known = own.iter().any(|own| name.starts_with(own));
+                    assert!(known, "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}

@@ -3,9 +3,11 @@
 
 mod bugs;
 mod correct;
+mod corruption;
 mod imports;
 mod on_disk;
 mod scale;
+mod second_opinion;
 mod simulation;
 mod tampered;
 mod tampered_checkpoints;

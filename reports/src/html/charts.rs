@@ -28,6 +28,7 @@ struct Data {
     committed: Vec<i64>,
     p50: Vec<Option<f64>>,
     p99: Vec<Option<f64>>,
+    p99_actual: Vec<Option<f64>>,
     checkpoints: Vec<Dot>,
     faults: Vec<Band>,
 }
@@ -65,7 +66,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
                 (chart("rate", "Throughput, records per second", &[("a", "in"), ("b", "out")]))
                 (chart("lag", "Lag, records", &[("a", "true"), ("b", "committed")]))
                 @if latency {
-                    (chart("latency", "Latency, logarithmic", &[("a", "p50"), ("b", "p99")]))
+                    (chart("latency", "Latency, logarithmic", &[("a", "p50"), ("b", "p99"), ("c", "p99 from actual send")]))
                 }
             }
             @if !result.checkpoints.is_empty() {
@@ -138,6 +139,7 @@ fn data(result: &RunResult) -> Data {
         committed: samples.iter().map(|s| s.committed_lag_records).collect(),
         p50: samples.iter().map(|s| s.latency_p50_ms.map(tidy)).collect(),
         p99: samples.iter().map(|s| s.latency_p99_ms.map(tidy)).collect(),
+        p99_actual: samples.iter().map(|s| s.latency_actual_p99_ms.map(tidy)).collect(),
         checkpoints: dots.collect(),
         faults: bands.take(BANDS).collect(),
     }
@@ -164,6 +166,7 @@ fn merge(group: &[Sample]) -> Sample {
     merged.rate_out_per_s = mean(|s| s.rate_out_per_s);
     merged.latency_p50_ms = peak(|s| s.latency_p50_ms);
     merged.latency_p99_ms = peak(|s| s.latency_p99_ms);
+    merged.latency_actual_p99_ms = peak(|s| s.latency_actual_p99_ms);
     for sample in group {
         merged.lag_records = merged.lag_records.max(sample.lag_records);
         merged.committed_lag_records =

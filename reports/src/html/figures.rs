@@ -64,9 +64,9 @@ pub(super) fn latency(result: &RunResult) -> Markup {
     };
     let rows = [
         row("from intended send time", &latency.intended),
-        row("from append to the log", &latency.actual),
+        row("from actual send time", &latency.actual),
     ];
-    let columns = ["Latency to commit", "#p50", "#p90", "#p99", "#p99.9", "#max"];
+    let columns = ["Latency to the first effect", "#p50", "#p90", "#p99", "#p99.9", "#max"];
     part("latency", "Latency", &remark(latency), &table(&columns, &rows, rows.len()))
 }
 
@@ -76,8 +76,12 @@ fn remark(latency: &Latency) -> String {
         0 => "none of them negative".to_owned(),
         n => format!("{} of them negative: the clocks disagree", count(n)),
     };
+    let unmeasured = match latency.unmeasured {
+        0 => String::new(),
+        n => format!(" {} carry no times and were not measured.", counted(n, "record")),
+    };
     format!(
-        "{samples}, {negative}. Where the first row exceeds the second, the load generator was held \
+        "{samples}, {negative}.{unmeasured} Where the first row exceeds the second, the load generator was held \
          up: coordinated omission that the second row hides."
     )
 }

@@ -6,7 +6,7 @@
 use maud::{Markup, html};
 
 use super::show;
-use crate::figures::count;
+use crate::figures::counted_or_not;
 use crate::proof;
 use crate::schema::{RunResult, Verdict};
 use crate::text;
@@ -59,17 +59,18 @@ fn contradictions(result: &RunResult) -> Markup {
 /// The two lines that carry the proof, as figures with the signs that hold.
 fn relations(result: &RunResult) -> Markup {
     let signs = proof::duplicates(result);
-    let balance = if proof::balances(result) { "=" } else { "≠" };
+    let balance = proof::balance(result);
+    let is_lost = result.lost.is_some_and(|lost| lost > 0);
     html! {
         div.relations {
             p.relation {
-                (term("", result.records, "records in the ledger", false))
-                (term("−", result.lost, "lost", result.lost > 0))
+                (term("", Some(result.records), "records in the ledger", false))
+                (term("−", result.lost, "lost", is_lost))
                 (term("+", result.duplicates, "duplicates", false))
                 (term(balance, result.effects, "effects in the sink", balance == "≠"))
             }
             p.relation {
-                (term("", result.duplicates, "duplicates", !signs.holds))
+                (term("", result.duplicates, "duplicates", signs.is_broken))
                 (term(signs.exact, result.duplicates_expected, "expected", false))
                 (term(signs.bounded, result.duplicates_bound, "allowed at most", false))
             }
@@ -78,11 +79,11 @@ fn relations(result: &RunResult) -> Markup {
 }
 
 /// A figure with its name, and the sign before it.
-fn term(sign: &str, figure: u64, name: &str, wrong: bool) -> Markup {
+fn term(sign: &str, figure: Option<u64>, name: &str, wrong: bool) -> Markup {
     html! {
         span.step {
             @if !sign.is_empty() { span.sign { (sign) } " " }
-            span.term.wrong[wrong] { b { (count(figure)) } " " small { (name) } }
+            span.term.wrong[wrong] { b { (counted_or_not(figure)) } " " small { (name) } }
         }
         " "
     }

@@ -43,14 +43,21 @@ impl RunResult {
     fn unearned(&self) -> Vec<String> {
         let Self { lost, duplicates, duplicates_expected, duplicates_bound, .. } = *self;
         let mut why = Vec::new();
-        if lost > 0 {
-            why.push(format!("{lost} records are lost"));
+        match lost {
+            None => why.push("nobody counted what is lost".to_owned()),
+            Some(0) => {}
+            Some(lost) => why.push(format!("{lost} records are lost")),
         }
-        if duplicates != duplicates_expected {
-            why.push(format!("{duplicates} duplicates are not the {duplicates_expected} expected"));
-        }
-        if duplicates > duplicates_bound {
-            why.push(format!("{duplicates} duplicates exceed the bound of {duplicates_bound}"));
+        match (duplicates, duplicates_expected, duplicates_bound) {
+            (Some(seen), Some(expected), Some(bound)) => {
+                if seen != expected {
+                    why.push(format!("{seen} duplicates are not the {expected} expected"));
+                }
+                if seen > bound {
+                    why.push(format!("{seen} duplicates exceed the bound of {bound}"));
+                }
+            }
+            _ => why.push("nobody counted the duplicates, or what they should be".to_owned()),
         }
         if self.checks.is_empty() {
             why.push("no check was made".to_owned());

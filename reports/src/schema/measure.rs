@@ -1,6 +1,7 @@
 //! What was measured over a run: latency quantiles and the timeline.
 //!
-//! Invariants: latency is end to end, to the effect's commit; negative latencies are counted,
+//! Invariants: latency is end to end, from a send time to the begin of the transaction in which the
+//! first effect of the record became durable; negative latencies are counted,
 //! never dropped; a sample's counters are totals since the run's start.
 
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,18 @@ use super::number;
 pub struct Latency {
     /// From the time at which a record should have been sent.
     pub intended: Quantiles,
-    /// From the time at which it was appended to the log.
+    /// From the time at which it was handed to the producer: what a load generator that waits
+    /// with everything else would have seen.
     pub actual: Quantiles,
     /// Measurements behind each set of quantiles.
     #[serde(default)]
     pub samples: u64,
-    /// Measurements below zero: a clock problem, if there are any.
+    /// Measurements below zero: a clock problem, if there are any. They count as 0 in the
+    /// quantiles.
     pub negative: u64,
+    /// Records that have an effect and no times of the load generator: written by somebody else.
+    #[serde(default)]
+    pub unmeasured: u64,
 }
 
 /// Quantiles of a latency.
@@ -58,12 +64,15 @@ pub struct Sample {
     /// Effects per second since the sample before.
     #[serde(deserialize_with = "number::or_nan")]
     pub rate_out_per_s: f64,
-    /// Median latency of the effects since the sample before.
+    /// Median latency, from the intended send time, of the effects since the sample before.
     #[serde(default)]
     pub latency_p50_ms: Option<f64>,
     /// 99th percentile of the same.
     #[serde(default)]
     pub latency_p99_ms: Option<f64>,
+    /// 99th percentile from the actual send time, of the same effects.
+    #[serde(default)]
+    pub latency_actual_p99_ms: Option<f64>,
     /// Resident set size of the system under test.
     pub rss_bytes: u64,
 }

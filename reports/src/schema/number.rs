@@ -12,6 +12,11 @@ pub(super) fn or_nan<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Err
     Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
 }
 
+/// Reads a count that may be `null`; unlike a plain `Option`, its name must be there.
+pub(super) fn or_absent<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
+    Option::deserialize(source)
+}
+
 /// Reads a map of numbers, `null`s as NaN.
 pub(super) fn map_or_nan<'de, D: Deserializer<'de>>(
     source: D,

@@ -8,7 +8,7 @@ use stormproof_reports::schema::{RunResult, SchemaError, Verdict, Witness};
 
 use crate::storm;
 
-/// The top-level names of version 1, sorted.
+/// The top-level names of version 2, sorted.
 const NAMES: [&str; 37] = [
     "attempts",
     "checkpoints",
@@ -78,7 +78,7 @@ fn a_result_survives_saving_and_loading() {
 #[test]
 fn the_names_on_disk_are_the_agreed_ones() {
     let json = serde_json::to_value(storm::violated()).expect("a result is JSON");
-    assert_eq!(json["schema_version"], 1);
+    assert_eq!(json["schema_version"], 2);
     assert_eq!(json["verdict"], "violated");
     assert_eq!(json["checkpoints"][0]["status"], "completed");
     assert_eq!(json["checkpoints"][4]["status"], "aborted");
@@ -91,11 +91,11 @@ fn the_names_on_disk_are_the_agreed_ones() {
 
 #[test]
 fn another_version_is_refused_with_both_versions_named() {
-    let error = load_changed(|json| json["schema_version"] = json!(2)).expect_err("version 2");
-    assert!(matches!(error, SchemaError::Version { found: 2, .. }));
+    let error = load_changed(|json| json["schema_version"] = json!(1)).expect_err("version 1");
+    assert!(matches!(error, SchemaError::Version { found: 1, .. }));
     let said = error.to_string();
-    assert!(said.contains("schema version 2"), "{said}");
-    assert!(said.contains("reads version 1 only"), "{said}");
+    assert!(said.contains("schema version 1"), "{said}");
+    assert!(said.contains("reads version 2 only"), "{said}");
     let gone = load_text(r#"{"schema_version":7,"everything":"else"}"#).expect_err("version 7");
     assert!(matches!(gone, SchemaError::Version { found: 7, .. }), "the version is judged first");
 }
@@ -180,12 +180,14 @@ fn the_worst_verdict_wins() {
 fn a_proven_result_must_have_earned_it() {
     assert_eq!(storm::proven().contradictions(), Vec::<String>::new());
     type Spoil = fn(&mut RunResult);
-    let spoilers: [(&str, Spoil); 8] = [
-        ("1 records are lost", |r| r.lost = 1),
-        ("are not the", |r| r.duplicates_expected += 1),
+    let spoilers: [(&str, Spoil); 10] = [
+        ("1 records are lost", |r| r.lost = Some(1)),
+        ("are not the", |r| r.duplicates_expected = r.duplicates.map(|n| n + 1)),
         ("exceed the bound", |r| {
-            r.duplicates_bound = r.duplicates - 1;
+            r.duplicates_bound = r.duplicates.map(|n| n - 1);
         }),
+        ("nobody counted what is lost", |r| r.lost = None),
+        ("nobody counted the duplicates", |r| r.duplicates = None),
         ("no checkpoint completed", |r| r.checkpoints_completed = 0),
         ("no fault landed", |r| r.faults_landed = 0),
         ("no check was made", |r| r.checks.clear()),

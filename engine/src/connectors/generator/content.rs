@@ -1,6 +1,8 @@
 //! What a generated record contains: a function of (seed, split, sequence) and nothing else.
 //!
-//! Invariant: making a record allocates nothing; key and value live in buffers that are reused.
+//! Invariant: making a record allocates nothing; key and value live in buffers that are reused. A
+//! value is the record's number, a word of its own, and a stretch of a seeded pool from a place of
+//! its own: as repeatable as bytes drawn one by one, at the price of a copy.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,9 @@ use crate::ids::{Offset, PartitionId};
 
 /// Bytes of the record's number, with which every value begins.
 pub const MIN_RECORD_BYTES: usize = 8;
+
+/// Places in the pool where a value's stretch may start.
+const POOL_PLACES: u64 = 4096;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -135,6 +140,7 @@ pub struct Content {
     key: [u8; 24],
     key_bytes: usize,
     value: Vec<u8>,
+    pool: Vec<u8>,
 }
 
 impl Content {
@@ -146,7 +152,10 @@ impl Content {
             KeySkew::HotKey { percent } => Keys::HotKey(u64::from(percent)),
         };
         let value = vec![0; record_bytes.max(MIN_RECORD_BYTES)];
-        Self { seed, keys, spread, key: [0; 24], key_bytes: 0, value }
+        let mut mixer = Mixer(seed);
+        let words = value.len().div_ceil(8) + POOL_PLACES as usize;
+        let pool = (0..words).flat_map(|_| mixer.next().to_le_bytes()).collect();
+        Self { seed, keys, spread, key: [0; 24], key_bytes: 0, value, pool }
     }
 
     /// The key (`k<number>`) and the value (`u64 number`, seeded bytes) of a record whose number
@@ -166,28 +175,28 @@ impl Content {
         };
         self.write_key(key);
         self.value[..MIN_RECORD_BYTES].copy_from_slice(&number.to_le_bytes());
-        for chunk in self.value[MIN_RECORD_BYTES..].chunks_mut(8) {
-            chunk.copy_from_slice(&mixer.next().to_le_bytes()[..chunk.len()]);
-        }
+        let own = mixer.next();
+        let (word, rest) = match self.value[MIN_RECORD_BYTES..].split_at_mut_checked(8) {
+            Some(parts) => parts,
+            None => (&mut self.value[MIN_RECORD_BYTES..], &mut [][..]),
+        };
+        word.copy_from_slice(&own.to_le_bytes()[..word.len()]);
+        let place = (own % POOL_PLACES) as usize;
+        rest.copy_from_slice(&self.pool[place..place + rest.len()]);
         (&self.key[..self.key_bytes], &self.value)
     }
 
+    /// Writes the digits into their places: no copy, whose length would have to be guessed.
+    #[inline]
     fn write_key(&mut self, key: u64) {
-        let mut digits = [0_u8; 20];
-        let mut at = digits.len();
+        let digits = key.checked_ilog10().unwrap_or(0) as usize + 1;
         let mut rest = key;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let digits = &digits[at..];
         self.key[0] = b'k';
-        self.key[1..=digits.len()].copy_from_slice(digits);
-        self.key_bytes = 1 + digits.len();
+        for digit in self.key[1..=digits].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.key_bytes = 1 + digits;
     }
 }
 

@@ -5,6 +5,7 @@
 //! it, so none is ever held or lost; the main queue is polled on every step, for that is where
 //! errors appear.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(super) struct KafkaReader {
     ready: ReadySet,
     cursor: usize,
     next_sweep_us: TimeUs,
+    /// The offset last committed for each partition by this attempt, or where it started.
+    committed: Vec<Offset>,
     commits: OffsetCommits,
     /// The answer to the commit that is under way.
     commit_ticket: Option<Ticket<KafkaResult<()>>>,
@@ -83,6 +86,7 @@ impl KafkaReader {
         let ids = positions.iter().map(|split| split.partition).collect();
         let side = Side::start(Arc::clone(&client), &config.topic, ids, &high);
         Ok(Self {
+            committed: positions.iter().map(|split| split.next).collect(),
             next_sweep_us: context.clock.now_us() + SWEEP_US,
             context,
             config,
@@ -157,6 +161,7 @@ impl KafkaReader {
             Some(Ok(())) => {
                 if let Some(commit) = self.commits.confirmed() {
                     self.context.metrics.offset_commits.add(1);
+                    self.note_committed(&commit.splits);
                     self.hit_committed(commit.checkpoint)?;
                 }
             }
@@ -165,6 +170,21 @@ impl KafkaReader {
         }
         self.commit_ticket = None;
         Ok(())
+    }
+
+    fn note_committed(&mut self, splits: &[Split]) {
+        let committed: HashMap<_, _> = splits.iter().map(|s| (s.partition, s.next)).collect();
+        for (partition, slot) in self.partitions.iter().zip(&mut self.committed) {
+            if let Some(next) = committed.get(&partition.split.partition) {
+                *slot = *next;
+            }
+        }
+    }
+
+    /// Log end offsets minus committed offsets.
+    fn committed_lag_records(&self) -> u64 {
+        let high = |index| self.side.high_watermark(index);
+        self.committed.iter().enumerate().map(|(i, next)| high(i).saturating_sub(next.0)).sum()
     }
 
     fn hit_committed(&self, checkpoint: CheckpointId) -> Result<()> {
@@ -308,6 +328,7 @@ impl SourceReader for KafkaReader {
         if now_us >= self.next_sweep_us {
             self.next_sweep_us = now_us + SWEEP_US;
             self.ready.sweep();
+            self.context.metrics.committed_lag_records.set(self.committed_lag_records());
         }
         let wall_us = WallClock::now_us();
         loop {

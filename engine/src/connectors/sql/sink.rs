@@ -11,6 +11,7 @@ use super::writer::{Surroundings, Writer};
 use crate::api::{GroupContext, GroupState, ListKind, Sink, StateSnapshot};
 use crate::error::{EngineError, Result};
 use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::mutants;
 use crate::record::Record;
 use crate::seam::TimeUs;
 
@@ -31,6 +32,9 @@ pub(super) struct SqlSink {
     held_bytes: usize,
     /// Rows that are flushed and not confirmed.
     flushed_rows: u64,
+    /// What [`mutants::LIST_APPENDED`] never forgets, for each subtask.
+    #[cfg(feature = "mutants")]
+    appended: BTreeMap<SubtaskIndex, Vec<bytes::Bytes>>,
 }
 
 impl SqlSink {
@@ -68,6 +72,8 @@ impl SqlSink {
             held_rows: 0,
             held_bytes: 0,
             flushed_rows: 0,
+            #[cfg(feature = "mutants")]
+            appended: BTreeMap::new(),
             config,
             context,
         })
@@ -154,6 +160,22 @@ impl SqlSink {
     }
 }
 
+#[cfg(feature = "mutants")]
+impl SqlSink {
+    /// The state items as some mutants write them.
+    fn mutated(&mut self, subtask: SubtaskIndex, items: Vec<bytes::Bytes>) -> Vec<bytes::Bytes> {
+        if mutants::is_active(mutants::BUFFER_IGNORED) {
+            return Vec::new();
+        }
+        if mutants::is_active(mutants::LIST_APPENDED) {
+            let all = self.appended.entry(subtask).or_default();
+            all.extend(items);
+            return all.clone();
+        }
+        items
+    }
+}
+
 impl Sink for SqlSink {
     fn is_ready(&self) -> bool {
         self.flushed_rows < self.config.max_pending_rows as u64
@@ -200,8 +222,11 @@ impl Sink for SqlSink {
         state: &mut StateSnapshot,
     ) -> Result<()> {
         let buffer = &mut self.buffers[self.context.local(subtask)];
-        state.put_list(BUFFER_STATE, ListKind::EvenSplit, buffer.unsealed());
         buffer.last_snapshot = checkpoint;
+        let items = buffer.unsealed();
+        #[cfg(feature = "mutants")]
+        let items = self.mutated(subtask, items);
+        state.put_list(BUFFER_STATE, ListKind::EvenSplit, items);
         let sealed = self.writers.iter().map(Writer::sealed_rows).collect();
         self.marks.insert(checkpoint, sealed);
         Ok(())
@@ -209,6 +234,9 @@ impl Sink for SqlSink {
 
     fn is_settled(&mut self, checkpoint: CheckpointId) -> Result<bool> {
         let Some(marks) = self.marks.get(&checkpoint) else { return Ok(true) };
+        if mutants::is_active(mutants::ACK_BEFORE_COMMIT) {
+            return Ok(true);
+        }
         let mut writers = self.writers.iter().zip(marks);
         let is_settled = writers.all(|(writer, mark)| writer.confirmed_rows() >= *mark);
         if is_settled {

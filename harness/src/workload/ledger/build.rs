@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
-use super::partition::{PartitionLedger, PendingRecord};
+use super::partition::{PartitionLedger, PendingRecord, SendTimes};
 use super::{Ledger, LedgerError, Offset, PartitionId, hash_key, hash_value};
 
 /// Collects records until [`finish`](Self::finish) makes a [`Ledger`] of them.
@@ -61,7 +61,7 @@ impl LedgerBuilder {
         pending.records.push(PendingRecord {
             key: key.map(hash_key),
             value_hash: hash_value(value),
-            intended_us: intended_us(partition, key, value),
+            sent: send_times(partition, key, value),
         });
         self.records += 1;
         Ok(())
@@ -101,14 +101,21 @@ impl Pending {
     }
 }
 
-/// The intended time of a record that the built-in load generator wrote: its key is
-/// `k<partition>-<n>`, its value starts with `u64 id, i64 intended_us`.
-fn intended_us(partition: PartitionId, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<i64> {
+/// The send times of a record that the built-in load generator wrote: its key is
+/// `k<partition>-<n>`, its value starts with `u64 id, i64 intended_us, u32 late_us`.
+fn send_times(
+    partition: PartitionId,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> Option<SendTimes> {
     let rest = std::str::from_utf8(key?).ok()?.strip_prefix('k')?;
     let (owner, serial) = rest.split_once('-')?;
     if owner.parse() != Ok(partition.0) || serial.parse::<u64>().is_err() {
         return None;
     }
-    let time = value?.get(8..16)?;
-    Some(i64::from_le_bytes(time.try_into().ok()?))
+    let times = value?.get(8..20)?;
+    let (intended, late) = times.split_at(8);
+    let intended_us = i64::from_le_bytes(intended.try_into().ok()?);
+    let late_us = i64::from(u32::from_le_bytes(late.try_into().ok()?));
+    Some(SendTimes { intended_us, actual_us: intended_us.checked_add(late_us)? })
 }

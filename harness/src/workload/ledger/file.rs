@@ -2,8 +2,8 @@
 //!
 //! Layout, little-endian: `"SPLEDGER"`, `u32` version, `u32` partitions, then for each partition
 //! `u32 id, u64 start, u64 end, u64 present_len`, the serialized bitmap of existing offsets, and
-//! the columns `lane_of`, `key`, `last`, `value_hash`, `records`, `intended_us`, each a `u64`
-//! count and its items; at the end xxh3-64 of everything before it.
+//! the columns `lane_of`, `key`, `last`, `value_hash`, `records`, `intended_us`, `late_us`, each a
+//! `u64` count and its items; at the end xxh3-64 of everything before it.
 //!
 //! The checksum is verified before a byte is believed. A file is put in place by rename.
 
@@ -18,7 +18,7 @@ use super::partition::{Lanes, PartitionLedger, dense_from};
 use super::{Ledger, LedgerError, Offset, PartitionId};
 
 const MAGIC: &[u8; 8] = b"SPLEDGER";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHECKSUM_BYTES: u64 = 8;
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -93,6 +93,7 @@ fn write_ledger(ledger: &Ledger, out: &mut impl Write) -> io::Result<()> {
         write_column(out, &partition.lanes.value_hash, |item| item.to_le_bytes())?;
         write_column(out, &partition.lanes.records, |item| item.to_le_bytes())?;
         write_column(out, &partition.intended_us, |item| item.to_le_bytes())?;
+        write_column(out, &partition.late_us, |item| item.to_le_bytes())?;
     }
     Ok(())
 }
@@ -160,17 +161,29 @@ fn read_partition<R: Read>(input: &mut io::Take<R>) -> io::Result<PartitionLedge
         records: read_column(input, u32::from_le_bytes)?,
     };
     let intended_us = read_column(input, i64::from_le_bytes)?;
+    let late_us = read_column(input, u32::from_le_bytes)?;
     let lane_count = lanes.key.len();
     let even = lanes.last.len() == lane_count
         && lanes.value_hash.len() == lane_count
         && lanes.records.len() == lane_count
         && lane_of.len() as u64 == present.len()
+        && late_us.len() == intended_us.len()
         && (intended_us.is_empty() || intended_us.len() == lane_of.len());
     if !even {
         return Err(invalid("columns of different lengths"));
     }
     let dense_from = dense_from(&present);
-    Ok(PartitionLedger { id, start, end, present, dense_from, lane_of, lanes, intended_us })
+    Ok(PartitionLedger {
+        id,
+        start,
+        end,
+        present,
+        dense_from,
+        lane_of,
+        lanes,
+        intended_us,
+        late_us,
+    })
 }
 
 fn read_column<R: Read, T, const N: usize>(

@@ -2,7 +2,7 @@
 //!
 //! One [`Ledger`] knows, for each partition, its bounds, which offsets exist (compaction and
 //! transaction markers leave gaps), which key each record has, and for each key the value that
-//! must win in the end. It is compact, about 16 bytes a record plus 32 a distinct key, because
+//! must win in the end. It is compact, about 20 bytes a record plus 32 a distinct key, because
 //! the oracle holds it in memory while tens of millions of effects stream past.
 //!
 //! *Slots.* Partitions are held in ascending order; a partition's place in that order is its slot.
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use build::LedgerBuilder;
 pub use error::LedgerError;
 pub use key::{KeyFacts, hash_key, hash_value, version_of};
-pub use partition::PartitionLedger;
+pub use partition::{PartitionLedger, SendTimes};
 pub use topic::{ReadProgress, read_topic};
 
 /// A partition of the input topic.

@@ -23,6 +23,17 @@ pub struct PartitionLedger {
     pub(super) lanes: Lanes,
     /// For each record in offset order, its intended time; empty when no record has one.
     pub(super) intended_us: Vec<i64>,
+    /// For each record in offset order, how much later it was handed over; empty likewise.
+    pub(super) late_us: Vec<u32>,
+}
+
+/// When the load generator sent a record, in microseconds of `CLOCK_MONOTONIC`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendTimes {
+    /// When it should have.
+    pub intended_us: i64,
+    /// When it did: the hand-over to the producer.
+    pub actual_us: i64,
 }
 
 /// The lanes of one partition, by ascending key hash; one entry a lane in each column.
@@ -47,7 +58,13 @@ pub(super) struct Lane {
 pub(super) struct PendingRecord {
     pub(super) key: Option<u128>,
     pub(super) value_hash: u64,
-    pub(super) intended_us: Option<i64>,
+    pub(super) sent: Option<SendTimes>,
+}
+
+impl SendTimes {
+    fn late_us(self) -> u32 {
+        (self.actual_us - self.intended_us).clamp(0, i64::from(u32::MAX)) as u32
+    }
 }
 
 impl PartitionLedger {
@@ -60,13 +77,15 @@ impl PartitionLedger {
     ) -> Self {
         assert_eq!(present.len(), records.len() as u64, "one record for each existing offset");
         let (lane_of, lanes) = group(&present, records);
-        let intended_us = if records.iter().any(|record| record.intended_us.is_some()) {
-            records.iter().map(|record| record.intended_us.unwrap_or(NO_TIME)).collect()
-        } else {
-            Vec::new()
-        };
+        let (mut intended_us, mut late_us) = (Vec::new(), Vec::new());
+        if records.iter().any(|record| record.sent.is_some()) {
+            let of = |record: &PendingRecord| record.sent.map_or(NO_TIME, |sent| sent.intended_us);
+            intended_us = records.iter().map(of).collect();
+            late_us =
+                records.iter().map(|record| record.sent.map_or(0, SendTimes::late_us)).collect();
+        }
         let dense_from = dense_from(&present);
-        Self { id, start, end, present, dense_from, lane_of, lanes, intended_us }
+        Self { id, start, end, present, dense_from, lane_of, lanes, intended_us, late_us }
     }
 
     /// Which partition this is.
@@ -143,10 +162,12 @@ impl PartitionLedger {
         Some(self.lane_key(self.lane_at(self.position(offset)?)?))
     }
 
-    /// When the load generator meant to send the record, in microseconds of `CLOCK_MONOTONIC`.
-    pub fn intended_us(&self, offset: Offset) -> Option<i64> {
+    /// When the load generator sent the record; `None` when somebody else wrote it.
+    pub fn send_times(&self, offset: Offset) -> Option<SendTimes> {
         let position = self.position(offset)?;
-        self.intended_us.get(position).copied().filter(|time| *time != NO_TIME)
+        let intended_us = self.intended_us.get(position).copied().filter(|t| *t != NO_TIME)?;
+        let late_us = i64::from(*self.late_us.get(position)?);
+        Some(SendTimes { intended_us, actual_us: intended_us + late_us })
     }
 
     pub(super) fn lane(&self, lane: u32) -> Lane {

@@ -11,7 +11,7 @@ use stormproof_harness::oracle::checkpoint_reader::{
     CheckpointState, Frame, Manifest, MemoryCheckpoints, Mode, Place, Split, Torn, VertexEntry,
 };
 use stormproof_harness::oracle::evidence::{Fence, MemoryAudit};
-use stormproof_harness::oracle::{AttemptId, CheckpointId, Conditions};
+use stormproof_harness::oracle::{AttemptId, CheckpointId, Conditions, Pace};
 use stormproof_harness::workload::ledger::{LedgerBuilder, Offset, PartitionId};
 
 use super::history::History;
@@ -380,6 +380,7 @@ impl<'a> Job<'a> {
         conditions.faults_landed = u64::from(crashes);
         conditions.unconfirmed_at_snapshot = self.plan.retries || self.plan.pipelined;
         conditions.committed = committed;
+        conditions.pace = Some(Pace { min_pause_us: 400, timeout_us: 1_000, slack_us: 0 });
         let audit: MemoryAudit = self.tables.into_audit();
         let ledger = builder.finish().expect("a valid ledger");
         History { ledger, audit, checkpoints: self.checkpoints, conditions }

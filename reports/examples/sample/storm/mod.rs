@@ -35,7 +35,7 @@ const STORM: [(f64, f64, &str, &str, bool); 12] = [
 /// A run in which everything holds.
 pub(crate) fn proven() -> RunResult {
     let failures = failures();
-    let duplicates = failures.iter().map(|f| f.duplicates).sum();
+    let duplicates: u64 = failures.iter().map(|f| f.duplicates).sum();
     let checkpoints = checkpoints();
     let completed =
         checkpoints.iter().filter(|c| c.status == CheckpointStatus::Completed).count() as u64;
@@ -51,10 +51,11 @@ pub(crate) fn proven() -> RunResult {
         mode: "at-least-once".into(),
         seed: 8_273_645_091_827_364,
         records,
-        effects: records + duplicates,
-        duplicates,
-        duplicates_expected: duplicates,
-        duplicates_bound: failures.iter().map(|f| f.bound).sum(),
+        effects: Some(records + duplicates),
+        lost: Some(0),
+        duplicates: Some(duplicates),
+        duplicates_expected: Some(duplicates),
+        duplicates_bound: Some(failures.iter().map(|f| f.bound).sum()),
         checkpoints_completed: completed,
         checkpoints_aborted: checkpoints.len() as u64 - completed,
         faults_landed: 12,
@@ -96,9 +97,10 @@ pub(crate) fn violated() -> RunResult {
                              although checkpoint 12 was restored."
         .into();
     result.scenario = "storm-2000 with mutant 4".into();
-    result.lost = 3;
-    result.effects = result.records - 3 + result.duplicates + 70_000;
-    result.duplicates += 70_000;
+    let duplicates = result.duplicates.unwrap_or(0) + 70_000;
+    result.lost = Some(3);
+    result.effects = Some(result.records - 3 + duplicates);
+    result.duplicates = Some(duplicates);
     result.failures[4].duplicates += 70_000;
     result.faults[10].landed = false;
     result.faults[10].mid_checkpoint = false;

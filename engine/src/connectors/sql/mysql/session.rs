@@ -19,6 +19,7 @@ use crate::connectors::sql::backend::{
 };
 use crate::connectors::sql::batch::{Batch, BatchTry};
 use crate::ids::AttemptId;
+use crate::mutants;
 
 /// A session that was quiet for so long is opened anew: the server may be about to end it.
 const REUSE_WITHIN: Duration = Duration::from_secs(IDLE_TIMEOUT.as_secs() / 2);
@@ -123,7 +124,7 @@ impl Session {
         })
         .await?;
         let owner = AttemptId(begun.unwrap_or_default());
-        if owner > self.terms.attempt {
+        if owner > self.terms.attempt && !mutants::is_active(mutants::NO_FENCE) {
             return Err(SqlFailure::Permanent(fenced(self.terms.attempt, owner)));
         }
         let mut first_seq = None;

@@ -13,6 +13,7 @@ use crate::connectors::sql::batch::{Batch, BatchTry};
 use crate::connectors::sql::schema::{AUDIT_COLUMNS, RESULT_COLUMNS, Tables};
 use crate::error::EngineError;
 use crate::ids::{AttemptId, CheckpointId};
+use crate::mutants;
 
 /// Creates the tables and takes the fence.
 pub(super) fn fence(
@@ -97,7 +98,7 @@ fn fill(
 ) -> rusqlite::Result<Option<AttemptId>> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let owner = current_owner(connection, &terms.tables)?;
-    if owner > terms.attempt {
+    if owner > terms.attempt && !mutants::is_active(mutants::NO_FENCE) {
         return Ok(Some(owner));
     }
     let Tables { audit, results, .. } = &terms.tables;

@@ -1,0 +1,54 @@
+//! Pace: checkpoints keep their minimum pause and their timeout.
+//!
+//! Both are read off the manifests. A last checkpoint before a stop (a savepoint) does not wait.
+
+use super::case::{Case, Finding, NotJudged};
+use super::cut::Cut;
+use super::verdict::{Site, Witnesses};
+
+/// The rule `checkpoint-pace`.
+pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
+    let history = case.history()?;
+    let pace = case
+        .conditions
+        .pace
+        .ok_or_else(|| NotJudged::because("the checkpoints' pause and timeout are not known"))?;
+    let mut faults = Witnesses::default();
+    for cut in &history.cuts {
+        let took_us = cut.manifest.completed_us - cut.manifest.triggered_us;
+        if took_us > pace.timeout_us + pace.slack_us {
+            faults.add(Site::default().at(cut.id()).of(cut.attempt()), || {
+                format!(
+                    "checkpoint {} was completed {took_us} us after its trigger: it had expired \
+                     after {} us",
+                    cut.id(),
+                    pace.timeout_us
+                )
+            });
+        }
+    }
+    for attempt in &history.lineage.attempts {
+        let cuts: Vec<&Cut> = attempt.cuts.iter().map(|cut| &history.cuts[*cut]).collect();
+        for pair in cuts.windows(2).filter(|pair| pair[1].manifest.kind == "checkpoint") {
+            let pause_us = pair[1].manifest.triggered_us - pair[0].manifest.completed_us;
+            if pause_us < pace.min_pause_us {
+                faults.add(Site::default().at(pair[1].id()).of(attempt.id), || {
+                    format!(
+                        "checkpoint {} was triggered {pause_us} us after the completion of {}, \
+                         the minimum pause is {} us",
+                        pair[1].id(),
+                        pair[0].id(),
+                        pace.min_pause_us
+                    )
+                });
+            }
+        }
+    }
+    let checkpoints = history.cuts.len() as u64;
+    let finding = Finding::from_cases(
+        [&faults],
+        format!("{checkpoints} checkpoints kept their pause and their timeout"),
+        |cases| format!("{cases} checkpoints came too early or too late"),
+    );
+    Ok(finding.figure("checkpoints", checkpoints))
+}

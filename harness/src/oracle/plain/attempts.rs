@@ -1,0 +1,122 @@
+//! Rules about attempts: their order, what they restored, what they committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::ids::{AttemptId, CheckpointId};
+use super::super::verdict::{Site, Verdict};
+use super::Answer;
+use super::run::Run;
+use crate::workload::ledger::Offset;
+
+/// Attempts take their fences one after the other, and only those that did make checkpoints.
+pub(super) fn order(run: &Run<'_>) -> Answer {
+    if run.fences.is_empty() {
+        return Answer::unknown("attempt-order");
+    }
+    let mut cases = BTreeSet::new();
+    for pair in run.fences.windows(2) {
+        if pair[1].attempt <= pair[0].attempt || pair[1].after_seq < pair[0].after_seq {
+            cases.insert(Site::default().of(pair[1].attempt));
+        }
+    }
+    for (id, cut) in &run.cuts {
+        let maker = cut.manifest.attempt;
+        if !run.attempts.contains_key(&maker) {
+            cases.insert(Site::default().at(*id).of(maker));
+        }
+    }
+    Answer::from_cases("attempt-order", cases, Verdict::Proven)
+}
+
+/// What is restored is whole, and the newest there is; the one that the dying attempt completed
+/// while the next one already looked is forgiven, unless it had been restored before.
+pub(super) fn newest(run: &Run<'_>) -> Answer {
+    if run.fences.is_empty() {
+        return Answer::unknown("restore-newest");
+    }
+    let mut cases = BTreeSet::new();
+    for (attempt, fence) in &run.attempts {
+        let restored = fence.restored;
+        let site = Site::default().at(restored).of(*attempt);
+        let fresh = restored == CheckpointId::NONE;
+        if !fresh && run.maker_before(restored, *attempt).is_none() {
+            cases.insert(site);
+            continue;
+        }
+        let newer: Vec<CheckpointId> = run
+            .cuts
+            .iter()
+            .filter(|(id, cut)| {
+                let maker = cut.manifest.attempt;
+                **id > restored && maker < *attempt && run.attempts.contains_key(&maker)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let before = run.attempts.range(..*attempt).map(|(_, fence)| fence.restored).max();
+        let went_back = before.is_some_and(|highest| {
+            let is_left = run.cuts.contains_key(&highest) || run.torn.contains(&highest);
+            newer.contains(&highest) || highest > restored && !is_left
+        });
+        if went_back || newer.len() >= 2 {
+            cases.insert(site);
+        }
+    }
+    Answer::from_cases("restore-newest", cases, Verdict::Proven)
+}
+
+/// The group's offsets are those of a completed checkpoint; `None` when nobody looked them up.
+pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
+    let id = "committed-offsets";
+    let committed = run.conditions.committed.as_ref()?;
+    let story = run.final_story();
+    let told = run
+        .cuts
+        .iter()
+        .rev()
+        .find(|(_, cut)| story.as_ref().is_some_and(|story| story.has(cut.manifest.attempt)));
+    let Some((last, cut)) = told else {
+        return Some(Answer::unknown(id));
+    };
+    let mut cases = BTreeSet::new();
+    let mut behind = false;
+    for (partition, offset) in committed {
+        if run.ledger.slot(*partition).is_none() || *offset == cut.next(*partition, run.ledger) {
+            continue;
+        }
+        let all: BTreeSet<Offset> =
+            run.cuts.values().map(|cut| cut.next(*partition, run.ledger)).collect();
+        let site = Site::record(*partition, *offset);
+        if all.last().is_some_and(|highest| offset > highest) {
+            cases.insert(site.at(*last));
+        } else if all.first().is_some_and(|lowest| offset > lowest) && !all.contains(offset) {
+            cases.insert(site);
+        } else {
+            behind = true;
+        }
+    }
+    let excused = !behind || run.conditions.faults_landed > 0;
+    let otherwise = if excused { Verdict::Proven } else { Verdict::Unknown };
+    Some(Answer::from_cases(id, cases, otherwise))
+}
+
+/// Checkpoints keep their pause and their timeout; `None` when nobody said what those are.
+pub(super) fn pace(run: &Run<'_>) -> Option<Answer> {
+    let pace = run.conditions.pace?;
+    let mut cases = BTreeSet::new();
+    // The last checkpoint of each attempt so far, and when it was completed.
+    let mut last: BTreeMap<AttemptId, i64> = BTreeMap::new();
+    for (id, cut) in &run.cuts {
+        let (manifest, maker) = (&cut.manifest, cut.manifest.attempt);
+        let site = Site::default().at(*id).of(maker);
+        if manifest.completed_us > manifest.triggered_us + pace.timeout_us + pace.slack_us {
+            cases.insert(site);
+        }
+        let before = last.insert(maker, manifest.completed_us);
+        let earliest = before.map(|completed_us| completed_us + pace.min_pause_us);
+        let too_early = earliest.is_some_and(|earliest| manifest.triggered_us < earliest);
+        if too_early && manifest.kind == "checkpoint" && run.attempts.contains_key(&maker) {
+            cases.insert(site);
+        }
+    }
+    Some(Answer::from_cases("checkpoint-pace", cases, Verdict::Proven))
+}
