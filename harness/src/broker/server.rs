@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use stormproof_chaos::log::{FileStorage, Log, LogConfig};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
@@ -62,8 +60,6 @@ pub struct BrokerOptions {
     pub listeners: Vec<Listener>,
     /// Bytes of a segment of its log.
     pub segment_bytes: u64,
-    /// End when the parent process does.
-    pub with_parent: bool,
 }
 
 /// Runs a broker until its process ends. Says `ready HOST:PORT` for each listener on stdout.
@@ -71,9 +67,6 @@ pub struct BrokerOptions {
 /// # Errors
 /// When the folder or a port cannot be had, or the log's storage fails.
 pub fn serve(options: &BrokerOptions, console: Console) -> Result<()> {
-    if options.with_parent {
-        let _ = set_pdeathsig(Signal::SIGKILL);
-    }
     let node = open(options, console)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

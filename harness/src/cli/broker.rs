@@ -26,9 +26,6 @@ pub(super) struct BrokerArgs {
     /// Size of the log's segments, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     segment_mib: u64,
-    /// End when the parent process does.
-    #[arg(long)]
-    with_parent: bool,
     /// No remarks.
     #[arg(long, short)]
     quiet: bool,
@@ -45,12 +42,8 @@ pub(super) fn broker(args: &BrokerArgs) -> Result<u8> {
     })?;
     let mut listeners = vec![first];
     listeners.extend(args.listen.iter().cloned());
-    let options = BrokerOptions {
-        data: args.data.clone(),
-        listeners,
-        segment_bytes: args.segment_mib << 20,
-        with_parent: args.with_parent,
-    };
+    let options =
+        BrokerOptions { data: args.data.clone(), listeners, segment_bytes: args.segment_mib << 20 };
     serve(&options, Console { quiet: args.quiet, json: false })?;
     Ok(0)
 }
