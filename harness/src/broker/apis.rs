@@ -30,7 +30,7 @@ pub(super) const APIS: [Api; 25] = [
     api(ApiKey::SyncGroup, 0, 2),
     api(ApiKey::DescribeGroups, 0, 4),
     api(ApiKey::ListGroups, 0, 4),
-    api(ApiKey::ApiVersions, 0, 3),
+    api(ApiKey::ApiVersions, 0, 4),
     api(ApiKey::CreateTopics, 2, 6),
     api(ApiKey::DeleteTopics, 1, 5),
     api(ApiKey::DeleteRecords, 0, 2),

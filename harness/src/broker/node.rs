@@ -25,16 +25,30 @@ pub(super) struct Node {
     pub(super) log: Log<FileStorage>,
     pub(super) groups: Groups,
     pub(super) waiters: Waiters,
+    next_sweep_ms: i64,
 }
+
+/// Between two sweeps through the idempotent producers, in milliseconds.
+const SWEEP_MS: i64 = 3_600_000;
 
 /// The node; everything runs on one thread.
 pub(super) type Shared = Rc<RefCell<Node>>;
 
 impl Node {
+    /// A node without connections.
+    pub(super) fn new(log: Log<FileStorage>) -> Self {
+        let next_sweep_ms = now_ms() + SWEEP_MS;
+        Self { log, groups: Groups::default(), waiters: Waiters::default(), next_sweep_ms }
+    }
+
     /// Lets time pass.
     pub(super) fn tick(&mut self) -> Result<(), LogError> {
         let now_ms = now_ms();
         self.groups.tick(now_ms);
+        if now_ms >= self.next_sweep_ms {
+            self.next_sweep_ms = now_ms + SWEEP_MS;
+            self.log.forget_silent_producers(now_ms)?;
+        }
         let touched = self.log.tick(now_ms)?;
         self.wake(&touched);
         Ok(())

@@ -12,9 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
 use super::connection;
-use super::group::Groups;
 use super::node::{Endpoint, Node, Shared};
-use super::waiters::Waiters;
 use crate::error::{HarnessError, Result, environment};
 use crate::output::Console;
 
@@ -95,8 +93,7 @@ fn open(options: &BrokerOptions, console: Console) -> Result<Shared> {
         "log opened: {} batches, {} bytes of a torn tail cut off",
         recovery.batches, recovery.torn_bytes
     ));
-    let (groups, waiters) = (Groups::default(), Waiters::default());
-    Ok(Rc::new(RefCell::new(Node { log, groups, waiters })))
+    Ok(Rc::new(RefCell::new(Node::new(log))))
 }
 
 async fn run(options: &BrokerOptions, node: Shared, console: Console) -> Result<()> {

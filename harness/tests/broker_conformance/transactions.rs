@@ -103,7 +103,11 @@ fn is_fatal(error: &KafkaError) -> bool {
 fn a_transaction_that_takes_too_long_is_aborted() {
     let cluster = Cluster::start();
     let topic = cluster.topic(1);
-    let settings = [("transaction.timeout.ms", "1000"), ("message.timeout.ms", "1000")];
+    let settings = [
+        ("transaction.timeout.ms", "1000"),
+        ("message.timeout.ms", "1000"),
+        ("socket.timeout.ms", "1000"),
+    ];
     let sender = cluster.transactional(&unique("txn"), &settings);
     sender.producer.begin_transaction().unwrap();
     send(&sender, &topic, 0, "late");
