@@ -23,7 +23,7 @@ use super::recovery::recoveries;
 use super::session::{Halt, Session};
 use super::verdict::{apply_judgement, verdict_of};
 use crate::clock::{Utc, monotonic_us};
-use crate::error::Result;
+use crate::error::{HarnessError, Result};
 use crate::oracle::Judgement;
 use crate::scenario::{Scenario, print};
 
@@ -84,6 +84,14 @@ impl<'a> Account<'a> {
         });
     }
 
+    /// An error at the end, with what had ended the run before it.
+    pub(super) fn and_before(&self, mut error: HarnessError) -> HarnessError {
+        if let Some(why) = &self.halted {
+            error.what = format!("{} (before that: {why})", error.what);
+        }
+        error
+    }
+
     /// The result.
     pub(super) fn settle(&self, session: &Session) -> RunResult {
         let history = &session.history;
@@ -125,7 +133,9 @@ impl<'a> Account<'a> {
             ..RunResult::default()
         };
         if let Some(judged) = &self.judged {
-            apply_judgement(&mut result, judged, |attempt| cause(history, attempt));
+            apply_judgement(&mut result, judged, self.halted.is_none(), |attempt| {
+                cause(history, attempt)
+            });
         }
         (result.verdict, result.verdict_reason) = verdict_of(&result, self, session);
         result
@@ -211,6 +221,12 @@ impl<'a> Account<'a> {
         let mut notes = self.remarks.clone();
         notes.extend(session.history.skipped.iter().cloned());
         notes.extend(session.unplanned.iter().cloned());
+        if let Some(to) = session.rescaled_to {
+            notes.push(format!(
+                "After the first kill the job was restored at parallelism {to} instead of {}.",
+                self.scenario.job.parallelism
+            ));
+        }
         let late = slip(session);
         if late > SLIP_LIMIT {
             notes.push(format!(

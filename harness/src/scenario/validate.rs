@@ -3,11 +3,13 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 
+use stormproof_chaos::fault::{Fault, FaultAction};
 use stormproof_engine::mutants;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
 use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
 use super::{EnvironmentChoice, FaultPlan, JobShape, Load, RawScenario, Scenario};
+use crate::environment::lacks_password;
 use crate::error::{Result, scenario};
 use crate::workload::generator::VALUE_HEADER_BYTES;
 
@@ -65,6 +67,14 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         environment,
         mutant,
     };
+    let kills = |fault: &Fault| fault.action == FaultAction::Sigkill;
+    if validated.job.rescale_to.is_some() && !validated.schedule()?.faults.iter().any(kills) {
+        return Err(scenario(
+            "the job is rescaled when its process is killed, and nothing kills it",
+        )
+        .at("job.rescale_to (--rescale-to)")
+        .remedy("schedule a sigkill (faults.count = 2 or more draws one), or take it out"));
+    }
     validated.schedule()?;
     Ok(validated)
 }
@@ -74,6 +84,10 @@ fn job(raw: &RawScenario) -> Result<JobShape> {
     let parallelism = in_range("job.parallelism", raw.parallelism.unwrap_or(2_000), 1..=32_768)?;
     Ok(JobShape {
         parallelism: parallelism as u16,
+        rescale_to: match raw.rescale_to.filter(|to| *to > 0) {
+            Some(to) => Some(in_range("job.rescale_to", to, 1..=32_768)? as u16),
+            None => None,
+        },
         workers: in_range("job.workers", raw.workers.unwrap_or(0), 0..=1_024)? as u16,
         partitioner: raw.partitioner.unwrap_or_default(),
         sink_design: raw.sink_design.unwrap_or_default(),
@@ -178,6 +192,13 @@ fn restart(raw: Option<RestartStrategy>) -> Result<RestartStrategy> {
 }
 
 fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
+    if raw.database.as_deref().is_some_and(lacks_password) {
+        return Err(scenario("the database's password was not written down")
+            .at("environment.database (--database)")
+            .remedy(
+                "give the whole address: --database mysql://user:password@host:port/database",
+            ));
+    }
     let stray = [
         ("environment.brokers (--brokers)", raw.brokers.is_some()),
         ("environment.topic (--topic)", raw.topic.is_some()),
@@ -242,6 +263,7 @@ fn in_range(name: &str, value: u64, limits: RangeInclusive<u64>) -> Result<u64> 
     }
     let option = match name {
         "job.parallelism" => " (--parallelism)",
+        "job.rescale_to" => " (--rescale-to)",
         "job.workers" => " (--workers)",
         "load.records" => " (--records)",
         "seed" => " (--seed)",
