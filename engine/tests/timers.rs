@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -36,6 +38,8 @@ struct HoldBack {
     context: GroupContext,
     /// By subtask: when, and what.
     held: Vec<Vec<(TimeUs, Record)>>,
+    /// By subtask: the timers that have not fired.
+    timers: Vec<BinaryHeap<Reverse<TimeUs>>>,
     seen: Arc<Seen>,
 }
 
@@ -51,19 +55,24 @@ impl OperatorFactory for HoldBackFactory {
                 held[context.local(subtask)].push((0, record));
             }
         }
-        Ok(Box::new(HoldBack { context, held, seen: Arc::clone(&self.0) }))
+        let timers = vec![BinaryHeap::new(); context.subtasks.len()];
+        Ok(Box::new(HoldBack { context, held, timers, seen: Arc::clone(&self.0) }))
     }
 }
 
 impl HoldBack {
-    fn release(&mut self, subtask: SubtaskIndex, by_us: TimeUs, out: &mut dyn Collector) -> usize {
+    fn register(&mut self, subtask: SubtaskIndex, at_us: TimeUs, out: &mut dyn Collector) {
+        self.timers[self.context.local(subtask)].push(Reverse(at_us));
+        out.register_timer(subtask, at_us);
+    }
+
+    fn release(&mut self, subtask: SubtaskIndex, by_us: TimeUs, out: &mut dyn Collector) {
         let held = &mut self.held[self.context.local(subtask)];
         let due = held.iter().take_while(|(at_us, _)| *at_us <= by_us).count();
         for (_, record) in held.drain(..due) {
             // The sink of these tests reads a count.
             out.emit(subtask, &Payload { value: Some(&[0; 8]), ..record.view().payload() });
         }
-        due
     }
 }
 
@@ -77,7 +86,7 @@ impl Operator for HoldBack {
         let held = &mut self.held[self.context.local(subtask)];
         if !held.is_empty() {
             held.iter_mut().for_each(|(at_us, _)| *at_us = now_us + HELD_US);
-            out.register_timer(subtask, now_us + HELD_US);
+            self.register(subtask, now_us + HELD_US, out);
             self.seen.registered_again.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -90,7 +99,7 @@ impl Operator for HoldBack {
         out: &mut dyn Collector,
     ) -> Result<()> {
         let at_us = self.context.clock.now_us() + HELD_US;
-        out.register_timer(subtask, at_us);
+        self.register(subtask, at_us, out);
         self.held[self.context.local(subtask)].push((at_us, record.keep()));
         Ok(())
     }
@@ -102,10 +111,10 @@ impl Operator for HoldBack {
         out: &mut dyn Collector,
     ) -> Result<()> {
         self.seen.fired.fetch_add(1, Ordering::Relaxed);
-        let local = self.context.local(subtask);
-        let is_early = self.held[local].first().is_some_and(|(at_us, _)| *at_us > now_us);
-        let has_nothing_due = self.release(subtask, now_us, out) == 0;
-        self.seen.early.fetch_add(u64::from(is_early && has_nothing_due), Ordering::Relaxed);
+        let due = self.timers[self.context.local(subtask)].pop();
+        let is_early = due.is_none_or(|Reverse(at_us)| at_us > now_us);
+        self.seen.early.fetch_add(u64::from(is_early), Ordering::Relaxed);
+        self.release(subtask, now_us, out);
         Ok(())
     }
 
