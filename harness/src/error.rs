@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Scenario,
     /// A broker or a database: change the address, or start the service.
     Environment,
+    /// A service answers and does not let us in: correct the account.
+    Refused,
     /// The folder of the run: choose another, or make room.
     Folder,
     /// The engine process ended in a way that nobody planned.
@@ -29,7 +31,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Scenario => "scenario",
-            Self::Environment => "environment",
+            Self::Environment | Self::Refused => "environment",
             Self::Folder => "folder",
             Self::Engine => "engine",
             Self::Evidence => "evidence",

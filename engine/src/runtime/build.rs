@@ -38,7 +38,7 @@ impl Lanes {
             for sender in hosts(graph, from) {
                 for receiver in hosts(graph, to) {
                     let sources = from.placement.range(sender);
-                    let lane = Lane::new(sources, credit, wake(receiver));
+                    let lane = Lane::new(sources, config.lane_buffer_bytes, credit, wake(receiver));
                     lanes.insert((edge.id, sender, receiver), Arc::new(lane));
                 }
             }
@@ -169,8 +169,7 @@ impl GroupBuilder {
             OutputEdge::new(selector, to.placement, workers.map(|w| self.lanes.get(*id, worker, w)))
         };
         let edges = vertex.outputs.iter().map(open).collect();
-        let exchange = &self.config.exchange;
-        Outputs::new(edges, exchange.lane_buffer_bytes, exchange.flush_interval_us)
+        Outputs::new(edges, self.config.exchange.flush_interval_us)
     }
 
     fn inbox(

@@ -17,6 +17,9 @@ Examples:
   stormproof run --print-scenario > storm.toml write down what would be run, to change it
   stormproof run --scenario storm.toml
   stormproof run --env external --brokers 127.0.0.1:9092 --database mysql://root@127.0.0.1/storm
+  stormproof run --env local --kafka-home /opt/kafka         real Kafka and MariaDB as child processes
+  stormproof run --env containers --database-image mariadb:11
+  stormproof clean                             take away what a killed run left behind
   stormproof verify stormproof-runs/20250131T120000Z-7
   stormproof replay stormproof-runs/20250131T120000Z-7
 
@@ -48,11 +51,16 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run a scenario through its storm and judge it (the default).
     #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Judge again what a run left behind: its ledger, its checkpoints, its database.
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Take away what runs that were killed left behind: containers, processes, folders.
+    Clean(CleanArgs),
+    /// Becomes the program of a service. Started by `run`, not by people.
+    #[command(hide = true)]
+    Keep(KeepArgs),
     /// What an invariant says, who checks it, and which seeded bugs exercise it.
     Explain(ExplainArgs),
     /// The engine process of a run. Started by `run`, not by people.
@@ -103,6 +111,18 @@ pub(super) struct RunArgs {
     /// The database: needed by --env external, instead of SQLite in the embedded one.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     database: Option<String>,
+    /// Kafka's distribution folder (--env local) [default: KAFKA_HOME].
+    #[arg(long, value_name = "DIR")]
+    kafka_home: Option<PathBuf>,
+    /// Kafka's image (--env containers) [default: apache/kafka:4.1.1].
+    #[arg(long, value_name = "NAME:TAG")]
+    kafka_image: Option<String>,
+    /// The database's image (--env containers) [default: mysql:8.4].
+    #[arg(long, value_name = "NAME:TAG")]
+    database_image: Option<String>,
+    /// Where services keep their data (--env local, containers) [default: memory, if there is room].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Seed of load and storm [default: random, printed].
     #[arg(long)]
     seed: Option<u64>,
@@ -164,6 +184,10 @@ impl RunArgs {
             brokers: self.brokers.clone(),
             topic: self.topic.clone(),
             database: self.database.clone(),
+            kafka_home: self.kafka_home.clone(),
+            kafka_image: self.kafka_image.clone(),
+            database_image: self.database_image.clone(),
+            data: self.data.clone(),
             metrics_port: self.metrics_port,
             #[cfg(feature = "mutants")]
             mutant: self.mutant,
@@ -171,6 +195,31 @@ impl RunArgs {
             mutant: None,
         }
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct CleanArgs {
+    /// Where a run was told to keep its services' data.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl CleanArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct KeepArgs {
+    /// The process that started this one.
+    #[arg(long)]
+    pub(super) parent: u32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(super) command: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,9 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod clean;
 mod explain;
+mod keep;
 mod replay;
 mod run;
 mod verify;
@@ -26,6 +28,8 @@ pub fn main() -> ExitCode {
         Some(Command::Engine { spec, parent }) => {
             return crate::driver::engine_main::main(&spec, parent);
         }
+        Some(Command::Keep(args)) => return keep::keep(&args),
+        Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),

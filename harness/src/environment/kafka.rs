@@ -59,6 +59,16 @@ impl Client {
             .map(|found| found.partitions().len() as u32))
     }
 
+    /// Partitions, of all topics, that nobody leads.
+    pub(crate) fn partitions_without_leader(&self) -> Result<usize> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(None, ANSWER_LIMIT)
+            .map_err(|error| refused(&self.brokers, "no metadata", &error))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.filter(|partition| partition.leader() < 0).count())
+    }
+
     /// The log end offset of each partition.
     pub(crate) fn log_end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<u64>> {
         let at_once = list(topic, partitions, Offset::End)

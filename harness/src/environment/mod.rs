@@ -1,15 +1,33 @@
 //! Environments: where the topic and the database of a run live.
 //!
+//! *Follow a service:* [`local`] or [`containers`] plan it, [`service`] starts it, waits for it and
+//! holds it, [`proxy`] stands before it, [`leftovers`] takes away what it owned.
+//!
 //! Invariants: [`Environment::check`] says no before anything is started; [`Environment::start`]
 //! returns only when both services have answered a real request; [`Environment::stop`] leaves
 //! nothing running. An environment knows nothing of faults or verdicts.
 
+mod containers;
 mod effects;
 mod embedded;
 mod external;
 mod facts;
+mod host;
 mod kafka;
+pub(crate) mod leftovers;
+mod local;
 mod mysql;
+mod owned;
+mod ports;
+pub(crate) mod proxy;
+pub(crate) mod service;
+
+pub use containers::Containers;
+pub(crate) use host::joined;
+pub use host::{Host, Stop};
+pub use local::Local;
+pub use proxy::{Counted, FaultProxy, Weather};
+pub use service::{Backend, Service, ServiceName, ServiceState};
 
 pub(crate) use effects::EffectsProbe;
 pub use embedded::Embedded;
@@ -20,6 +38,7 @@ pub(crate) use mysql::{lacks_password, without_password};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +89,16 @@ pub trait Environment {
     /// When a service does not answer, or the topic is not what the load needs.
     fn start(&mut self, load: &Load) -> Result<Addresses>;
 
+    /// The same services as the engine is to reach them: through the fault proxies, if there are any.
+    fn engine_addresses(&self, addresses: &Addresses) -> Addresses {
+        addresses.clone()
+    }
+
+    /// The services that this environment owns: faults may strike them.
+    fn services(&self) -> Vec<Arc<Service>> {
+        Vec::new()
+    }
+
     /// Versions of the services, by name.
     fn versions(&self) -> BTreeMap<String, String>;
 
@@ -80,11 +109,18 @@ pub trait Environment {
     fn stop(&mut self);
 }
 
-/// The environment of `scenario` for the run `run_id` in `folder`.
-pub fn choose(scenario: &Scenario, run_id: &str, folder: &Path) -> Box<dyn Environment> {
+/// The environment of `scenario` for the run of `host` in `folder`.
+pub fn choose(scenario: &Scenario, host: &Host, folder: &Path) -> Box<dyn Environment> {
+    let run_id = host.run_id.as_str();
     match &scenario.environment {
         EnvironmentChoice::Embedded { database } => {
             Box::new(Embedded::new(folder, database.as_deref(), run_id))
+        }
+        EnvironmentChoice::Local { kafka_home, data } => {
+            Box::new(Local::new(kafka_home.as_deref(), data.as_deref(), host.clone()))
+        }
+        EnvironmentChoice::Containers { kafka_image, database_image, data } => {
+            Box::new(Containers::new(kafka_image, database_image, data.clone(), host.clone()))
         }
         EnvironmentChoice::External { brokers, topic, database } => {
             Box::new(External::new(brokers, topic.as_deref(), database, run_id))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 
 use super::DatabaseAddress;
-use crate::error::{HarnessError, Result, environment};
+use crate::error::{ErrorKind, HarnessError, Result, environment};
 
 /// The longest wait for the first answer.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -48,8 +48,17 @@ impl MysqlDatabase {
     }
 }
 
+/// The server of `url`, as `host:port`.
+pub(super) fn host_and_port(url: &str) -> String {
+    let opts = mysql_async::Opts::from_url(url);
+    opts.map_or_else(|_| url.to_owned(), |o| format!("{}:{}", o.ip_or_hostname(), o.tcp_port()))
+}
+
 /// The first real request.
-fn ask_version(url: &str) -> Result<String> {
+///
+/// # Errors
+/// Of kind [`ErrorKind::Refused`] when the server answers and does not let us in.
+pub(super) fn ask_version(url: &str) -> Result<String> {
     let refuse = |error: &dyn std::fmt::Display| {
         environment(format!("the database does not answer: {error}"))
             .at(without_password(url))
@@ -68,9 +77,20 @@ fn ask_version(url: &str) -> Result<String> {
     let asked = block_on(async { tokio::time::timeout(READY_LIMIT, ask).await })?;
     match asked {
         Ok(Ok(version)) => Ok(version.unwrap_or_default()),
-        Ok(Err(error)) => Err(refuse(&error)),
+        Ok(Err(error)) => {
+            let mut told = refuse(&error);
+            if matches!(&error, mysql_async::Error::Server(e) if is_refusal(e.code)) {
+                told.kind = ErrorKind::Refused;
+            }
+            Err(told)
+        }
         Err(_) => Err(refuse(&format!("no answer in {} s", READY_LIMIT.as_secs()))),
     }
+}
+
+/// Access denied, unknown database, no privilege: asking again does not help.
+fn is_refusal(code: u16) -> bool {
+    matches!(code, 1044 | 1045 | 1049 | 1130 | 1142 | 1227 | 1698)
 }
 
 /// Runs a future on a runtime of its own.

@@ -41,7 +41,8 @@ impl Interrupt {
                     _ = hup.recv() => {}
                 }
                 if flag.swap(true, Ordering::SeqCst) {
-                    // The engine process dies with its parent.
+                    // Engine and service processes die with their parent; the rest is told here.
+                    crate::environment::leftovers::sweep_own();
                     std::process::exit(2);
                 }
             }

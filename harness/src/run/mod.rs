@@ -32,12 +32,12 @@ use std::path::PathBuf;
 
 use stormproof_chaos::schedule::Schedule;
 use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
-use stormproof_reports::schema::RunResult;
+use stormproof_reports::schema::{RunResult, Verdict};
 
 use crate::clock::{Utc, monotonic_us};
 use crate::driver::metrics_http::free_port;
 use crate::driver::protocol::EngineSpec;
-use crate::environment::{Addresses, choose, machine_facts};
+use crate::environment::{Addresses, Environment, Host, Stop, choose, machine_facts};
 use crate::error::{ErrorKind, Result};
 use crate::output::Console;
 use crate::scenario::{Scenario, print};
@@ -76,9 +76,10 @@ pub fn run(
     };
     let run_id = format!("{}-{}", started.compact(), scenario.seed);
     // What needs no folder is checked before there is one.
-    choose(scenario, &run_id, std::path::Path::new(".")).check(&scenario.load)?;
+    let host = host(&run_id, scenario, options.console, interrupt);
+    choose(scenario, &host, std::path::Path::new(".")).check(&scenario.load)?;
     let folder = RunFolder::create(options.out.as_deref(), started, scenario.seed)?;
-    let mut environment = choose(scenario, &run_id, folder.path());
+    let mut environment = choose(scenario, &host, folder.path());
     folder.write(&folder.scenario(), print(&without_secrets(scenario)))?;
     folder.write(&folder.schedule(), schedule.to_json())?;
     options.console.remark(&format!(
@@ -92,13 +93,18 @@ pub fn run(
     ));
     let mut account = Account::new(scenario, &schedule, started, origin_us);
     let started = environment.start(&scenario.load).and_then(|addresses| {
-        begin(scenario, &schedule, &folder, &addresses, options, interrupt, origin_us)
+        let reached = environment.engine_addresses(&addresses);
+        let at = (&addresses, &reached);
+        begin(scenario, &schedule, &folder, at, options, interrupt, origin_us)
             .map(|session| (addresses, session))
     });
     let (addresses, session) = started.inspect_err(|_| folder.discard())?;
     account.environment = machine_facts(&*environment);
     account.remarks = environment.remarks();
     let result = finish(scenario, &folder, &addresses, session, account);
+    if !result.as_ref().is_ok_and(|result| result.verdict == Verdict::Proven) {
+        keep_logs(&*environment, &folder, options.console);
+    }
     environment.stop();
     Ok((result?, folder))
 }
@@ -108,7 +114,7 @@ fn begin(
     scenario: &Scenario,
     schedule: &Schedule,
     folder: &RunFolder,
-    addresses: &Addresses,
+    (addresses, reached): (&Addresses, &Addresses),
     options: &RunOptions,
     interrupt: &Interrupt,
     origin_us: u64,
@@ -125,7 +131,7 @@ fn begin(
         ..JobConfig::default()
     };
     let mut spec = EngineSpec::new(
-        addresses.clone(),
+        reached.clone(),
         folder.checkpoints(),
         &scenario.job,
         config,
@@ -224,6 +230,26 @@ fn is_worth_judging(storm: &Result<Vec<u64>, Halt>) -> bool {
     }
 }
 
+/// The run, as its environment sees it.
+fn host(run_id: &str, scenario: &Scenario, console: Console, interrupt: &Interrupt) -> Host {
+    let interrupt = interrupt.clone();
+    Host {
+        run_id: run_id.to_owned(),
+        console,
+        stop: Stop::when(move || interrupt.is_raised()),
+        ready_limit: std::time::Duration::from_secs(scenario.ready_limit_s),
+    }
+}
+
+/// Keeps the logs of the services that the environment owns.
+fn keep_logs(environment: &dyn Environment, folder: &RunFolder, console: Console) {
+    for service in environment.services() {
+        if let Err(error) = service.save_log(folder.path()) {
+            console.error(&error);
+        }
+    }
+}
+
 /// The scenario as it may be written down: without the database's password.
 fn without_secrets(scenario: &Scenario) -> Scenario {
     use crate::scenario::EnvironmentChoice;
@@ -231,6 +257,7 @@ fn without_secrets(scenario: &Scenario) -> Scenario {
     let database = match &mut public.environment {
         EnvironmentChoice::Embedded { database } => database.as_mut(),
         EnvironmentChoice::External { database, .. } => Some(database),
+        EnvironmentChoice::Local { .. } | EnvironmentChoice::Containers { .. } => None,
     };
     if let Some(database) = database {
         *database = crate::environment::without_password(database);

@@ -71,6 +71,10 @@ impl<'a> Account<'a> {
 
     /// The run is cut short.
     pub(super) fn halt(&mut self, halt: &Halt) {
+        if self.halted.is_some() {
+            // What came first is the cause.
+            return;
+        }
         self.halted = Some(match halt {
             Halt::Interrupted => "the run was interrupted before its end".to_owned(),
             Halt::TimeLimit => format!(

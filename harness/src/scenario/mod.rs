@@ -6,6 +6,7 @@
 //!
 //! Invariant: a [`Scenario`] is complete and within limits; nothing downstream checks it again.
 
+mod place;
 mod print;
 mod raw;
 mod storm;
@@ -14,6 +15,8 @@ mod validate;
 pub use print::print;
 pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
 pub use validate::validate;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stormproof_chaos::fault::{Fault, VertexShape};
@@ -155,6 +158,22 @@ pub enum EnvironmentChoice {
         /// `mysql://user:password@host:port/database`; `None` = SQLite in the run's folder.
         database: Option<String>,
     },
+    /// Installed services, as child processes.
+    Local {
+        /// Kafka's distribution folder; `None` = `KAFKA_HOME`.
+        kafka_home: Option<PathBuf>,
+        /// Where services keep their data; `None` = memory, if there is room.
+        data: Option<PathBuf>,
+    },
+    /// Services in containers.
+    Containers {
+        /// `repository:tag` of Kafka.
+        kafka_image: String,
+        /// `repository:tag` of MySQL or MariaDB.
+        database_image: String,
+        /// Where services keep their data; `None` = memory, if there is room.
+        data: Option<PathBuf>,
+    },
     /// Services that run already.
     External {
         /// Kafka's bootstrap servers.
@@ -189,6 +208,8 @@ pub struct Scenario {
     pub faults: FaultPlan,
     /// Where.
     pub environment: EnvironmentChoice,
+    /// The longest wait for a service that is started, in seconds.
+    pub ready_limit_s: u64,
     /// A seeded bug of the engine; 0 = none. Test builds only.
     pub mutant: u8,
 }

@@ -3,6 +3,7 @@
 //! Invariant: what is printed, read back, is the same scenario.
 
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 use stormproof_chaos::fault::Fault;
@@ -30,7 +31,7 @@ pub fn print(scenario: &Scenario) -> String {
     job(&mut page, scenario);
     checkpoint(&mut page, &scenario.checkpoint);
     restart(&mut page, &scenario.restart);
-    environment(&mut page, &scenario.environment);
+    environment(&mut page, scenario);
     faults(&mut page, &scenario.faults);
     page.0
 }
@@ -136,13 +137,33 @@ fn restart(page: &mut Page, strategy: &RestartStrategy) {
     }
 }
 
-fn environment(page: &mut Page, choice: &EnvironmentChoice) {
+fn environment(page: &mut Page, scenario: &Scenario) {
     page.section("environment", "Where.");
-    match choice {
+    let path = |page: &mut Page, name: &str, path: &Path, comment: &str| {
+        page.text(name, &path.display().to_string(), comment);
+    };
+    match &scenario.environment {
         EnvironmentChoice::Embedded { database } => {
-            page.text("kind", "embedded", "embedded (default, nothing to install) | external");
+            page.text("kind", "embedded", "embedded (default) | local | containers | external");
             if let Some(database) = database {
                 page.text("database", database, "default: SQLite in the run's folder");
+            }
+        }
+        EnvironmentChoice::Local { kafka_home, data } => {
+            page.text("kind", "local", "installed Kafka and MariaDB or MySQL, as child processes");
+            if let Some(home) = kafka_home {
+                path(page, "kafka_home", home, "a distribution's folder; default: KAFKA_HOME");
+            }
+            if let Some(data) = data {
+                path(page, "data", data, "of the services; default: memory, if there is room");
+            }
+        }
+        EnvironmentChoice::Containers { kafka_image, database_image, data } => {
+            page.text("kind", "containers", "Kafka and MySQL or MariaDB from images");
+            page.text("kafka_image", kafka_image, "default apache/kafka:4.1.1");
+            page.text("database_image", database_image, "default mysql:8.4");
+            if let Some(data) = data {
+                path(page, "data", data, "of the services; default: memory, if there is room");
             }
         }
         EnvironmentChoice::External { brokers, topic, database } => {
@@ -154,6 +175,7 @@ fn environment(page: &mut Page, choice: &EnvironmentChoice) {
             page.text("database", database, "mysql://user:password@host:port/database");
         }
     }
+    page.value("ready_limit_s", scenario.ready_limit_s, "longest wait for a service; default 90");
 }
 
 fn faults(page: &mut Page, plan: &FaultPlan) {

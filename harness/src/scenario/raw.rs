@@ -2,7 +2,7 @@
 //!
 //! Invariant: an unknown field is an error that names file, line, field and the nearest known name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stormproof_chaos::fault::Fault;
@@ -95,6 +95,11 @@ pub struct RawEnvironment {
     pub(super) brokers: Option<String>,
     pub(super) topic: Option<String>,
     pub(super) database: Option<String>,
+    pub(super) kafka_home: Option<PathBuf>,
+    pub(super) kafka_image: Option<String>,
+    pub(super) database_image: Option<String>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) ready_limit_s: Option<u64>,
 }
 
 /// `environment.kind`.
@@ -104,6 +109,10 @@ pub enum EnvironmentKind {
     /// Everything in this process and the run's folder.
     #[default]
     Embedded,
+    /// Installed Kafka and MariaDB (or MySQL), as child processes.
+    Local,
+    /// Kafka and MySQL (or MariaDB) in containers.
+    Containers,
     /// Services that run already.
     External,
 }
@@ -137,6 +146,14 @@ pub struct Overrides {
     pub topic: Option<String>,
     /// `--database`
     pub database: Option<String>,
+    /// `--kafka-home`
+    pub kafka_home: Option<PathBuf>,
+    /// `--kafka-image`
+    pub kafka_image: Option<String>,
+    /// `--database-image`
+    pub database_image: Option<String>,
+    /// `--data`
+    pub data: Option<PathBuf>,
     /// `--metrics-port`
     pub metrics_port: Option<u16>,
     /// `--mutant`
@@ -193,6 +210,10 @@ impl RawScenario {
         over(&mut self.environment.brokers, &options.brokers);
         over(&mut self.environment.topic, &options.topic);
         over(&mut self.environment.database, &options.database);
+        over(&mut self.environment.kafka_home, &options.kafka_home);
+        over(&mut self.environment.kafka_image, &options.kafka_image);
+        over(&mut self.environment.database_image, &options.database_image);
+        over(&mut self.environment.data, &options.data);
         over(&mut self.checkpoint.mode, &options.mode);
         self.override_load(options);
     }

@@ -82,6 +82,7 @@ fn values_that_contradict_each_other_are_refused() {
         ("[load]\nrecords = 0", "the embedded topic is new"),
         ("[environment]\nbrokers = \"a:1\"", "embedded environment"),
         ("[environment]\ndatabase = \"mysql://u:***@h/d\"", "password was not written down"),
+        ("[environment]\nkind = \"local\"\nkafka_image = \"k:1\"", "local environment has no use"),
         ("[environment]\nkind = \"external\"", "needs its addresses"),
         ("[checkpoint]\nmode = \"at-least-once\"\nalignment_timeout_ms = 5", "aligns nothing"),
         ("[job]\nrescale_to = 3\n[faults]\ncount = 0", "nothing kills it"),
@@ -114,6 +115,8 @@ fn what_is_printed_reads_back_as_the_same_scenario() {
         "[restart]\nstrategy = \"exponential-delay\"\ninitial_ms = 5\nmax_ms = 80\nfactor = 2.0\n\
          reset_after_ms = 900",
         "[environment]\nkind = \"external\"\nbrokers = \"b:9092\"\ntopic = \"t\"\ndatabase = \"mysql://r@h/d\"",
+        "[environment]\nkind = \"local\"\nkafka_home = \"/opt/k\"\nready_limit_s = 7",
+        "[environment]\nkind = \"containers\"\ndatabase_image = \"mariadb:11\"\ndata = \"/d\"",
         "[[faults.schedule]]\naction = { stall = { ms = 7 } }\nwhen = { at_records = 5 }\n\
          [[faults.schedule]]\naction = \"sigkill\"\nheal_after_ms = 9\n\
          when = { at_step = { step = \"upload\", checkpoint = { exactly = 3 }, attempt = 2 } }\n\

@@ -7,9 +7,9 @@ use stormproof_chaos::fault::{Fault, FaultAction};
 use stormproof_engine::mutants;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
-use super::raw::{EnvironmentKind, RawCheckpoint, RawEnvironment};
-use super::{EnvironmentChoice, FaultPlan, JobShape, Load, RawScenario, Scenario};
-use crate::environment::lacks_password;
+use super::place::place;
+use super::raw::RawCheckpoint;
+use super::{FaultPlan, JobShape, Load, RawScenario, Scenario};
 use crate::error::{Result, scenario};
 use crate::workload::generator::VALUE_HEADER_BYTES;
 
@@ -19,6 +19,8 @@ pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 const DEFAULT_RETAINED: usize = 1_000;
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
+/// The longest wait for a service that is started.
+pub(super) const DEFAULT_READY_LIMIT_S: u64 = 90;
 /// What a fault may cost, generously.
 const TIME_LIMIT_PER_FAULT_S: u64 = 10;
 
@@ -32,7 +34,8 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
     let mutant = mutant(raw.mutant)?;
     let checkpoint = checkpoint(&raw.checkpoint, mutant)?;
     let restart = restart(raw.restart)?;
-    let environment = environment(raw.environment, &load)?;
+    let ready_limit_s = raw.environment.ready_limit_s.unwrap_or(DEFAULT_READY_LIMIT_S);
+    let environment = place(raw.environment, &load)?;
     let faults = match (raw.faults.count, raw.faults.schedule) {
         (Some(_), Some(_)) => {
             return Err(scenario("faults are both counted and written by hand")
@@ -65,6 +68,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         restart,
         faults,
         environment,
+        ready_limit_s: in_range("environment.ready_limit_s", ready_limit_s, 1..=3_600)?,
         mutant,
     };
     let kills = |fault: &Fault| fault.action == FaultAction::Sigkill;
@@ -189,56 +193,6 @@ fn restart(raw: Option<RestartStrategy>) -> Result<RestartStrategy> {
         }
     }
     Ok(strategy)
-}
-
-fn environment(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
-    if raw.database.as_deref().is_some_and(lacks_password) {
-        return Err(scenario("the database's password was not written down")
-            .at("environment.database (--database)")
-            .remedy(
-                "give the whole address: --database mysql://user:password@host:port/database",
-            ));
-    }
-    let stray = [
-        ("environment.brokers (--brokers)", raw.brokers.is_some()),
-        ("environment.topic (--topic)", raw.topic.is_some()),
-    ];
-    match raw.kind.unwrap_or_default() {
-        EnvironmentKind::Embedded => {
-            if let Some((place, _)) = stray.iter().find(|(_, is_given)| *is_given) {
-                return Err(scenario("an address was given for the embedded environment")
-                    .at(*place)
-                    .remedy("add --env external (environment.kind = \"external\")"));
-            }
-            if load.records == 0 {
-                return Err(scenario("the embedded topic is new, and nothing would be written")
-                    .at("load.records (--records)")
-                    .remedy("records = 0 judges a topic that exists: use --env external"));
-            }
-            Ok(EnvironmentChoice::Embedded { database: raw.database })
-        }
-        EnvironmentKind::External => {
-            let need = |value: Option<String>, place: &str, example: &str| {
-                value.ok_or_else(|| {
-                    scenario("the external environment needs its addresses")
-                        .at(place)
-                        .remedy(format!("for example {example}"))
-                })
-            };
-            let brokers = need(raw.brokers, "environment.brokers (--brokers)", "127.0.0.1:9092")?;
-            let database = need(
-                raw.database,
-                "environment.database (--database)",
-                "mysql://user:password@127.0.0.1:3306/storm",
-            )?;
-            if load.records == 0 && raw.topic.is_none() {
-                return Err(scenario("records = 0 judges a topic that exists, and none is named")
-                    .at("environment.topic (--topic)")
-                    .remedy("name the topic, or ask for records"));
-            }
-            Ok(EnvironmentChoice::External { brokers, topic: raw.topic, database })
-        }
-    }
 }
 
 fn mutant(raw: Option<u8>) -> Result<u8> {

@@ -1,0 +1,247 @@
+//! Kafka from a distribution folder: one broker that is its own controller (KRaft).
+//!
+//! The folder is a distribution as it is downloaded (`bin/`, `libs/`) or only a folder of its jars;
+//! `ci/images/kafka-home` makes one from Maven Central. No script of the distribution is used: the
+//! broker's class is started by `java` itself, so that a signal reaches the broker and nobody else.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::environment::Stop;
+use crate::environment::leftovers::end_of_log;
+use crate::environment::service::ProcessPlan;
+use crate::error::{HarnessError, Result, environment};
+
+/// The broker's heap: enough for 2000 partitions.
+const HEAP: &str = "-Xmx768m";
+/// The longest that formatting an empty folder may take.
+const FORMAT_LIMIT: Duration = Duration::from_secs(60);
+/// The cluster's id: 16 bytes in base 64. A cluster of one run needs no better one.
+const CLUSTER: &str = "c3Rvcm1wcm9vZi1ydW4xMg";
+const REMEDY: &str = "name a Kafka distribution (4.x) with --kafka-home or KAFKA_HOME; \
+                      ci/images/kafka-home makes one from Maven Central";
+
+/// The ports of a broker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listeners {
+    /// What the engine is told to connect to: the proxy.
+    pub(super) advertised: SocketAddr,
+    /// Where the proxy connects to.
+    pub(super) engine: u16,
+    /// For load, monitor and oracle: past the proxy.
+    pub(super) direct: u16,
+    /// The controller's.
+    pub(super) controller: u16,
+}
+
+/// A distribution folder and a Java to run it.
+#[derive(Debug)]
+pub(super) struct KafkaHome {
+    libs: PathBuf,
+    java: PathBuf,
+    version: String,
+}
+
+impl KafkaHome {
+    /// The distribution in `given`, or in `KAFKA_HOME`.
+    pub(super) fn find(given: Option<&Path>) -> Result<Self> {
+        let home = given.map(Path::to_owned).or_else(|| {
+            std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+        });
+        let Some(home) = home else {
+            return Err(environment("no Kafka distribution is named")
+                .at("--env local")
+                .remedy(REMEDY));
+        };
+        let (libs, version) = [home.join("libs"), home.clone()]
+            .into_iter()
+            .find_map(|libs| broker_version(&libs).map(|version| (libs, version)))
+            .ok_or_else(|| {
+                environment(
+                    "there is no Kafka in this folder: neither libs/ nor the folder itself \
+                             holds a jar kafka_2.13-*.jar",
+                )
+                .at(home.display().to_string())
+                .remedy(REMEDY)
+            })?;
+        Ok(Self { libs, java: java()?, version })
+    }
+
+    /// The broker's version.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Formats the storage in `folder`; returns how the broker is started.
+    pub(super) fn prepare(
+        &self,
+        folder: &Path,
+        listeners: Listeners,
+        stop: &Stop,
+    ) -> Result<ProcessPlan> {
+        let properties = folder.join("server.properties");
+        fs::write(&properties, server_properties(folder, listeners))
+            .map_err(|error| crate::run::cannot_write(&properties, &error))?;
+        let logging = folder.join("log4j2.properties");
+        fs::write(&logging, LOGGING).map_err(|e| crate::run::cannot_write(&logging, &e))?;
+        self.format(folder, &properties, stop)?;
+        let mut arguments = self.java_arguments(&logging);
+        arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
+        Ok(ProcessPlan {
+            name: "broker".to_owned(),
+            program: self.java.clone(),
+            arguments,
+            variables: Vec::new(),
+            folder: folder.parent().unwrap_or(folder).to_owned(),
+        })
+    }
+
+    fn java_arguments(&self, logging: &Path) -> Vec<String> {
+        let fixed = [HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
+        let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
+        arguments.push(format!("-Dlog4j2.configurationFile={}", logging.display()));
+        arguments.extend(["-cp".to_owned(), format!("{}/*", self.libs.display())]);
+        arguments
+    }
+
+    fn format(&self, folder: &Path, properties: &Path, stop: &Stop) -> Result<()> {
+        let refuse = |what: &str| {
+            environment(format!("the broker's storage cannot be formatted: {what}"))
+                .at(folder.display().to_string())
+                .remedy("check that this is Kafka 4.x and Java 17 or later")
+        };
+        let log = folder.join("format.log");
+        let output = fs::File::create(&log).map_err(|e| refuse(&e.to_string()))?;
+        let errors = output.try_clone().map_err(|e| refuse(&e.to_string()))?;
+        let mut format = Command::new(&self.java)
+            .args(self.java_arguments(&folder.join("log4j2.properties")))
+            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"])
+            .arg(properties)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| refuse(&error.to_string()))?;
+        let begun = Instant::now();
+        loop {
+            match format.try_wait().map_err(|error| refuse(&error.to_string()))? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    let said = end_of_log(&fs::read(&log).unwrap_or_default());
+                    return Err(refuse(&format!("{status}{said}")));
+                }
+                None if begun.elapsed() > FORMAT_LIMIT || stop.check().is_err() => {
+                    let _ = format.kill();
+                    let _ = format.wait();
+                    stop.check()?;
+                    return Err(refuse(&format!("not done in {} s", FORMAT_LIMIT.as_secs())));
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+/// The version in the name of the broker's jar.
+fn broker_version(libs: &Path) -> Option<String> {
+    fs::read_dir(libs).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let rest = name.strip_prefix("kafka_2.")?.strip_suffix(".jar")?;
+        let (_, version) = rest.split_once('-')?;
+        version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+    })
+}
+
+/// The Java of `JAVA_HOME`, or the one on the path.
+fn java() -> Result<PathBuf> {
+    let named = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    let found = named.filter(|java| java.is_file()).or_else(|| super::mysqld::on_path("java"));
+    found.ok_or_else(no_java)
+}
+
+fn no_java() -> HarnessError {
+    environment("there is no Java to run Kafka with")
+        .at("JAVA_HOME, PATH")
+        .remedy("install a JRE 17 or later (openjdk-17-jre-headless)")
+}
+
+fn server_properties(folder: &Path, listeners: Listeners) -> String {
+    let Listeners { advertised, engine, direct, controller } = listeners;
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=ENGINE://127.0.0.1:{engine},DIRECT://127.0.0.1:{direct},\
+         CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=ENGINE://{advertised},DIRECT://127.0.0.1:{direct}\n\
+         log.dirs={data}\n\
+         {COMMON}",
+        data = folder.join("data").display(),
+    )
+}
+
+/// What a single broker of a run needs, wherever it runs: internal topics without replicas, small
+/// indexes, and a registration that does not make a killed broker wait for its own ghost.
+pub(in crate::environment) const COMMON: &str = "\
+listener.security.protocol.map=ENGINE:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=DIRECT
+controller.listener.names=CONTROLLER
+controller.quorum.election.timeout.ms=200
+controller.quorum.election.backoff.max.ms=200
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=200
+controlled.shutdown.enable=false
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.index.size.max.bytes=262144
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
+num.recovery.threads.per.data.dir=8
+message.max.bytes=4000000
+";
+
+const LOGGING: &str = "\
+rootLogger.level = warn
+rootLogger.appenderRef.stdout.ref = STDOUT
+appender.stdout.type = Console
+appender.stdout.name = STDOUT
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = [%d] %p %m (%c)%n
+logger.server.name = kafka.server
+logger.server.level = info
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_kafka_is_told_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = KafkaHome::find(Some(folder.path())).unwrap_err();
+        assert!(error.what.contains("no Kafka in this folder"), "{}", error.what);
+        assert!(error.remedy.unwrap().contains("ci/images/kafka-home"));
+        assert_eq!(error.place, Some(folder.path().display().to_string()));
+    }
+
+    #[test]
+    fn the_version_is_read_off_the_brokers_jar() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["kafka-clients-4.1.1.jar", "kafka_2.13-4.1.1.jar", "scala.jar"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(broker_version(folder.path()).as_deref(), Some("4.1.1"));
+        fs::remove_file(folder.path().join("kafka_2.13-4.1.1.jar")).unwrap();
+        assert_eq!(broker_version(folder.path()), None);
+    }
+}
