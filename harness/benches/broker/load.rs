@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -52,9 +53,9 @@ pub(crate) fn produce(place: &Place, records: u64, partitions: i32) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-fn consumer(place: &Place) -> BaseConsumer {
-    place
-        .config()
+fn consumer(brokers: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
         .set("group.id", "bench")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
@@ -74,9 +75,9 @@ pub(crate) fn consume(place: &Place, records: u64, partitions: i32, clients: i32
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for client in 0..clients {
-            let seen = &seen;
+            let (seen, brokers) = (&seen, place.brokers.as_str());
             scope.spawn(move || {
-                let consumer = consumer(place);
+                let consumer = consumer(brokers);
                 let mut list = TopicPartitionList::new();
                 for partition in (client..partitions).step_by(clients as usize) {
                     list.add_partition_offset(TOPIC, partition, Offset::Offset(0)).expect("new");
@@ -99,7 +100,7 @@ pub(crate) fn consume(place: &Place, records: u64, partitions: i32, clients: i32
 pub(crate) fn latencies(place: &Place) -> Histogram<u64> {
     let mut histogram = Histogram::new(3).expect("three digits");
     let producer = producer(place, "0");
-    let consumer = consumer(place);
+    let consumer = consumer(&place.brokers);
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(LATENCY_TOPIC, 0, Offset::Offset(0)).expect("new");
     consumer.assign(&list).expect("assigned");

@@ -10,6 +10,8 @@
 //! with all of them. `RECORDS`, `PARTITIONS`, `ROUNDS` change the size; `BROKERS=HOST:PORT` adds a
 //! third column.
 
+#![expect(clippy::print_stdout, reason = "a measurement prints what it measured")]
+
 mod load;
 mod place;
 

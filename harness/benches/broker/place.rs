@@ -87,8 +87,9 @@ impl Place {
             // A broker that is given may have them from the last time.
             let _ = admin.delete_topics(&names, &options).await;
             std::thread::sleep(std::time::Duration::from_millis(500));
-            let one = TopicReplication::Fixed(1);
-            let new = [NewTopic::new(TOPIC, partitions, one), NewTopic::new(LATENCY_TOPIC, 1, one)];
+            let topic =
+                |name, partitions| NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+            let new = [topic(TOPIC, partitions), topic(LATENCY_TOPIC, 1)];
             let made = admin.create_topics(&new, &options).await.expect("an answer");
             assert!(made.iter().all(Result::is_ok), "{made:?}");
         });

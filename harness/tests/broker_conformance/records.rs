@@ -67,7 +67,7 @@ fn a_record_of_a_megabyte_comes_back_and_one_beyond_the_limit_is_refused() {
     let sender = cluster.producer(&[("message.max.bytes", "4000000")]);
     let large: String = (0..1_000_000).map(|i| char::from(b'a' + (i % 23) as u8)).collect();
     assert_eq!(sender.send(&topic, 0, &[&large]), [0]);
-    assert_eq!(cluster.values(&topic, 0, "read_uncommitted"), [large.clone()]);
+    assert_eq!(cluster.values(&topic, 0, "read_uncommitted"), std::slice::from_ref(&large));
     sender.hand_over(&topic, 0, 0, &large.repeat(2));
     let refused = sender.outcomes().remove(&0).unwrap().unwrap_err();
     let expected = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);

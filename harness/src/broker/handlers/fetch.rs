@@ -93,7 +93,7 @@ fn respond(
     let mut responses = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let answer = |(wanted, found): (&FetchPartition, Result<Found, LogError>)| {
-            let loaded = found.and_then(|found| load(node, found));
+            let loaded = found.and_then(|found| load(node, &found));
             loaded.unwrap_or_else(|error| refused(&error)).with_partition_index(wanted.partition)
         };
         // The partitions come first: a zip that ends with them must not take one result more.
@@ -107,9 +107,9 @@ fn respond(
     FetchResponse::default().with_responses(responses)
 }
 
-fn load(node: &Node, found: Found) -> Result<PartitionData, LogError> {
+fn load(node: &Node, found: &Found) -> Result<PartitionData, LogError> {
     let mut records = Vec::with_capacity(found.bytes);
-    node.log.load(&found, &mut records)?;
+    node.log.load(found, &mut records)?;
     let aborted = found.aborted.iter().map(|aborted| {
         AbortedTransaction::default()
             .with_producer_id(ProducerId(aborted.producer.0))
