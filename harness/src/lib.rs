@@ -8,6 +8,7 @@
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod driver;
