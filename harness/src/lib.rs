@@ -5,10 +5,13 @@
 //! [`oracle`] judges the topic's own content ([`workload::ledger`]) against checkpoints and
 //! database; the result goes to `stormproof_reports`, and all that is printed through [`output`].
 //!
+//! *Follow a seed:* [`sim`] lets the chaos room simulate it and asks the same oracle.
+//!
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
 pub mod bench;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod driver;
@@ -19,4 +22,5 @@ pub mod oracle;
 pub mod output;
 pub mod run;
 pub mod scenario;
+pub mod sim;
 pub mod workload;

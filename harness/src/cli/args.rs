@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use stormproof_engine::runtime::CheckpointMode;
 
+use super::broker::BrokerArgs;
 use crate::output::Console;
 use crate::scenario::{EnvironmentKind, Exchange, Overrides, SinkDesign};
 
@@ -58,6 +59,10 @@ pub(super) enum Command {
     Replay(ReplayArgs),
     /// Search for the load that pipelines sustain, and measure latency and recovery at it.
     Bench(BenchArgs),
+    /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
+    Broker(BrokerArgs),
+    /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
+    Sim(super::sim::SimArgs),
     /// Take away what runs that were killed left behind: containers, processes, folders.
     Clean(CleanArgs),
     /// Becomes the program of a service. Started by `run`, not by people.
@@ -131,6 +136,9 @@ pub(super) struct RunArgs {
     /// Subtasks of every vertex [default: 2000].
     #[arg(long, value_name = "SUBTASKS")]
     parallelism: Option<u64>,
+    /// Subtasks of every vertex after the first SIGKILL: the job is restored at another parallelism.
+    #[arg(long, value_name = "SUBTASKS")]
+    rescale_to: Option<u64>,
     /// Worker threads [default: 0 = one for each core].
     #[arg(long, value_name = "THREADS")]
     workers: Option<u64>,
@@ -172,6 +180,7 @@ impl RunArgs {
         Overrides {
             seed: self.seed,
             parallelism: self.parallelism,
+            rescale_to: self.rescale_to,
             workers: self.workers,
             mode: self.mode,
             records: self.records,

@@ -4,11 +4,13 @@
 
 mod args;
 mod bench;
+mod broker;
 mod clean;
 mod explain;
 mod keep;
 mod replay;
 mod run;
+mod sim;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,9 +36,11 @@ pub fn main() -> ExitCode {
         Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
+        Some(Command::Broker(args)) => (Console::default(), broker::broker(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -16,6 +16,9 @@ pub struct Conditions {
     /// Whether records are partitioned by key: then each key is counted by one subtask, and its
     /// records take effect in order.
     pub keyed: bool,
+    /// Whether order is kept on the way to a sink subtask: not when records of a key, or of a
+    /// partition, come to it on several ways.
+    pub ordered: bool,
     /// Whether effects become visible only when their checkpoint completes.
     pub transactional_sink: bool,
     /// Whether a sink subtask may take its snapshot while a transaction of its own is not
@@ -23,6 +26,9 @@ pub struct Conditions {
     /// buffer may hold records that turn out to be committed, namely the last ones that the
     /// subtask handed over before the snapshot. `false` for a sink that always waits.
     pub unconfirmed_at_snapshot: bool,
+    /// Whether an attempt begins only when the one before it is dead and its last manifest is
+    /// either there or will never be: then the newest completed checkpoint is no matter of luck.
+    pub restores_alone: bool,
     /// The pause and the timeout of checkpoints, if they are known.
     pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
@@ -42,8 +48,10 @@ impl Conditions {
             mode,
             drained: true,
             keyed: true,
+            ordered: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
+            restores_alone: false,
             pace: None,
             faults_landed: 0,
             required: Required::default(),
