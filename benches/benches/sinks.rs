@@ -41,7 +41,7 @@ fn matrix(c: &mut Criterion, name: &str, open: fn() -> Database) {
             group.bench_with_input(id, &config, |b, config| {
                 b.iter_custom(|times| {
                     let run = |_| {
-                        let rate = open().engine(records, config.clone());
+                        let rate = open().engine(records, config);
                         Duration::from_secs_f64(records as f64 / rate)
                     };
                     (0..times).map(run).sum()

@@ -52,11 +52,11 @@ impl Database {
     }
 
     /// The engine's rate, effects/s.
-    pub(crate) fn engine(&self, records: u64, sink: SqlSinkConfig) -> f64 {
+    pub(crate) fn engine(&self, records: u64, sink: &SqlSinkConfig) -> f64 {
         let generator =
             GeneratorConfig { keys: KEYS, records: Some(records), ..GeneratorConfig::default() };
         let generator = GeneratorFactory::new(generator).expect("the generator is valid");
-        let config = SqlSinkConfig { table_prefix: self.prefix.clone(), ..sink };
+        let config = SqlSinkConfig { table_prefix: self.prefix.clone(), ..sink.clone() };
         let handle = self.runtime.handle();
         let sink = SqlSinkFactory::new(&self.url, config, Arc::new(WholeValue), handle);
         let mut graph = JobGraph::builder();

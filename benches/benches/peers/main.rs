@@ -107,7 +107,7 @@ fn services(invocation: &Invocation) -> Vec<Comparison> {
     services.push(Comparison {
         name: "peers/sqlite-over-bare-loader",
         records: DATABASE_RECORDS,
-        ours: Box::new(|records| Database::sqlite().engine(records, SqlSinkConfig::default())),
+        ours: Box::new(|records| Database::sqlite().engine(records, &SqlSinkConfig::default())),
         theirs: Box::new(|records| Database::sqlite().bare(records)),
     });
     let mysql = "peers/mysql-over-bare-loader";
@@ -116,7 +116,7 @@ fn services(invocation: &Invocation) -> Vec<Comparison> {
         services.push(Comparison {
             name: mysql,
             records: DATABASE_RECORDS,
-            ours: Box::new(move |records| named().engine(records, SqlSinkConfig::default())),
+            ours: Box::new(move |records| named().engine(records, &SqlSinkConfig::default())),
             theirs: Box::new(move |records| named().bare(records)),
         });
     } else if invocation.wants(mysql) {

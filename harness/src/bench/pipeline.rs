@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::BenchScenario;
 use super::sink::{Intended, Watch, WatchedFactory};
-use crate::environment::{Addresses, DatabaseAddress, Embedded, Environment};
+use crate::environment::{Addresses, DatabaseAddress, Embedded, Environment, Host};
 use crate::error::{HarnessError, Result, engine};
 use crate::scenario::Load;
 use crate::workload::generator::Generator;
@@ -28,7 +28,7 @@ pub(super) struct Pipeline {
     files: Vec<PathBuf>,
 }
 
-fn refused(error: EngineError) -> HarnessError {
+fn refused(error: &EngineError) -> HarnessError {
     engine(error.to_string())
         .at("the bench's job")
         .remedy("correct the scenario, or see whether the database answers")
@@ -60,7 +60,7 @@ impl Pipeline {
         let mut environment = scenario
             .pipeline
             .reads_kafka()
-            .then(|| Embedded::new(folder, scenario.database.as_deref(), &run_id));
+            .then(|| Embedded::new(folder, scenario.database.as_deref(), Host::quiet(&run_id)));
         let addresses = match &mut environment {
             Some(environment) => {
                 environment.check(&load)?;
@@ -88,7 +88,7 @@ impl Pipeline {
             }
             let config = SqlSinkConfig { table_prefix: prefix, ..SqlSinkConfig::default() };
             let sink = SqlSinkFactory::new(&url, config, Arc::new(WholeValue), services);
-            Arc::new(sink.map_err(refused)?)
+            Arc::new(sink.map_err(|e| refused(&e))?)
         } else {
             Arc::new(BlackholeFactory::new())
         };
@@ -99,7 +99,7 @@ impl Pipeline {
         let watched = WatchedFactory { inner, watch: Arc::clone(watch), intended };
         let sink = graph.sink("sink", scenario.parallelism, Arc::new(watched));
         graph.connect(source, sink, Partitioner::KeyBy);
-        let graph = graph.build().map_err(refused)?;
+        let graph = graph.build().map_err(|e| refused(&e))?;
         Ok(Self { graph, environment, addresses, load, files })
     }
 
@@ -146,7 +146,7 @@ fn source(
             group: addresses.group.clone(),
             ..KafkaSourceConfig::default()
         };
-        return Ok(Arc::new(KafkaSourceFactory::new(config).map_err(refused)?));
+        return Ok(Arc::new(KafkaSourceFactory::new(config).map_err(|e| refused(&e))?));
     }
     let config = GeneratorConfig {
         records_per_sec: load.rate_per_s,
@@ -155,5 +155,5 @@ fn source(
         records: Some(load.records),
         ..GeneratorConfig::default()
     };
-    Ok(Arc::new(GeneratorFactory::new(config).map_err(refused)?))
+    Ok(Arc::new(GeneratorFactory::new(config).map_err(|e| refused(&e))?))
 }

@@ -13,7 +13,7 @@ use stormproof_engine::exchange::Run;
 use stormproof_engine::ids::{AttemptId, CheckpointId, SubtaskIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::record::{Record, RecordView};
-use stormproof_engine::seam::TimeUs;
+use stormproof_engine::seam::{Ticket, TimeUs};
 
 /// The longest latency that is told apart: ten minutes.
 const HIGHEST_US: u64 = 600_000_000;
@@ -97,7 +97,7 @@ pub(super) struct WatchedFactory {
 }
 
 impl SinkFactory for WatchedFactory {
-    fn begin_attempt(&self, attempt: AttemptId, restored: CheckpointId) -> Result<()> {
+    fn begin_attempt(&self, attempt: AttemptId, restored: CheckpointId) -> Ticket<Result<()>> {
         self.inner.begin_attempt(attempt, restored)
     }
 

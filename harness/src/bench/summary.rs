@@ -1,5 +1,7 @@
 //! From trials to the result that is kept: `result.json` in the schema of `reports`.
 
+use std::path::Path;
+
 use hdrhistogram::Histogram;
 use stormproof_engine::runtime::{CheckpointStats, JobEvent};
 use stormproof_reports::schema::{
@@ -11,7 +13,7 @@ use super::BenchScenario;
 use super::sink::Interval;
 use super::trial::{Look, TrialOutcome};
 use crate::clock::Utc;
-use crate::environment::{Embedded, machine_facts};
+use crate::environment::{Embedded, Host, machine_facts};
 
 /// Everything that was tried.
 pub(super) struct Account<'a> {
@@ -30,7 +32,7 @@ impl<'a> Account<'a> {
     /// The result: figures of the repetitions, latencies of all of them together.
     pub(super) fn settle(&self) -> RunResult {
         let scenario = self.scenario;
-        let environment = machine_facts(&Embedded::new(std::path::Path::new("."), None, "bench"));
+        let environment = machine_facts(&Embedded::new(Path::new("."), None, Host::quiet("bench")));
         let merged = self.repeated.iter().flat_map(after_warm_up);
         let latency = latency_of(merged.map(|look| &look.interval));
         let last = self.repeated.last();
