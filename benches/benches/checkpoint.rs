@@ -50,16 +50,17 @@ fn by_mode(c: &mut Criterion, name: &str, stall_ms: u64, measure: fn(&Exchange) 
 }
 
 fn whole(exchange: &Exchange) -> Duration {
-    mean(exchange.run().checkpoints_us)
+    mean(&exchange.run().checkpoints_us)
 }
 
 fn aligned(exchange: &Exchange) -> Duration {
     let ran = exchange.job().0.run();
-    mean(ran.checkpoints().map(|stats| stats.alignment_us).collect())
+    let durations_us: Vec<u64> = ran.checkpoints().map(|stats| stats.alignment_us).collect();
+    mean(&durations_us)
 }
 
 /// At least a nanosecond: criterion divides by it.
-fn mean(durations_us: Vec<u64>) -> Duration {
+fn mean(durations_us: &[u64]) -> Duration {
     let sum: u64 = durations_us.iter().sum();
     Duration::from_nanos((sum * 1000 / durations_us.len().max(1) as u64).max(1))
 }
