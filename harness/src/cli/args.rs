@@ -57,6 +57,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Search for the load that pipelines sustain, and measure latency and recovery at it.
+    Bench(BenchArgs),
     /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
     Broker(BrokerArgs),
     /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
@@ -199,6 +201,30 @@ impl RunArgs {
             #[cfg(not(feature = "mutants"))]
             mutant: None,
         }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct BenchArgs {
+    /// What to run; benches/scenarios has some.
+    #[arg(value_name = "SCENARIO.toml")]
+    pub(super) scenarios: Vec<PathBuf>,
+    /// Trials at the rate that was found [default: as the scenario says].
+    #[arg(long, value_name = "TIMES")]
+    pub(super) repetitions: Option<u32>,
+    /// The database of pipelines that write to one [default: SQLite in a temporary folder].
+    #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
+    pub(super) database: Option<String>,
+    /// Where results are kept [default: stormproof-runs].
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl BenchArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod bench;
 mod broker;
 mod clean;
 mod explain;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
             return crate::driver::engine_main::main(&spec, parent);
         }
         Some(Command::Keep(args)) => return keep::keep(&args),
+        Some(Command::Bench(args)) => (args.console(), bench::bench(&args)),
         Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
