@@ -84,6 +84,11 @@ pub trait Sink: Send {
     /// The checkpoint will never complete.
     fn abort(&mut self, _checkpoint: CheckpointId) {}
 
+    /// Loses what is only in memory: what [`crate::mutants::ONLY_THE_FAILED_RESTART`] does to a
+    /// subtask.
+    #[cfg(feature = "mutants")]
+    fn forget(&mut self) {}
+
     /// Records taken and not yet confirmed.
     fn pending_records(&self) -> u64;
 }

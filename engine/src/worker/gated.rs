@@ -476,6 +476,13 @@ impl GatedGroup {
         }
     }
 
+    #[cfg(feature = "mutants")]
+    pub(super) fn forget(&mut self) {
+        if let GatedTask::Sink(sink) = &mut self.task {
+            sink.forget();
+        }
+    }
+
     pub(super) fn on_aborted(&mut self, checkpoint: CheckpointId) {
         self.decisions.retain(|decision| match decision {
             Decision::Begun(barrier) | Decision::Snapshot { barrier, .. } => {

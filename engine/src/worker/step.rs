@@ -16,6 +16,8 @@ use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
+#[cfg(feature = "mutants")]
+use crate::mutants;
 use crate::seam::{SnapshotStorage, Step, TimeUs};
 
 /// From the coordinator to a worker.
@@ -169,6 +171,32 @@ impl Worker {
     /// # Errors
     /// What fails the attempt.
     pub fn step(&mut self, now_us: TimeUs) -> Result<Progress> {
+        #[cfg(feature = "mutants")]
+        if mutants::is_active(mutants::ONLY_THE_FAILED_RESTART) {
+            return self.step_alone(now_us);
+        }
+        self.step_groups(now_us)
+    }
+
+    /// What a panic of a subtask does when the others go on: its memory is gone, nothing else.
+    #[cfg(feature = "mutants")]
+    fn step_alone(&mut self, now_us: TimeUs) -> Result<Progress> {
+        use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+        match catch_unwind(AssertUnwindSafe(|| self.step_groups(now_us))) {
+            Ok(stepped) => stepped,
+            Err(panic) if panic.is::<String>() || panic.is::<&str>() => {
+                for group in &mut self.groups {
+                    if let Group::Gated(gated) = group {
+                        gated.forget();
+                    }
+                }
+                Ok(Progress { moved: true, ..Progress::default() })
+            }
+            Err(kill) => resume_unwind(kill),
+        }
+    }
+
+    fn step_groups(&mut self, now_us: TimeUs) -> Result<Progress> {
         let mut progress = Progress { moved: self.take_control()?, ..Progress::default() };
         for group in self.groups.iter_mut().rev() {
             self.at = Some(group.context().vertex);

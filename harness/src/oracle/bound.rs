@@ -12,6 +12,9 @@ use crate::workload::ledger::Ledger;
 pub(super) fn failures(case: &Case<'_>) -> Result<Vec<Failure>, NotJudged> {
     let (history, sweep) = (case.history()?, case.sweep()?);
     case.unbroken()?;
+    // Orphans of at-least-once cuts are committed like everything else.
+    let conditions = case.conditions;
+    let transactional = conditions.transactional_sink && conditions.mode.has_exact_cuts();
     let attempts = &history.lineage.attempts;
     let failures = attempts.windows(2).enumerate().map(|(at, pair)| {
         let replayed = replayed(case.ledger, history, &sweep.heights, at);
@@ -19,7 +22,7 @@ pub(super) fn failures(case: &Case<'_>) -> Result<Vec<Failure>, NotJudged> {
             attempt: pair[0].id,
             restored: pair[1].restored,
             duplicates: sweep.fate.explained_by(at),
-            bound: if case.conditions.transactional_sink { 0 } else { replayed },
+            bound: if transactional { 0 } else { replayed },
             replayed,
         }
     });

@@ -1,7 +1,9 @@
 //! Committed offsets: the group's offsets are those of a completed checkpoint, never ahead.
 
 use super::case::{Case, Finding, NotJudged};
+use super::conditions::Commits;
 use super::cut::Cut;
+use super::history::History;
 use super::verdict::{Site, Verdict, Witnesses};
 
 /// The rule `committed-offsets`.
@@ -47,6 +49,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
             behind += 1;
         }
     }
+    if let Some(commits) = &case.conditions.commits {
+        ever(case, history, last, commits, &mut faults);
+    }
     let finding = Finding::from_cases(
         [&faults],
         format!(
@@ -64,4 +69,32 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         finding
     };
     Ok(finding.figure("partitions", committed.len() as u64).figure("behind", behind))
+}
+
+/// What the group has ever seen: each commit is one of a completed checkpoint, and the last
+/// checkpoint's came in the end.
+fn ever(case: &Case<'_>, history: &History, last: &Cut, commits: &Commits, faults: &mut Witnesses) {
+    for (partition, offset) in &commits.offsets {
+        let Some(slot) = case.ledger.slot(*partition) else { continue };
+        if !history.cuts.iter().any(|cut| cut.next[slot] == *offset) {
+            faults.add(Site::record(*partition, *offset), || {
+                format!(
+                    "partition {partition} was committed at {offset}, the S of no completed \
+                     checkpoint"
+                )
+            });
+        }
+    }
+    for (slot, partition) in case.ledger.partitions().iter().enumerate() {
+        let (id, next) = (partition.id(), last.next[slot]);
+        if commits.is_settled && last.covered[slot] && !commits.offsets.contains(&(id, next)) {
+            faults.add(Site::record(id, next).at(last.id()), || {
+                format!(
+                    "S = {next} of partition {id} was never committed, although checkpoint {} was \
+                     the last one and nothing was lost since",
+                    last.id()
+                )
+            });
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What the oracle is told about a run besides the evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint_reader::Mode;
 use crate::workload::ledger::{Offset, PartitionId};
@@ -31,6 +31,8 @@ pub struct Conditions {
     pub required: Required,
     /// The consumer group's committed offsets, if they were looked up after the run.
     pub committed: Option<BTreeMap<PartitionId, Offset>>,
+    /// Every commit that the group has ever seen, if the log tells.
+    pub commits: Option<Commits>,
 }
 
 impl Conditions {
@@ -46,8 +48,19 @@ impl Conditions {
             faults_landed: 0,
             required: Required::default(),
             committed: None,
+            commits: None,
         }
     }
+}
+
+/// The group's commits, whichever order they came in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Where each partition was committed.
+    pub offsets: BTreeSet<(PartitionId, Offset)>,
+    /// Whether nothing kept the last checkpoint from being committed: no notification was lost and
+    /// no commit refused since it was triggered, and the job was given the time.
+    pub is_settled: bool,
 }
 
 /// The pace that checkpoints were asked to keep, in microseconds.

@@ -59,7 +59,7 @@ mod values;
 mod verdict;
 
 pub use compare::{Disagreement, compare};
-pub use conditions::{Conditions, Pace, Required};
+pub use conditions::{Commits, Conditions, Pace, Required};
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};

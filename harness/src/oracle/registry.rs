@@ -153,7 +153,8 @@ pub static RULES: [Rule; 16] = [
     Rule {
         id: "committed-offsets",
         title: "Commits follow checkpoints",
-        text: "The group's committed offsets are those of a completed checkpoint, never ahead.",
+        text: "The group's committed offsets are those of a completed checkpoint, never ahead; a \
+               lost notification is made up for by the next one.",
         source: "commit ahead of snapshot",
         checkers: ["committed", "plain::attempts"],
         applies: |conditions| conditions.committed.is_some(),

@@ -40,6 +40,10 @@ pub(crate) enum Corruption {
     FrameTwice,
     /// The group's offsets are ahead of every checkpoint.
     CommittedAhead,
+    /// Some commit was never a completed checkpoint's.
+    CommittedTooEarly,
+    /// The last checkpoint was never committed.
+    NeverCommitted,
     /// A restored checkpoint does not exist.
     RestoredNothing,
     /// A restored checkpoint vanishes, and a later attempt begins afresh.
@@ -58,7 +62,7 @@ pub(crate) struct Broken {
 }
 
 impl Corruption {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Lost,
         Self::Doubled,
         Self::Swapped,
@@ -74,6 +78,8 @@ impl Corruption {
         Self::AckShort,
         Self::FrameTwice,
         Self::CommittedAhead,
+        Self::CommittedTooEarly,
+        Self::NeverCommitted,
         Self::RestoredNothing,
         Self::Vanished,
         Self::TooSoon,
@@ -134,6 +140,18 @@ pub(crate) fn corrupt(history: &mut History, kind: Corruption, seed: u64) -> Opt
             let (partition, offset) = committed.iter_mut().nth(at)?;
             *offset = Offset(offset.0 + 10_000);
             Some(Broken::new("committed-offsets", Site::record(*partition, *offset)))
+        }
+        Corruption::CommittedTooEarly => {
+            let commits = history.conditions.commits.as_mut()?;
+            let early = (PartitionId(0), Offset(50_000 + seed % 100));
+            commits.offsets.insert(early);
+            Some(Broken::new("committed-offsets", Site::record(early.0, early.1)))
+        }
+        Corruption::NeverCommitted => {
+            let committed = history.conditions.committed.clone()?;
+            let (partition, offset) = committed.into_iter().next_back()?;
+            history.conditions.commits.as_mut()?.offsets.remove(&(partition, offset));
+            Some(Broken::new("committed-offsets", Site::record(partition, offset)))
         }
         Corruption::RestoredNothing => {
             let restored = history.audit.fences.len().checked_sub(1)?;

@@ -90,6 +90,13 @@ impl SubtaskBuffer {
         self.rows.pop_front().expect("flushed rows are rows")
     }
 
+    /// Drops the rows that wait for company; returns how many, and their bytes.
+    #[cfg(feature = "mutants")]
+    pub(super) fn forget(&mut self) -> (u64, usize) {
+        let rows = self.rows.split_off(self.flushed_to);
+        (rows.len() as u64, std::mem::take(&mut self.filling_bytes))
+    }
+
     /// The rows that belong into a snapshot: cheap references to their frames.
     pub(super) fn unsealed(&self) -> Vec<Bytes> {
         self.rows.iter().skip(self.sealed).map(|record| record.frame().clone()).collect()

@@ -250,6 +250,15 @@ impl Sink for SqlSink {
         self.marks.remove(&checkpoint);
     }
 
+    #[cfg(feature = "mutants")]
+    fn forget(&mut self) {
+        for buffer in &mut self.buffers {
+            let (rows, bytes) = buffer.forget();
+            self.held_rows -= rows;
+            self.held_bytes -= bytes;
+        }
+    }
+
     fn pending_records(&self) -> u64 {
         self.held_rows
     }

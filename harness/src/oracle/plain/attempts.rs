@@ -94,6 +94,22 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
             behind = true;
         }
     }
+    if let Some(commits) = &run.conditions.commits {
+        for (partition, offset) in &commits.offsets {
+            let known = run.ledger.slot(*partition).is_some();
+            let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset);
+            if known && !any {
+                cases.insert(Site::record(*partition, *offset));
+            }
+        }
+        for partition in run.ledger.partitions().iter().map(|partition| partition.id()) {
+            let next = cut.next(partition, run.ledger);
+            let missing = cut.covers(partition) && !commits.offsets.contains(&(partition, next));
+            if commits.is_settled && missing {
+                cases.insert(Site::record(partition, next).at(*last));
+            }
+        }
+    }
     let excused = !behind || run.conditions.faults_landed > 0;
     let otherwise = if excused { Verdict::Proven } else { Verdict::Unknown };
     Some(Answer::from_cases(id, cases, otherwise))

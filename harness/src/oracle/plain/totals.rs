@@ -120,7 +120,10 @@ fn allowed(run: &Run<'_>) -> (u64, u64) {
             replayed += run.cuts[&restored].frames.len() as u64;
         }
     }
-    (replayed, if run.conditions.transactional_sink { 0 } else { replayed })
+    // Orphans of at-least-once cuts are committed like everything else.
+    let conditions = &run.conditions;
+    let transactional = conditions.transactional_sink && conditions.mode.has_exact_cuts();
+    (replayed, if transactional { 0 } else { replayed })
 }
 
 /// Effects minus records equal what the lineage explains; what remains is every record once.

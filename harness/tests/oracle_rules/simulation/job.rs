@@ -11,7 +11,7 @@ use stormproof_harness::oracle::checkpoint_reader::{
     CheckpointState, Frame, Manifest, MemoryCheckpoints, Mode, Place, Split, Torn, VertexEntry,
 };
 use stormproof_harness::oracle::evidence::{Fence, MemoryAudit};
-use stormproof_harness::oracle::{AttemptId, CheckpointId, Conditions, Pace};
+use stormproof_harness::oracle::{AttemptId, CheckpointId, Commits, Conditions, Pace};
 use stormproof_harness::workload::ledger::{LedgerBuilder, Offset, PartitionId};
 
 use super::history::History;
@@ -379,6 +379,9 @@ impl<'a> Job<'a> {
         let mut conditions = Conditions::new(self.plan.mode);
         conditions.faults_landed = u64::from(crashes);
         conditions.unconfirmed_at_snapshot = self.plan.retries || self.plan.pipelined;
+        let all = self.completed.iter().flat_map(|completed| completed.cuts.iter().enumerate());
+        let offsets = all.map(|(p, next)| (PartitionId(p as u32), Offset(*next))).collect();
+        conditions.commits = Some(Commits { offsets, is_settled: true });
         conditions.committed = committed;
         conditions.pace = Some(Pace { min_pause_us: 400, timeout_us: 1_000, slack_us: 0 });
         let audit: MemoryAudit = self.tables.into_audit();
