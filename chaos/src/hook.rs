@@ -108,12 +108,17 @@ impl Armory {
     /// When the fault can never land in this job.
     pub fn arm(&self, fault: Fault) -> Result<(), FaultError> {
         fault.check(&self.inner.vertices)?;
+        if !fault.is_fired_by_hook() {
+            let problem = format!("{} is not the hook's to fire", fault.describe());
+            let remedy = "the harness executes it".to_owned();
+            return Err(FaultError { id: fault.id, problem, remedy });
+        }
         let vertex = match &fault.target {
             FaultTarget::Subtask { vertex, .. } => {
                 let at = self.inner.vertices.iter().position(|shape| shape.name == *vertex);
                 at.map(|index| VertexId(index as u16))
             }
-            FaultTarget::AnySubtask | FaultTarget::Process => None,
+            _ => None,
         };
         let mut armed = self.inner.lock();
         armed.retain(|other| other.fault.id != fault.id);
@@ -213,6 +218,7 @@ fn strike(fault: &Fault, step: Step, at: &StepContext) {
         FaultAction::Error => {
             OUTCOME.replace(StepAction::Fail(format!("{} at {step}", fault.id)));
         }
+        other => unreachable!("{} is no fault of a step: arming it was refused", other.name()),
     }
 }
 

@@ -18,4 +18,5 @@ pub mod oracle;
 pub mod output;
 pub mod run;
 pub mod scenario;
+pub(crate) mod strike;
 pub mod workload;
