@@ -15,11 +15,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
 use serde::{Deserialize, Serialize};
-use stormproof_engine::ids::{CheckpointId, VertexId};
 use stormproof_engine::seam::{Step, StepAction, StepContext, StepHook};
 
-use crate::fault::{CheckpointRef, Fault, FaultAction, FaultError, FaultId, FaultTarget};
-use crate::fault::{FaultTrigger, VertexShape};
+use crate::armed::Armed;
+use crate::fault::{Fault, FaultAction, FaultError, FaultId, VertexShape};
 
 /// A fault that is firing: announced before its action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,13 +40,6 @@ pub type Announce = Box<dyn Fn(&FaultShot) + Send + Sync>;
 thread_local! {
     static HERE: Cell<Option<StepContext>> = const { Cell::new(None) };
     static OUTCOME: RefCell<StepAction> = const { RefCell::new(StepAction::Proceed) };
-}
-
-struct Armed {
-    fault: Fault,
-    vertex: Option<VertexId>,
-    /// The first checkpoint of which a step was seen after arming.
-    first_seen: Option<CheckpointId>,
 }
 
 struct Inner {
@@ -113,16 +105,9 @@ impl Armory {
             let remedy = "the harness executes it".to_owned();
             return Err(FaultError { id: fault.id, problem, remedy });
         }
-        let vertex = match &fault.target {
-            FaultTarget::Subtask { vertex, .. } => {
-                let at = self.inner.vertices.iter().position(|shape| shape.name == *vertex);
-                at.map(|index| VertexId(index as u16))
-            }
-            _ => None,
-        };
         let mut armed = self.inner.lock();
         armed.retain(|other| other.fault.id != fault.id);
-        armed.push(Armed { fault, vertex, first_seen: None });
+        armed.push(Armed::new(fault, &self.inner.vertices));
         Ok(())
     }
 
@@ -156,45 +141,6 @@ impl Inner {
         if let Some(fault) = fired {
             (self.announce)(&FaultShot { id: fault.id, step, at });
             strike(&fault, step, &at);
-        }
-    }
-}
-
-impl Armed {
-    fn saw(&mut self, step: Step, at: &StepContext) {
-        if step.is_mid_checkpoint() && self.first_seen.is_none() {
-            self.first_seen = Some(at.checkpoint);
-        }
-    }
-
-    fn matches(&self, step: Step, at: &StepContext) -> bool {
-        if self.vertex.is_some_and(|vertex| vertex != at.vertex) {
-            return false;
-        }
-        if let FaultTarget::Subtask { index, .. } = self.fault.target
-            && index != at.subtask.0
-        {
-            return false;
-        }
-        match &self.fault.when {
-            FaultTrigger::AtMs(_) | FaultTrigger::AtRecords(_) => true,
-            FaultTrigger::AtStep { step: wanted, checkpoint, attempt, .. } => {
-                *wanted == step
-                    && attempt.is_none_or(|attempt| attempt == at.attempt)
-                    && self.matches_checkpoint(*checkpoint, step, at.checkpoint)
-            }
-        }
-    }
-
-    fn matches_checkpoint(&self, wanted: CheckpointRef, step: Step, now: CheckpointId) -> bool {
-        match wanted {
-            CheckpointRef::Exactly(id) => id == now,
-            // Flushes and recoveries belong to no checkpoint under way: the first one counts.
-            CheckpointRef::Nth(1) if !step.is_mid_checkpoint() => true,
-            CheckpointRef::Nth(n) => {
-                let first = self.first_seen.map(|id| id.0);
-                first.is_some_and(|first| now.0 >= first + u64::from(n) - 1)
-            }
         }
     }
 }

@@ -6,11 +6,15 @@
 //! [`hook::FaultShot`] and acts; faults that strike the process from outside are the harness's to
 //! execute. When its effect was observed, a fault counts in [`coverage::Coverage`].
 //!
+//! *Follow a simulated schedule:* [`sim::Plan::draw`] draws everything from a seed -> [`sim::run`]
+//! steps the very engine under a seeded scheduler, with simulated services -> [`sim::SimRun`].
+//!
 //! *What can break:* [`log`] is a Kafka broker's inside, for the embedded broker and the simulation.
 //!
 //! This crate decides nothing about right or wrong: verdicts are the oracle's.
 
 pub mod action;
+mod armed;
 pub mod coverage;
 pub mod fault;
 pub mod hook;
@@ -19,4 +23,5 @@ pub mod matrix;
 pub mod outside;
 pub mod schedule;
 pub mod shrink;
+pub mod sim;
 pub mod storage;

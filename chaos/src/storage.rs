@@ -130,7 +130,7 @@ impl<S: SnapshotStorage + 'static> SnapshotStorage for TroubledStorage<S> {
         self.write(path, move |inner| inner.put_new(&to, data))
     }
 
-    fn read(&self, path: &str) -> Result<bytes::Bytes> {
+    fn read(&self, path: &str) -> Result<Option<bytes::Bytes>> {
         self.inner.read(path)
     }
 

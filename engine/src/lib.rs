@@ -28,6 +28,7 @@ pub mod graph;
 pub mod ids;
 pub mod metrics;
 pub mod mutants;
+pub mod operators;
 pub mod record;
 pub mod runtime;
 pub mod seam;

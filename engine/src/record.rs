@@ -4,7 +4,7 @@
 //! keeps a record keeps a reference into the buffer. The layout is docs/formats.md; the oracle
 //! reads it with code of its own.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::{AttemptId, KeyGroup, Offset, PartitionId, SubtaskIndex};
 
@@ -62,15 +62,27 @@ impl Payload<'_> {
     }
 
     /// Appends the frame to `buffer`.
-    #[inline]
     pub fn encode(&self, route: Route, buffer: &mut BytesMut) {
+        let at = buffer.len();
+        buffer.resize(at + self.frame_bytes(), 0);
+        self.write_to(route, &mut buffer[at..]);
+    }
+
+    /// Writes the frame to `frame`, field by field into its place: a header put together elsewhere
+    /// would have to wait for its own bytes before it can be copied.
+    ///
+    /// # Panics
+    /// When `frame` is not [`Payload::frame_bytes`] long.
+    #[inline]
+    pub fn write_to(&self, route: Route, frame: &mut [u8]) {
         let flags = if self.key.is_none() { KEY_IS_NULL } else { 0 }
             | if self.value.is_none() { VALUE_IS_NULL } else { 0 };
         let key = self.key.unwrap_or_default();
-        let mut header = [0_u8; HEADER_BYTES];
-        header[0..4].copy_from_slice(&(self.frame_bytes() as u32).to_le_bytes());
+        let len = frame.len() as u32;
+        let (header, body) = frame.split_first_chunk_mut::<HEADER_BYTES>().expect("a frame");
+        header[0..4].copy_from_slice(&len.to_le_bytes());
         header[4..8].copy_from_slice(&(key.len() as u32).to_le_bytes());
-        header[8] = flags;
+        header[8..10].copy_from_slice(&[flags, 0]);
         header[10..12].copy_from_slice(&route.key_group.0.to_le_bytes());
         header[12..14].copy_from_slice(&route.source.0.to_le_bytes());
         header[14..16].copy_from_slice(&route.target.0.to_le_bytes());
@@ -79,10 +91,29 @@ impl Payload<'_> {
         header[24..28].copy_from_slice(&self.provenance.source_attempt.0.to_le_bytes());
         header[28..36].copy_from_slice(&self.provenance.offset.0.to_le_bytes());
         header[36..44].copy_from_slice(&self.event_time_us.to_le_bytes());
-        buffer.reserve(self.frame_bytes());
-        buffer.put_slice(&header);
-        buffer.put_slice(key);
-        buffer.put_slice(self.value.unwrap_or_default());
+        let (key_place, value_place) = body.split_at_mut(key.len());
+        copy_short(key, key_place);
+        value_place.copy_from_slice(self.value.unwrap_or_default());
+    }
+}
+
+/// Copies what is usually short without a call: two words that may overlap.
+#[inline]
+fn copy_short(from: &[u8], to: &mut [u8]) {
+    match from.len() {
+        8..=16 => copy_ends::<8>(from, to),
+        4..8 => copy_ends::<4>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    if let (Some(first), Some(place)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+        *place = *first;
+    }
+    if let (Some(last), Some(place)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
+        *place = *last;
     }
 }
 
@@ -105,9 +136,9 @@ impl Record {
 
     /// A frame from outside (a state file); `None` when it is not one whole frame.
     pub fn from_state(item: Bytes) -> Option<Self> {
-        let whole = item.len() >= HEADER_BYTES
-            && frame_len(&item) == item.len()
-            && read_u32(&item, 4) as usize <= item.len() - HEADER_BYTES;
+        let header: &Header = item.first_chunk()?;
+        let key_bytes = u32::from_le_bytes(read(header, 4)) as usize;
+        let whole = frame_len(&item) == item.len() && key_bytes <= item.len() - HEADER_BYTES;
         whole.then_some(Self { frame: item })
     }
 
@@ -127,7 +158,7 @@ impl Record {
     /// A view of the frame.
     #[inline]
     pub fn view(&self) -> RecordView<'_> {
-        RecordView { frame: &self.frame }
+        RecordView::new(&self.frame)
     }
 
     /// The record, borrowed.
@@ -171,37 +202,31 @@ impl<'a> RecordRef<'a> {
 /// A frame, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordView<'a> {
+    header: &'a Header,
     frame: &'a [u8],
 }
 
-#[inline]
-fn read_u16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
+type Header = [u8; HEADER_BYTES];
 
 #[inline]
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-#[inline]
-fn read_u64(bytes: &[u8], at: usize) -> u64 {
-    let mut eight = [0; 8];
-    eight.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(eight)
+fn read<const N: usize>(header: &Header, at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&header[at..at + N]);
+    field
 }
 
 /// Bytes of the frame that starts here.
 #[inline]
 pub fn frame_len(bytes: &[u8]) -> usize {
-    read_u32(bytes, 0) as usize
+    bytes.first_chunk().map_or(0, |len| u32::from_le_bytes(*len) as usize)
 }
 
 impl<'a> RecordView<'a> {
     /// The frame that starts at the beginning of `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { frame: &bytes[..frame_len(bytes)] }
+        let header: &Header = bytes.first_chunk().expect("a frame has a header");
+        Self { header, frame: &bytes[..u32::from_le_bytes(read(header, 0)) as usize] }
     }
 
     /// Bytes of the whole frame.
@@ -213,52 +238,52 @@ impl<'a> RecordView<'a> {
     /// Upstream subtask.
     #[inline]
     pub fn source(&self) -> SubtaskIndex {
-        SubtaskIndex(read_u16(self.frame, 12))
+        SubtaskIndex(u16::from_le_bytes(read(self.header, 12)))
     }
 
     /// Downstream subtask.
     #[inline]
     pub fn target(&self) -> SubtaskIndex {
-        SubtaskIndex(read_u16(self.frame, 14))
+        SubtaskIndex(u16::from_le_bytes(read(self.header, 14)))
     }
 
     /// Key group of the key.
     #[inline]
     pub fn key_group(&self) -> KeyGroup {
-        KeyGroup(read_u16(self.frame, 10))
+        KeyGroup(u16::from_le_bytes(read(self.header, 10)))
     }
 
     /// Where the record comes from.
     #[inline]
     pub fn provenance(&self) -> Provenance {
         Provenance {
-            partition: PartitionId(read_u32(self.frame, 16)),
-            index: read_u32(self.frame, 20),
-            source_attempt: AttemptId(read_u32(self.frame, 24)),
-            offset: Offset(read_u64(self.frame, 28)),
+            partition: PartitionId(u32::from_le_bytes(read(self.header, 16))),
+            index: u32::from_le_bytes(read(self.header, 20)),
+            source_attempt: AttemptId(u32::from_le_bytes(read(self.header, 24))),
+            offset: Offset(u64::from_le_bytes(read(self.header, 28))),
         }
     }
 
     /// The input record's timestamp, in microseconds.
     #[inline]
     pub fn event_time_us(&self) -> i64 {
-        read_u64(self.frame, 36) as i64
+        i64::from_le_bytes(read(self.header, 36))
     }
 
     fn key_end(&self) -> usize {
-        HEADER_BYTES + read_u32(self.frame, 4) as usize
+        HEADER_BYTES + u32::from_le_bytes(read(self.header, 4)) as usize
     }
 
     /// The key; `None` is Kafka's null.
     #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
-        (self.frame[8] & KEY_IS_NULL == 0).then(|| &self.frame[HEADER_BYTES..self.key_end()])
+        (self.header[8] & KEY_IS_NULL == 0).then(|| &self.frame[HEADER_BYTES..self.key_end()])
     }
 
     /// The value; `None` is Kafka's null.
     #[inline]
     pub fn value(&self) -> Option<&'a [u8]> {
-        (self.frame[8] & VALUE_IS_NULL == 0).then(|| &self.frame[self.key_end()..])
+        (self.header[8] & VALUE_IS_NULL == 0).then(|| &self.frame[self.key_end()..])
     }
 
     /// The record as something that can be emitted again.

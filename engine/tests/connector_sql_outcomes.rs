@@ -67,8 +67,8 @@ impl SqlBackend for Script {
         1_000
     }
 
-    fn begin_attempt(&self, _: &WriteTerms, _: CheckpointId, _: Duration) -> Result<()> {
-        Ok(())
+    fn begin_attempt(&self, _: &WriteTerms, _: CheckpointId, _: Duration) -> Ticket<Result<()>> {
+        Ticket::ready(Ok(()))
     }
 
     fn connect(&self, _: Arc<WriteTerms>) -> Box<dyn SqlConnection> {

@@ -91,7 +91,7 @@ impl Journey {
         let store = Arc::clone(&self.store);
         let storage = ObjectStorage::new(store, handle, "memory".to_owned());
         let inventory = Inventory::read(&storage).unwrap();
-        let chosen = choose(&storage, &inventory).chosen.unwrap();
+        let chosen = choose(&storage, &inventory).unwrap().chosen.unwrap();
         assert!(chosen.manifest.checkpoint > CheckpointId::NONE);
         let in_flight = |section: &Section| match section {
             Section::Channel { records, .. } => records.len(),

@@ -5,6 +5,8 @@
 //! [`oracle`] judges the topic's own content ([`workload::ledger`]) against checkpoints and
 //! database; the result goes to `stormproof_reports`, and all that is printed through [`output`].
 //!
+//! *Follow a seed:* [`sim`] lets the chaos room simulate it and asks the same oracle.
+//!
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
@@ -18,5 +20,6 @@ pub mod oracle;
 pub mod output;
 pub mod run;
 pub mod scenario;
+pub mod sim;
 pub(crate) mod strike;
 pub mod workload;

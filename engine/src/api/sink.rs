@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::exchange::Run;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex};
 use crate::record::Record;
-use crate::seam::TimeUs;
+use crate::seam::{Ticket, TimeUs};
 
 /// The sink subtasks of one worker.
 pub trait Sink: Send {
@@ -96,12 +96,10 @@ pub trait Sink: Send {
 /// Makes the sinks of a vertex, one for each worker and attempt.
 pub trait SinkFactory: Send + Sync {
     /// Fences every earlier attempt. Called once for each attempt, before any group is opened and
-    /// before any record flows; may block.
-    ///
-    /// # Errors
-    /// When the service is away, or a later attempt owns it.
-    fn begin_attempt(&self, _attempt: AttemptId, _restored: CheckpointId) -> Result<()> {
-        Ok(())
+    /// before any record flows; the attempt begins when the ticket says so. It holds an error when
+    /// the service is away, or a later attempt owns it.
+    fn begin_attempt(&self, _attempt: AttemptId, _restored: CheckpointId) -> Ticket<Result<()>> {
+        Ticket::ready(Ok(()))
     }
 
     /// A sink for `context.subtasks` with `state` restored.

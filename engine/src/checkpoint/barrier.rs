@@ -13,6 +13,9 @@
 //! | at-least-once (Flink) | last processed; nothing held | none (orphans are possible) | at the snapshot |
 //! | at-least-once, first barrier (safe) | first processed | logged up to each barrier | last ingested |
 //!
+//! A barrier that drains the job is always aligned and never times out: what is logged in flight
+//! would stay behind in the checkpoint, and everything has to leave with it.
+//!
 //! Source: ground truth sections 1 to 3; Flink's `SingleCheckpointBarrierHandler` and
 //! `CheckpointBarrierTracker`; Chandy and Lamport 1985 for the logged forms.
 
@@ -100,7 +103,7 @@ impl BarrierHandler {
         }
         let mut out = Vec::new();
         self.begin(barrier, now, &mut out);
-        let unaligned = self.mode == CheckpointMode::ExactlyOnceUnaligned;
+        let unaligned = self.mode_of(barrier) == CheckpointMode::ExactlyOnceUnaligned;
         let pending = self.find(barrier.checkpoint);
         pending.ingested.insert(channel);
         if unaligned {
@@ -117,7 +120,7 @@ impl BarrierHandler {
         }
         let mut out = Vec::new();
         self.overtake(channel, barrier.checkpoint, &mut out);
-        let mode = self.mode;
+        let mode = self.mode_of(barrier);
         let ended = self.counted(&self.ended);
         let pending = self.find(barrier.checkpoint);
         assert!(pending.ingested.contains(channel), "processed before it was ingested");
@@ -213,7 +216,8 @@ impl BarrierHandler {
     pub fn alignment_deadline(&self) -> Option<TimeUs> {
         let timeout = self.alignment_timeout_us?;
         let pending = self.pending.front()?;
-        let aligning = self.mode == CheckpointMode::ExactlyOnce && !pending.captured;
+        let aligning =
+            self.mode == CheckpointMode::ExactlyOnce && !pending.captured && !pending.barrier.drain;
         aligning.then_some(pending.first_us + timeout)
     }
 
@@ -237,6 +241,15 @@ impl BarrierHandler {
     /// Whether a checkpoint is under way that waits for barriers with channels held.
     pub fn is_aligning(&self) -> bool {
         self.pending.iter().any(|p| !p.captured && !p.processed.is_empty())
+    }
+
+    /// The rule that this barrier follows.
+    fn mode_of(&self, barrier: Barrier) -> CheckpointMode {
+        match self.mode {
+            CheckpointMode::ExactlyOnceUnaligned if barrier.drain => CheckpointMode::ExactlyOnce,
+            CheckpointMode::AtLeastOnceFirstBarrier if barrier.drain => CheckpointMode::AtLeastOnce,
+            mode => mode,
+        }
     }
 
     /// The ended channels that count as if their barrier had come: all of them.

@@ -138,6 +138,11 @@ impl Coordinator {
         self.next_id
     }
 
+    /// Checkpoints under way.
+    pub fn pending_ids(&self) -> Vec<CheckpointId> {
+        self.pending.keys().copied().collect()
+    }
+
     /// Asks for a last checkpoint with which everything leaves the job.
     pub fn request_drain(&mut self) {
         self.drain_wanted = true;

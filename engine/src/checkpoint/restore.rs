@@ -1,7 +1,8 @@
 //! Restore: which checkpoint an attempt starts from.
 //!
-//! The rule: the newest one whose manifest is whole and whose state files all read back. Anything
-//! else is passed over, and said so. The consumer group's committed offsets are never looked at.
+//! The rule: the newest one whose manifest is whole and whose state files all read back. One that is
+//! torn or misses a file is passed over, and said so; a storage that does not answer is an error,
+//! for an older checkpoint must not be restored because of it. The consumer group's committed offsets are never looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,16 +95,19 @@ pub struct Choice {
 }
 
 /// Looks for the newest complete checkpoint.
-pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Choice {
+///
+/// # Errors
+/// When the storage cannot be read: then nobody knows which one it is.
+pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Result<Choice> {
     let mut choice = Choice::default();
     if mutants::is_active(mutants::HIGHEST_ID_RESTORED)
         && let Some(chosen) = load_highest(storage, inventory)
     {
         let retained = inventory.with_manifest().collect();
-        return Choice { chosen: Some(chosen), retained, ..choice };
+        return Ok(Choice { chosen: Some(chosen), retained, ..choice });
     }
     for id in inventory.with_manifest().rev() {
-        match load(storage, id) {
+        match load(storage, id)? {
             Ok(restored) => {
                 choice.chosen = Some(restored);
                 choice.retained = inventory.with_manifest().filter(|other| *other <= id).collect();
@@ -112,7 +116,7 @@ pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Choice {
             Err(reason) => choice.skipped.push((id, reason)),
         }
     }
-    choice
+    Ok(choice)
 }
 
 /// [`mutants::HIGHEST_ID_RESTORED`]: whatever state files the highest id has, under the newest
@@ -122,11 +126,11 @@ fn load_highest(
     inventory: &Inventory,
 ) -> Option<RestoredCheckpoint> {
     let highest = inventory.highest();
-    let template = inventory.with_manifest().rev().find_map(|id| load(storage, id).ok())?;
+    let template = inventory.with_manifest().rev().find_map(|id| load(storage, id).ok()?.ok())?;
     let files = inventory.files_of(highest).iter().filter(|path| path.ends_with(".state"));
     let mut sections = Vec::new();
     for path in files {
-        let bytes = storage.read(path).ok()?;
+        let bytes = storage.read(path).ok()??;
         let (_, crc32) = bytes.split_last_chunk::<4>()?;
         sections.extend(read_state_file(&bytes, u32::from_le_bytes(*crc32)).ok()?);
     }
@@ -134,18 +138,31 @@ fn load_highest(
     Some(RestoredCheckpoint { manifest, sections })
 }
 
-fn load(storage: &dyn SnapshotStorage, id: CheckpointId) -> Result<RestoredCheckpoint, String> {
+/// Reads a checkpoint; the inner error says what is wrong with it.
+fn load(
+    storage: &dyn SnapshotStorage,
+    id: CheckpointId,
+) -> Result<Result<RestoredCheckpoint, String>> {
     let path = manifest_path(id);
-    let file = storage.read(&path).map_err(|e| e.to_string())?;
-    let manifest = Manifest::decode(&file).map_err(|what| format!("{path}: {what}"))?;
-    if manifest.checkpoint != id {
-        return Err(format!("{path}: it is the manifest of checkpoint {}", manifest.checkpoint));
-    }
+    let Some(file) = storage.read(&path)? else { return Ok(Err(format!("{path} is missing"))) };
+    let manifest = match Manifest::decode(&file) {
+        Ok(manifest) if manifest.checkpoint == id => manifest,
+        Ok(other) => {
+            let other = other.checkpoint;
+            return Ok(Err(format!("{path}: it is the manifest of checkpoint {other}")));
+        }
+        Err(what) => return Ok(Err(format!("{path}: {what}"))),
+    };
     let mut sections = Vec::new();
     for file in &manifest.files {
-        let bytes = storage.read(&file.path).map_err(|e| e.to_string())?;
-        let read = read_state_file(&bytes, file.crc32);
-        sections.extend(read.map_err(|what| format!("{}: {what}", file.path))?);
+        let path = &file.path;
+        let Some(bytes) = storage.read(path)? else {
+            return Ok(Err(format!("{path} is missing")));
+        };
+        match read_state_file(&bytes, file.crc32) {
+            Ok(read) => sections.extend(read),
+            Err(what) => return Ok(Err(format!("{path}: {what}"))),
+        }
     }
-    Ok(RestoredCheckpoint { manifest, sections })
+    Ok(Ok(RestoredCheckpoint { manifest, sections }))
 }

@@ -254,6 +254,9 @@ impl Inbox {
             return None;
         }
         let front = lane.queue.front()?;
+        if lane.at == 0 {
+            fetch(&front.bytes);
+        }
         let end = front.marks.get(lane.next_mark).map_or(front.bytes.len(), |m| m.at as usize);
         let mut run = Run::new(&lane.lane, &front.bytes, lane.at, end, budget);
         let outcome = consume(&mut run);
@@ -399,6 +402,14 @@ impl Inbox {
         let held = self.lanes.iter().filter(|lane| lane.is_held());
         self.held_bytes + held.map(|lane| lane.queued_bytes).sum::<u64>()
     }
+}
+
+/// Brings a buffer that another core has written into this core's cache, with loads that do not
+/// wait for each other. The way from frame to frame would wait for every one of them.
+fn fetch(buffer: &[u8]) {
+    const LINE_BYTES: usize = 64;
+    let sum = buffer.iter().step_by(LINE_BYTES).fold(0_u8, |sum, byte| sum ^ byte);
+    std::hint::black_box(sum);
 }
 
 /// Credit on its way back, gathered over runs of records of one upstream subtask.

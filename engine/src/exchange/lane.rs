@@ -67,12 +67,11 @@ pub struct LaneBuffer {
 /// Spare buffers that a lane keeps; beyond that they are freed.
 const SPARE_BUFFERS: usize = 64;
 
-/// The largest buffer worth keeping: one that held a huge record is freed.
-const LARGEST_SPARE_BYTES: usize = 128 << 10;
-
 /// One lane.
 pub struct Lane {
     queue: Mutex<VecDeque<LaneBuffer>>,
+    /// Size of an ordinary buffer: larger and smaller ones are not worth keeping.
+    buffer_bytes: usize,
     spare: Mutex<Vec<BytesMut>>,
     /// Bytes processed since the beginning, by upstream subtask of the sending worker.
     processed: Vec<AtomicU64>,
@@ -89,14 +88,19 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// A lane for the upstream subtasks `sources`, each with `credit_bytes`; `wake` is called when
-    /// something arrives.
-    pub fn new(sources: Range<u16>, credit_bytes: u64, wake: Arc<dyn Wake>) -> Self {
+    /// A lane of buffers of `buffer_bytes` for the upstream subtasks `sources`, each with
+    /// `credit_bytes`; `wake` is called when something arrives.
+    pub fn new(
+        sources: Range<u16>,
+        buffer_bytes: usize,
+        credit_bytes: u64,
+        wake: Arc<dyn Wake>,
+    ) -> Self {
         let processed = sources.clone().map(|_| AtomicU64::new(0)).collect();
         let queue = Mutex::new(VecDeque::new());
         let spare = Mutex::new(Vec::with_capacity(SPARE_BUFFERS));
         let credit_bytes = AtomicU64::new(credit_bytes);
-        Self { queue, spare, processed, sources, credit_bytes, wake }
+        Self { queue, buffer_bytes, spare, processed, sources, credit_bytes, wake }
     }
 
     /// The upstream subtasks: those of the sending worker.
@@ -138,23 +142,24 @@ impl Lane {
     /// it or there is enough.
     pub fn recycle(&self, bytes: Bytes) {
         let Ok(mut buffer) = bytes.try_into_mut() else { return };
-        if buffer.capacity() > LARGEST_SPARE_BYTES {
+        if buffer.capacity() != self.buffer_bytes {
             return;
         }
-        buffer.clear();
+        buffer.resize(self.buffer_bytes, 0);
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE_BUFFERS {
             spare.push(buffer);
         }
     }
 
-    /// An empty buffer with room for `bytes`: a spare one, the last that came back, or a new one.
+    /// A buffer with room for `bytes`, with whatever is in it: an ordinary one, the last that came
+    /// back or a new one, unless the record is larger.
     pub fn buffer(&self, bytes: usize) -> BytesMut {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match spare {
-            Some(buffer) if buffer.capacity() >= bytes => buffer,
-            _ => shareable(bytes),
+        if bytes > self.buffer_bytes {
+            return BytesMut::zeroed(bytes);
         }
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| shareable(self.buffer_bytes))
     }
 
     /// Sends a buffer.
@@ -171,7 +176,7 @@ impl Lane {
 
 /// A buffer that already has its reference count: freezing it and taking it back allocates nothing.
 fn shareable(bytes: usize) -> BytesMut {
-    let mut buffer = BytesMut::with_capacity(bytes);
+    let mut buffer = BytesMut::zeroed(bytes);
     drop(buffer.split_off(buffer.capacity()));
     buffer
 }

@@ -22,7 +22,9 @@ use crate::seam::TimeUs;
 #[derive(Debug)]
 struct LaneWriter {
     lane: Arc<Lane>,
+    /// The open buffer, all of its room initialised; frames fill it up to `at`.
     open: BytesMut,
+    at: usize,
     marks: Vec<Mark>,
     /// Bytes sent since the beginning, by upstream subtask of the group.
     sent: Vec<u64>,
@@ -31,7 +33,7 @@ struct LaneWriter {
 impl LaneWriter {
     fn new(lane: Arc<Lane>) -> Self {
         let sent = vec![0; lane.sources().len()];
-        Self { lane, open: BytesMut::new(), marks: Vec::new(), sent }
+        Self { lane, open: BytesMut::new(), at: 0, marks: Vec::new(), sent }
     }
 
     /// What the subtask at `local` may still send.
@@ -44,41 +46,38 @@ impl LaneWriter {
     }
 
     #[inline]
-    fn write(&mut self, local: usize, route: Route, payload: &Payload<'_>, buffer_bytes: usize) {
+    fn write(&mut self, local: usize, route: Route, payload: &Payload<'_>) {
         let bytes = payload.frame_bytes();
-        if self.open.len() + bytes > self.open.capacity() {
-            self.make_room(bytes, buffer_bytes);
+        if self.at + bytes > self.open.len() {
+            self.make_room(bytes);
         }
-        payload.encode(route, &mut self.open);
+        payload.write_to(route, &mut self.open[self.at..self.at + bytes]);
+        self.at += bytes;
         self.sent[local] += bytes as u64;
-        if self.open.len() >= buffer_bytes {
-            self.flush(buffer_bytes);
-        }
     }
 
     #[cold]
-    fn make_room(&mut self, bytes: usize, buffer_bytes: usize) {
-        if !self.open.is_empty() {
-            self.flush(buffer_bytes);
-        }
-        if self.open.capacity() < bytes {
-            self.open = self.lane.buffer(bytes.max(buffer_bytes));
+    fn make_room(&mut self, bytes: usize) {
+        self.flush();
+        if self.open.len() < bytes {
+            self.open = self.lane.buffer(bytes);
         }
     }
 
     /// Sends what is open. A buffer that is mostly empty is copied to its size, so that whoever
     /// keeps one of its records does not keep the whole capacity.
-    fn flush(&mut self, buffer_bytes: usize) {
-        if self.open.is_empty() && self.marks.is_empty() {
+    fn flush(&mut self) {
+        if self.at == 0 && self.marks.is_empty() {
             return;
         }
-        let bytes = if self.open.len() * 2 < buffer_bytes {
-            let copy = Bytes::copy_from_slice(&self.open);
-            self.open.clear();
-            copy
+        let bytes = if self.at * 2 < self.open.len() {
+            Bytes::copy_from_slice(&self.open[..self.at])
         } else {
-            std::mem::take(&mut self.open).freeze()
+            let mut full = std::mem::take(&mut self.open);
+            full.truncate(self.at);
+            full.freeze()
         };
+        self.at = 0;
         self.lane.push(LaneBuffer { bytes, marks: std::mem::take(&mut self.marks) });
     }
 }
@@ -127,18 +126,17 @@ pub struct Outputs {
     /// What each subtask of the group may send before it looks at the lanes; below zero when an
     /// operator has overdrawn.
     allowance: Vec<Cell<i64>>,
-    buffer_bytes: usize,
     flush_interval_us: TimeUs,
     open_since_us: Option<TimeUs>,
 }
 
 impl Outputs {
     /// The outputs of a group. `flush_interval_us` is how long a record waits for company.
-    pub fn new(edges: Vec<OutputEdge>, buffer_bytes: usize, flush_interval_us: TimeUs) -> Self {
+    pub fn new(edges: Vec<OutputEdge>, flush_interval_us: TimeUs) -> Self {
         let sources = edges.iter().find_map(OutputEdge::sources).unwrap_or_default();
         let allowance = sources.clone().map(|_| Cell::new(0)).collect();
         let first = sources.start;
-        Self { edges, first, allowance, buffer_bytes, flush_interval_us, open_since_us: None }
+        Self { edges, first, allowance, flush_interval_us, open_since_us: None }
     }
 
     /// Whether `subtask` may emit: it has credit on every lane.
@@ -171,12 +169,12 @@ impl Outputs {
             let route = Route { source: subtask, target, key_group };
             if target == EVERY_SUBTASK {
                 for writer in edge.writers() {
-                    writer.write(local, route, payload, self.buffer_bytes);
+                    writer.write(local, route, payload);
                 }
             } else {
                 let worker = edge.worker_of[target.index()] as usize;
                 let writer = edge.writers[worker].as_mut().expect("the target lives there");
-                writer.write(local, route, payload, self.buffer_bytes);
+                writer.write(local, route, payload);
             }
             let allowance = &self.allowance[local];
             allowance.set(allowance.get() - bytes);
@@ -190,10 +188,10 @@ impl Outputs {
     pub fn mark(&mut self, subtasks: Range<u16>, kind: MarkKind) {
         for writer in self.edges.iter_mut().flat_map(OutputEdge::writers) {
             let overtakes = mutants::is_active(mutants::BARRIER_BEFORE_OUTPUT);
-            let at = if overtakes { 0 } else { writer.open.len() as u32 };
+            let at = if overtakes { 0 } else { writer.at as u32 };
             let marks = subtasks.clone().map(|s| Mark { at, source: SubtaskIndex(s), kind });
             writer.marks.extend(marks);
-            writer.flush(self.buffer_bytes);
+            writer.flush();
         }
         self.open_since_us = None;
     }
@@ -201,7 +199,7 @@ impl Outputs {
     /// Sends everything that is open.
     pub fn flush(&mut self) {
         for writer in self.edges.iter_mut().flat_map(OutputEdge::writers) {
-            writer.flush(self.buffer_bytes);
+            writer.flush();
         }
         self.open_since_us = None;
     }

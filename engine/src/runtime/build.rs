@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
 
 use super::{CheckpointMode, ExchangeConfig, JobConfig};
 use crate::api::GroupContext;
@@ -11,8 +12,10 @@ use crate::exchange::{Debloat, Inbox, Lane, OutputEdge, Outputs, Wake};
 use crate::graph::{ExecutionGraph, ExecutionVertex, Selector, VertexKind};
 use crate::ids::{AttemptId, CheckpointId, EdgeId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
-use crate::seam::{Clock, Probe};
-use crate::worker::{GatedGroup, GatedTask, Group, SourceGroup};
+use crate::seam::{Clock, Probe, SnapshotStorage};
+use crate::worker::{
+    Control, GatedGroup, GatedTask, Group, Report, SourceGroup, Worker, WorkerLinks,
+};
 
 /// Every lane of an attempt, by edge and pair of workers.
 pub struct Lanes {
@@ -38,7 +41,7 @@ impl Lanes {
             for sender in hosts(graph, from) {
                 for receiver in hosts(graph, to) {
                     let sources = from.placement.range(sender);
-                    let lane = Lane::new(sources, credit, wake(receiver));
+                    let lane = Lane::new(sources, config.lane_buffer_bytes, credit, wake(receiver));
                     lanes.insert((edge.id, sender, receiver), Arc::new(lane));
                 }
             }
@@ -75,6 +78,7 @@ pub fn active_workers(graph: &ExecutionGraph) -> Vec<WorkerIndex> {
 }
 
 /// What all groups of an attempt share.
+#[derive(Clone)]
 pub struct GroupBuilder {
     /// The graph.
     pub graph: Arc<ExecutionGraph>,
@@ -92,9 +96,41 @@ pub struct GroupBuilder {
     pub probe: Probe,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where state files go.
+    pub storage: Arc<dyn SnapshotStorage>,
 }
 
 impl GroupBuilder {
+    /// The workers of the attempt.
+    pub fn workers(&self) -> Vec<WorkerIndex> {
+        active_workers(&self.graph)
+    }
+
+    /// The same with lanes that wake their receivers by `wake`.
+    #[must_use]
+    pub fn connected(&self, wake: impl Fn(WorkerIndex) -> Arc<dyn Wake>) -> Self {
+        let lanes = Arc::new(Lanes::new(&self.graph, &self.config.exchange, wake));
+        Self { lanes, ..self.clone() }
+    }
+
+    /// Opens a worker: every group of it, and what is between them and the coordinator.
+    ///
+    /// # Errors
+    /// When a source, operator or sink cannot be opened.
+    pub fn worker(
+        &self,
+        index: WorkerIndex,
+        control: Receiver<Control>,
+        reports: Sender<Report>,
+        metrics: Arc<WorkerMetrics>,
+    ) -> Result<Worker> {
+        let groups = self.open(index, &metrics)?;
+        let storage = Arc::clone(&self.storage);
+        let links = WorkerLinks { control, reports, storage, metrics };
+        let upstream = |vertex| upstream_name(&self.graph, vertex);
+        Ok(Worker::new(index, self.attempt, groups, upstream, links))
+    }
+
     /// Opens every group of a worker, in topological order.
     ///
     /// # Errors
@@ -169,8 +205,7 @@ impl GroupBuilder {
             OutputEdge::new(selector, to.placement, workers.map(|w| self.lanes.get(*id, worker, w)))
         };
         let edges = vertex.outputs.iter().map(open).collect();
-        let exchange = &self.config.exchange;
-        Outputs::new(edges, exchange.lane_buffer_bytes, exchange.flush_interval_us)
+        Outputs::new(edges, self.config.exchange.flush_interval_us)
     }
 
     fn inbox(

@@ -22,8 +22,9 @@ pub trait SnapshotStorage: Send + Sync + Debug {
     fn put(&self, path: &str, data: Bytes) -> Ticket<Result<()>>;
     /// Writes an object that must not exist yet; `Ok(false)` when it does.
     fn put_new(&self, path: &str, data: Bytes) -> Ticket<Result<bool>>;
-    /// Reads an object whole. Used at restore, where nothing else runs: may block.
-    fn read(&self, path: &str) -> Result<Bytes>;
+    /// Reads an object whole; `None` when there is none. Used at restore, where nothing else runs:
+    /// may block. An error says nothing about the object: whoever asked has to ask again.
+    fn read(&self, path: &str) -> Result<Option<Bytes>>;
     /// Every path under `prefix`. May block.
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
     /// Deletes an object; a missing one is fine.
@@ -115,10 +116,13 @@ impl SnapshotStorage for ObjectStorage {
         self.put_with(path, data, PutMode::Create)
     }
 
-    fn read(&self, path: &str) -> Result<Bytes> {
+    fn read(&self, path: &str) -> Result<Option<Bytes>> {
         let (store, at) = (Arc::clone(&self.store), Path::from(path));
-        self.wait(async move { store.get(&at).await?.bytes().await })
-            .map_err(|e| self.failure("read", path, &e))
+        match self.wait(async move { store.get(&at).await?.bytes().await }) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failure("read", path, &error)),
+        }
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -17,7 +17,9 @@ use stormproof_engine::error::Result;
 use stormproof_engine::ids::*;
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::record::{Payload, Provenance, Record, Route};
-use stormproof_engine::seam::{Clock, Probe, Step, StepAction, StepContext, StepHook, TimeUs};
+use stormproof_engine::seam::{
+    Clock, Probe, Step, StepAction, StepContext, StepHook, Ticket, TimeUs,
+};
 
 /// A clock that is set by hand.
 #[derive(Debug, Default)]
@@ -106,6 +108,16 @@ pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited too long for: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// What a ticket brings, waited for.
+pub fn taken<T>(ticket: &Ticket<T>) -> T {
+    let mut outcome = None;
+    wait_until("an answer", || {
+        outcome = ticket.try_take();
+        outcome.is_some()
+    });
+    outcome.expect("it was waited for")
 }
 
 /// Drives a sink as a worker does.

@@ -56,6 +56,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
+    Sim(super::sim::SimArgs),
     /// Take away what runs that were killed left behind: containers, processes, folders.
     Clean(CleanArgs),
     /// Becomes the program of a service. Started by `run`, not by people.

@@ -8,6 +8,7 @@ mod explain;
 mod keep;
 mod replay;
 mod run;
+mod sim;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

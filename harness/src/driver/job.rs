@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use stormproof_chaos::fault::VertexShape;
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
-use stormproof_engine::connectors::sql::{
-    BufferDesign, RowMapper, RowView, SqlSinkConfig, SqlSinkFactory,
-};
+use stormproof_engine::connectors::sql::{BufferDesign, SqlSinkConfig, SqlSinkFactory};
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::{JobGraph, Partitioner};
-use stormproof_engine::record::RecordView;
+use stormproof_engine::operators::{CountFactory, CountedValue};
 use tokio::runtime::Handle;
 
-use super::count::{CountFactory, split_value};
 use super::protocol::EngineSpec;
 use crate::environment::DatabaseAddress;
 use crate::scenario::{Exchange, SinkDesign};
@@ -69,18 +66,6 @@ fn sink_config(spec: &EngineSpec) -> SqlSinkConfig {
             SinkDesign::FlushOnBarrier => BufferDesign::FlushOnBarrier,
         },
         ..SqlSinkConfig::default()
-    }
-}
-
-/// The columns of a counted record.
-struct CountedValue;
-
-impl RowMapper for CountedValue {
-    fn map<'a>(&self, record: RecordView<'a>) -> RowView<'a> {
-        let counted = record.value().and_then(split_value);
-        assert!(counted.is_some(), "the operator before the sink writes a count into each value");
-        let (value, record_count) = counted.unwrap_or_default();
-        RowView { value, record_count }
     }
 }
 

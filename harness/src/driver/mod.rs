@@ -5,7 +5,6 @@
 //! The job itself is built in [`job`]: source -> [`count`] -> sink.
 
 pub mod child;
-pub mod count;
 pub mod engine_main;
 mod job;
 pub mod metrics_http;

@@ -16,6 +16,9 @@ pub struct Conditions {
     /// Whether records are partitioned by key: then each key is counted by one subtask, and its
     /// records take effect in order.
     pub keyed: bool,
+    /// Whether order is kept on the way to a sink subtask: not when records of a key, or of a
+    /// partition, come to it on several ways.
+    pub ordered: bool,
     /// Whether effects become visible only when their checkpoint completes.
     pub transactional_sink: bool,
     /// Whether a sink subtask may take its snapshot while a transaction of its own is not
@@ -42,6 +45,7 @@ impl Conditions {
             mode,
             drained: true,
             keyed: true,
+            ordered: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
             pace: None,

@@ -177,7 +177,7 @@ pub static RULES: [Rule; 16] = [
                version goes back only inside a replay.",
         source: "FIFO channels; Jepsen's nonmonotonic anomaly",
         checkers: ["order", "plain::records"],
-        applies: always,
+        applies: |conditions| conditions.ordered,
         check: order::check,
     },
     Rule {

@@ -40,6 +40,10 @@ pub(super) fn strike(strike: &Strike, service: &Service) -> Outcome {
         Weather::Reset => {
             proxy.counted().since(before).reset_mid_piece > 0 || begun.elapsed() > BATCH_LIMIT
         }
+        Weather::Latency { .. } | Weather::Bandwidth { .. } => {
+            let is_felt = proxy.counted().since(before).held > 0;
+            begun.elapsed() >= lasts && (is_felt || begun.elapsed() > lasts + BATCH_LIMIT)
+        }
         _ => begun.elapsed() >= lasts,
     };
     while !is_over() {

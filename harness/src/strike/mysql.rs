@@ -14,7 +14,8 @@ use crate::environment::{Service, admin_url, block_on};
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest wait for an effect on the engine.
 const EFFECT_LIMIT: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The table of transactions is a cache that is made anew only if nobody looked for 100 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// The smallest packet that takes any row of the job: larger batches have to be split.
 const SMALL_PACKET_BYTES: u64 = 16 * 1024;
 /// Ten rows. Ten thousand make our transaction heavier than the engine's: the lighter one is the

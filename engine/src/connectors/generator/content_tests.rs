@@ -67,3 +67,13 @@ fn the_hot_key_gets_its_share() {
     assert!(counts[1..].iter().all(|n| (600..1_050).contains(n)), "{counts:?}");
     assert_eq!(key_counts(KeySkew::HotKey { percent: 0 }, 1, 10), [10]);
 }
+
+#[test]
+fn keys_are_their_numbers_in_decimal() {
+    let mut content = Content::new(1, 1, KeySkew::Uniform, 16);
+    let powers = (0..20).map(|n| 10_u64.pow(n)).flat_map(|p| [p - 1, p, p + 1]);
+    for key in powers.chain([12_345_670, 9_080_706, u64::MAX]) {
+        content.write_key(key);
+        assert_eq!(&content.key[..content.key_bytes], format!("k{key}").as_bytes());
+    }
+}

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
-use super::client::{Consumer, IdleClients};
 use super::config::KafkaSourceConfig;
+use super::error::judged;
+use super::log::{LogClient, LogService};
+use super::rdkafka::Brokers;
 use super::reader::KafkaReader;
 use super::start::{Positioned, Wanted, committed_offsets, count_partitions, resolve};
 use crate::api::{GroupContext, GroupState, SourceFactory, SourceReader};
@@ -22,7 +24,7 @@ type WantedPartitions = Vec<(PartitionId, Wanted)>;
 /// their clients.
 pub struct KafkaSourceFactory {
     config: Arc<KafkaSourceConfig>,
-    idle: Arc<IdleClients>,
+    log: Arc<dyn LogService>,
 }
 
 impl std::fmt::Debug for KafkaSourceFactory {
@@ -38,13 +40,24 @@ impl KafkaSourceFactory {
     /// When the configuration cannot work.
     pub fn new(config: KafkaSourceConfig) -> Result<Self> {
         config.validate()?;
-        Ok(Self { config: Arc::new(config), idle: Arc::default() })
+        let config = Arc::new(config);
+        let log = Arc::new(Brokers::new(Arc::clone(&config)));
+        Ok(Self { config, log })
+    }
+
+    /// A factory for any log that holds the topic of `config`.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn with_log(config: KafkaSourceConfig, log: Arc<dyn LogService>) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { config: Arc::new(config), log })
     }
 
     /// The group's partitions, in the order of its subtasks, with what is wanted of each.
     fn wanted(
         &self,
-        client: &Consumer,
+        client: &mut dyn LogClient,
         context: &GroupContext,
         state: &GroupState,
     ) -> Result<(Vec<SubtaskIndex>, WantedPartitions)> {
@@ -73,7 +86,7 @@ impl KafkaSourceFactory {
     /// The group's splits, each with its position.
     fn position(
         &self,
-        client: &Consumer,
+        client: &mut dyn LogClient,
         context: &GroupContext,
         state: &GroupState,
     ) -> Result<Vec<(SubtaskIndex, Positioned)>> {
@@ -98,7 +111,11 @@ impl KafkaSourceFactory {
     }
 
     /// Mutant 21: the group's offsets take the place of the checkpoint's.
-    fn mutate(&self, client: &Consumer, wanted: &mut [(PartitionId, Wanted)]) -> Result<()> {
+    fn mutate(
+        &self,
+        client: &mut dyn LogClient,
+        wanted: &mut [(PartitionId, Wanted)],
+    ) -> Result<()> {
         let partitions: Vec<_> = wanted.iter().map(|(partition, _)| *partition).collect();
         let committed = committed_offsets(client, &self.config, &partitions)?;
         for (partition, wanted) in wanted {
@@ -112,8 +129,10 @@ impl KafkaSourceFactory {
 
 impl SourceFactory for KafkaSourceFactory {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn SourceReader>> {
-        let client = self.idle.lease(context.worker, &self.config)?;
-        let splits = self.position(&client, &context, &state)?;
+        let client = self.log.client(context.worker);
+        let mut client =
+            client.map_err(|error| judged("could not make a client", &self.config, &error))?;
+        let splits = self.position(&mut *client, &context, &state)?;
         Ok(Box::new(KafkaReader::open(client, Arc::clone(&self.config), &splits, context)?))
     }
 }

@@ -10,6 +10,9 @@
 //! -> committed to the consumer group ([`commit`]) after the checkpoint is complete, for people and
 //! dashboards only: recovery reads the checkpoint.
 //!
+//! All of that is the same over every log ([`LogService`], [`LogClient`]): real brokers ([`rdkafka`]) or
+//! the simulator's.
+//!
 //! Invariants: a partition is read by one subtask; partitions are assigned by hand, there is no
 //! group membership and no rebalance; a position that is gone is an error, never a reset.
 //!
@@ -17,18 +20,20 @@
 //! savepoint of its own and they are still not read: splits are state; start a new job for them),
 //! read several topics, or decode values.
 
-mod client;
 mod commit;
 mod config;
 mod error;
 mod factory;
+mod log;
+mod rdkafka;
 mod reader;
 mod ready;
-mod side;
 mod start;
 
 pub use config::{KafkaSourceConfig, StartFrom};
 pub use factory::KafkaSourceFactory;
+pub use log::{Bounds, LogClient, LogError, LogRecord, LogService, Meaning, Polled};
+pub use ready::ReadyFlags;
 
 /// What errors call the service.
 const SERVICE: &str = "kafka";

@@ -1,53 +1,42 @@
 //! The Kafka source's subtasks on one worker.
 //!
-//! Invariants: every partition's queue is split off before the partition is assigned and lives
-//! until after it is unassigned; a message is taken from its queue only when its subtask may emit
-//! it, so none is ever held or lost; the main queue is polled on every step, for that is where
-//! errors appear.
+//! Invariants: a message is taken from its queue only when its subtask may emit it, so none is ever
+//! held or lost; offsets are counted up at emission, so a snapshot between two records is exact;
+//! the client's errors are looked at on every step.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rdkafka::Message as _;
-use rdkafka::consumer::Consumer as _;
-use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::BorrowedMessage;
-
-use super::SERVICE;
-use super::client::{Consumer, Lease, SourceContext};
 use super::commit::OffsetCommits;
 use super::config::KafkaSourceConfig;
-use super::error::{Meaning, meaning, refused, service, unknown};
+use super::error::{judged, position_gone};
+use super::log::{LogClient, LogError, LogRecord, Meaning, Polled};
 use super::ready::{ReadyFlags, ReadySet};
-use super::side::Side;
-use super::start::{Positioned, split_list};
+use super::start::Positioned;
 use crate::api::{Emission, GroupContext, ListKind, SourceReader, StateSnapshot};
-use crate::connectors::{SPLITS_STATE, Split, WallClock};
-use crate::error::{EngineError, Result};
+use crate::connectors::{SPLITS_STATE, Split};
+use crate::error::Result;
 use crate::ids::{AttemptId, CheckpointId, Offset, SubtaskIndex};
 use crate::record::{Payload, Provenance};
 use crate::seam::{Step, Ticket, TimeUs};
 
 /// Records of one partition before the next partition has its turn.
 const RUN_RECORDS: usize = 64;
-/// Events taken from the main queue in one step.
-const MAIN_QUEUE_EVENTS: usize = 16;
+/// Errors of the client that are looked at in one step.
+const CLIENT_ERRORS: usize = 16;
 /// Every queue is visited so often even if its flag is down.
 const SWEEP_US: TimeUs = 200_000;
 
 struct Partition {
     subtask: SubtaskIndex,
     split: Split,
-    queue: PartitionQueue<SourceContext>,
 }
 
 pub(super) struct KafkaReader {
     context: GroupContext,
     config: Arc<KafkaSourceConfig>,
-    client: Lease,
-    /// Sorted by subtask. Emptied when the reader is dropped, after the client is unassigned.
+    client: Box<dyn LogClient>,
+    /// Sorted by subtask.
     partitions: Vec<Partition>,
     ready: ReadySet,
     cursor: usize,
@@ -56,14 +45,13 @@ pub(super) struct KafkaReader {
     committed: Vec<Offset>,
     commits: OffsetCommits,
     /// The answer to the commit that is under way.
-    commit_ticket: Option<Ticket<KafkaResult<()>>>,
-    side: Side,
+    commit_ticket: Option<Ticket<Result<(), String>>>,
 }
 
 impl KafkaReader {
     /// A reader of `splits`, which are sorted by subtask.
     pub(super) fn open(
-        client: Lease,
+        mut client: Box<dyn LogClient>,
         config: Arc<KafkaSourceConfig>,
         splits: &[(SubtaskIndex, Positioned)],
         context: GroupContext,
@@ -71,86 +59,54 @@ impl KafkaReader {
         let flags = ReadyFlags::new(splits.len());
         let partitions = splits
             .iter()
-            .enumerate()
-            .map(|(index, (subtask, positioned))| {
-                let split = positioned.split;
-                let queue = split_queue(&client, &config.topic, split, index, &flags)?;
-                Ok(Partition { subtask: *subtask, split, queue })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let positions: Vec<_> = partitions.iter().map(|p| p.split).collect();
-        split_list(&config.topic, &positions)
-            .and_then(|list| client.assign(&list))
-            .map_err(|error| service("could not assign partitions", &config.brokers, &error))?;
+            .map(|(subtask, positioned)| Partition { subtask: *subtask, split: positioned.split });
+        let positions: Vec<_> = splits.iter().map(|(_, p)| p.split).collect();
         let high: Vec<_> = splits.iter().map(|(_, p)| p.high_watermark).collect();
-        let ids = positions.iter().map(|split| split.partition).collect();
-        let side = Side::start(Arc::clone(&client), &config.topic, ids, &high);
+        client
+            .assign(&positions, &high, &flags)
+            .map_err(|error| judged("could not assign partitions", &config, &error))?;
         Ok(Self {
             committed: positions.iter().map(|split| split.next).collect(),
             next_sweep_us: context.clock.now_us() + SWEEP_US,
+            partitions: partitions.collect(),
             context,
             config,
             client,
-            partitions,
             ready: ReadySet::new(flags),
             cursor: 0,
             commits: OffsetCommits::default(),
             commit_ticket: None,
-            side,
         })
     }
 
-    /// Polls the main queue for the client's errors, and drives commits.
+    /// Looks at the client's errors, and drives commits.
     fn serve_client(&mut self, now_us: TimeUs) -> Result<()> {
-        for _ in 0..MAIN_QUEUE_EVENTS {
-            match self.client.poll(Duration::ZERO) {
-                None => break,
-                Some(Err(error)) => self.judge(&error, None)?,
-                Some(Ok(message)) => {
-                    let (partition, offset) = (message.partition(), message.offset());
-                    self.client.condemn();
-                    return Err(EngineError::service(
-                        SERVICE,
-                        format!("partition {partition}, offset {offset} came past its queue"),
-                    ));
-                }
-            }
+        for _ in 0..CLIENT_ERRORS {
+            let Some(error) = self.client.poll_errors() else { break };
+            self.judge(&error, None)?;
         }
         self.take_commit_answer(now_us)?;
-        self.send_commit(now_us)
+        self.send_commit(now_us);
+        Ok(())
     }
 
     /// An error fails the attempt unless the client gets over it by itself.
-    fn judge(&mut self, error: &KafkaError, index: Option<usize>) -> Result<()> {
-        let meaning = meaning(error);
-        if meaning == Meaning::Transient {
+    fn judge(&mut self, error: &LogError, index: Option<usize>) -> Result<()> {
+        if error.meaning == Meaning::Transient {
             return Ok(());
         }
         self.client.condemn();
-        let Self { config, partitions, .. } = self;
-        Err(match meaning {
-            Meaning::PositionGone => {
-                let place = index.map_or_else(
-                    || "a partition".to_owned(),
-                    |index| {
-                        let Split { partition, next } = partitions[index].split;
-                        format!("partition {partition}, offset {next}")
-                    },
-                );
-                EngineError::Input(format!(
-                    "kafka topic `{}`, {place}: the log does not hold it (any more): {error}; \
-                     compare it with the partition's low watermark: retention has passed the job; \
-                     give the topic a longer retention, and start without the checkpoint to accept \
-                     the gap",
-                    config.topic
-                ))
-            }
-            Meaning::Unknown => unknown(&config.topic, &config.brokers),
-            Meaning::Refused => refused(&config.topic, error),
-            Meaning::Broken | Meaning::Transient => {
-                service("the client failed", &config.brokers, error)
-            }
-        })
+        if error.meaning != Meaning::PositionGone {
+            return Err(judged("the client failed", &self.config, error));
+        }
+        let place = index.map_or_else(
+            || "a partition".to_owned(),
+            |index| {
+                let Split { partition, next } = self.partitions[index].split;
+                format!("partition {partition}, offset {next}")
+            },
+        );
+        Err(position_gone(&self.config.topic, &place, error))
     }
 
     fn take_commit_answer(&mut self, now_us: TimeUs) -> Result<()> {
@@ -183,7 +139,7 @@ impl KafkaReader {
 
     /// Log end offsets minus committed offsets.
     fn committed_lag_records(&self) -> u64 {
-        let high = |index| self.side.high_watermark(index);
+        let high = |index| self.client.high_watermark(index);
         self.committed.iter().enumerate().map(|(i, next)| high(i).saturating_sub(next.0)).sum()
     }
 
@@ -199,12 +155,10 @@ impl KafkaReader {
         Ok(())
     }
 
-    fn send_commit(&mut self, now_us: TimeUs) -> Result<()> {
-        let Some(commit) = self.commits.next(now_us) else { return Ok(()) };
-        let offsets = split_list(&self.config.topic, &commit.splits)
-            .map_err(|error| service("could not commit offsets", &self.config.brokers, &error))?;
-        self.commit_ticket = Some(self.side.commit(offsets));
-        Ok(())
+    fn send_commit(&mut self, now_us: TimeUs) {
+        if let Some(commit) = self.commits.next(now_us) {
+            self.commit_ticket = Some(self.client.commit(&commit.splits));
+        }
     }
 
     /// Visits every ready partition once, beginning where the last round ended.
@@ -228,39 +182,45 @@ impl KafkaReader {
 
     /// Emits a run of the partition at `index`.
     fn visit(&mut self, index: usize, wall_us: i64, out: &mut dyn Emission) -> Result<Visit> {
-        let partition = &mut self.partitions[index];
         let budget = out.budget().min(RUN_RECORDS);
+        let attempt = self.context.attempt;
         let mut emitted = 0;
         while emitted < budget {
+            let partition = &mut self.partitions[index];
             if !out.can_emit(partition.subtask) {
                 return Ok(Visit { emitted, is_blocked: true });
             }
-            match partition.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    let event_time_us = event_time_us(&message);
-                    if message.offset() >= partition.split.next.0 as i64 {
-                        let attempt = self.context.attempt;
-                        emit(partition.subtask, &mut partition.split, attempt, &message, out);
-                        emitted += 1;
-                    }
-                    if let Some(filled_us) = self.ready.take_filled_us(index) {
-                        let lag_us = (filled_us - event_time_us).max(0) as u64;
-                        self.context.metrics.fetch_event_time_lag_us.set(lag_us);
-                    }
-                    let lag_us = (wall_us - event_time_us).max(0) as u64;
-                    self.context.metrics.emit_event_time_lag_us.set(lag_us);
+            let mut event_time_us = 0;
+            let polled = self.client.poll(index, &mut |record| {
+                event_time_us = record.event_time_us;
+                if record.offset >= partition.split.next {
+                    emit(partition, attempt, record, out);
+                    emitted += 1;
                 }
-                Some(Err(error)) => {
+            });
+            match polled {
+                Polled::Record => self.note_lags(index, event_time_us, wall_us),
+                Polled::Failed(error) => {
                     self.judge(&error, Some(index))?;
                     break;
                 }
-                None => {
+                Polled::Empty => {
                     self.ready.clear(index);
                     break;
                 }
             }
         }
         Ok(Visit { emitted, is_blocked: false })
+    }
+
+    #[inline]
+    fn note_lags(&self, index: usize, event_time_us: i64, wall_us: i64) {
+        let metrics = &self.context.metrics;
+        if let Some(filled_us) = self.ready.take_filled_us(index) {
+            let lag_us = (filled_us - event_time_us).max(0) as u64;
+            metrics.fetch_event_time_lag_us.set(lag_us);
+        }
+        metrics.emit_event_time_lag_us.set((wall_us - event_time_us).max(0) as u64);
     }
 }
 
@@ -275,51 +235,26 @@ struct Round {
     has_more: bool,
 }
 
-fn split_queue(
-    client: &Arc<Consumer>,
-    topic: &str,
-    split: Split,
-    index: usize,
-    flags: &Arc<ReadyFlags>,
-) -> Result<PartitionQueue<SourceContext>> {
-    let queue = client.split_partition_queue(topic, split.partition.0 as i32);
-    let mut queue = queue.ok_or_else(|| {
-        let what = format!("topic `{topic}`, partition {}: no queue", split.partition);
-        EngineError::service(SERVICE, what)
-    })?;
-    let flags = Arc::clone(flags);
-    queue.set_nonempty_callback(move || flags.raise(index));
-    Ok(queue)
-}
-
-/// Kafka's timestamp, milliseconds of the wall clock, in microseconds; 0 when there is none.
-#[inline]
-fn event_time_us(message: &BorrowedMessage<'_>) -> i64 {
-    message.timestamp().to_millis().map_or(0, |ms| ms.saturating_mul(1000))
-}
-
 #[inline]
 fn emit(
-    subtask: SubtaskIndex,
-    split: &mut Split,
+    partition: &mut Partition,
     attempt: AttemptId,
-    message: &BorrowedMessage<'_>,
+    record: LogRecord<'_>,
     out: &mut dyn Emission,
 ) {
-    let offset = Offset(message.offset() as u64);
     let payload = Payload {
         provenance: Provenance {
-            partition: split.partition,
-            offset,
+            partition: partition.split.partition,
+            offset: record.offset,
             index: 0,
             source_attempt: attempt,
         },
-        event_time_us: event_time_us(message),
-        key: message.key(),
-        value: message.payload(),
+        event_time_us: record.event_time_us,
+        key: record.key,
+        value: record.value,
     };
-    out.emit(subtask, &payload);
-    split.next = Offset(offset.0 + 1);
+    out.emit(partition.subtask, &payload);
+    partition.split.next = Offset(record.offset.0 + 1);
 }
 
 impl SourceReader for KafkaReader {
@@ -330,7 +265,7 @@ impl SourceReader for KafkaReader {
             self.ready.sweep();
             self.context.metrics.committed_lag_records.set(self.committed_lag_records());
         }
-        let wall_us = WallClock::now_us();
+        let wall_us = self.client.wall_us();
         loop {
             self.ready.collect();
             let round = self.round(wall_us, out)?;
@@ -359,7 +294,8 @@ impl SourceReader for KafkaReader {
 
     fn notify_checkpoint_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
         self.commits.completed(checkpoint);
-        self.send_commit(self.context.clock.now_us())
+        self.send_commit(self.context.clock.now_us());
+        Ok(())
     }
 
     fn notify_checkpoint_aborted(&mut self, checkpoint: CheckpointId) {
@@ -372,18 +308,8 @@ impl SourceReader for KafkaReader {
 
     fn pending_records(&self) -> Option<u64> {
         let waiting = |(index, partition): (usize, &Partition)| {
-            self.side.high_watermark(index).saturating_sub(partition.split.next.0)
+            self.client.high_watermark(index).saturating_sub(partition.split.next.0)
         };
         Some(self.partitions.iter().enumerate().map(waiting).sum())
-    }
-}
-
-impl Drop for KafkaReader {
-    /// Unassigns before the queues go, and leaves the client to the next attempt.
-    fn drop(&mut self) {
-        if self.client.unassign().is_err() {
-            self.client.condemn();
-        }
-        self.partitions.clear();
     }
 }

@@ -7,27 +7,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::connectors::WallClock;
-
 /// The half that the client's threads write.
 #[derive(Debug)]
-pub(super) struct ReadyFlags {
+pub struct ReadyFlags {
     words: Vec<AtomicU64>,
     /// Wall clock at which a queue last became nonempty, for each partition; 0 = taken.
     filled_us: Vec<AtomicI64>,
 }
 
 impl ReadyFlags {
-    pub(super) fn new(partitions: usize) -> Arc<Self> {
+    /// Lowered flags.
+    pub fn new(partitions: usize) -> Arc<Self> {
         Arc::new(Self {
             words: (0..partitions.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             filled_us: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
         })
     }
 
-    /// The queue of the partition at `index` has become nonempty. Called by the client's threads.
-    pub(super) fn raise(&self, index: usize) {
-        self.filled_us[index].store(WallClock::now_us(), Ordering::Relaxed);
+    /// The queue of the partition at `index` has become nonempty, at `wall_us`. Called by the
+    /// client's threads.
+    pub fn raise(&self, index: usize, wall_us: i64) {
+        self.filled_us[index].store(wall_us, Ordering::Relaxed);
         self.words[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let flags = ReadyFlags::new(200);
         let mut set = ReadySet::new(Arc::clone(&flags));
         for index in [0, 63, 64, 130, 199] {
-            flags.raise(index);
+            flags.raise(index, 7);
         }
         assert!(walk(&set).is_empty(), "not collected yet");
         set.collect();
@@ -129,9 +129,9 @@ mod tests {
     fn a_flag_raised_again_survives_its_clearing() {
         let flags = ReadyFlags::new(1);
         let mut set = ReadySet::new(Arc::clone(&flags));
-        flags.raise(0);
+        flags.raise(0, 7);
         set.collect();
-        flags.raise(0);
+        flags.raise(0, 7);
         set.clear(0);
         set.collect();
         assert_eq!(walk(&set), [0]);

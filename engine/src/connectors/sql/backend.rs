@@ -1,7 +1,7 @@
 //! What a database must offer to the SQL sink.
 //!
 //! The sink's group logic is above this line and the same for all; connections, statements and
-//! error codes are below it. Nothing here blocks a worker, except [`SqlBackend::begin_attempt`].
+//! error codes are below it. Nothing here blocks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,15 +80,14 @@ pub trait SqlBackend: Send + Sync + fmt::Debug {
     /// Creates missing tables and takes the fence (docs/formats.md) for `terms.attempt`; waits at
     /// most `timeout` for transactions of older attempts.
     ///
-    /// # Errors
-    /// [`EngineError::Fenced`] when a later attempt owns the tables; others when the database is
-    /// away or refuses.
+    /// The ticket holds [`EngineError::Fenced`] when a later attempt owns the tables, other errors
+    /// when the database is away or refuses.
     fn begin_attempt(
         &self,
         terms: &WriteTerms,
         restored: CheckpointId,
         timeout: Duration,
-    ) -> Result<()>;
+    ) -> Ticket<Result<()>>;
 
     /// A connection for one writer. Connects when it is first used.
     fn connect(&self, terms: Arc<WriteTerms>) -> Box<dyn SqlConnection>;
@@ -104,7 +103,7 @@ pub trait SqlConnection: Send {
 }
 
 /// The refusal of an attempt that a later one has replaced.
-pub(super) fn fenced(attempt: AttemptId, owner: AttemptId) -> EngineError {
+pub fn fenced(attempt: AttemptId, owner: AttemptId) -> EngineError {
     EngineError::Fenced(format!(
         "attempt {attempt} may not write: attempt {owner} owns the sink's tables; stop this one"
     ))

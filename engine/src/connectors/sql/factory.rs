@@ -15,6 +15,7 @@ use crate::api::{GroupContext, GroupState, Sink, SinkFactory};
 use crate::error::Result;
 use crate::ids::{AttemptId, CheckpointId};
 use crate::mutants;
+use crate::seam::Ticket;
 
 /// Makes SQL sinks. Keep it over all attempts of a process.
 pub struct SqlSinkFactory {
@@ -70,7 +71,7 @@ impl std::fmt::Debug for SqlSinkFactory {
 }
 
 impl SinkFactory for SqlSinkFactory {
-    fn begin_attempt(&self, attempt: AttemptId, restored: CheckpointId) -> Result<()> {
+    fn begin_attempt(&self, attempt: AttemptId, restored: CheckpointId) -> Ticket<Result<()>> {
         let timeout = Duration::from_millis(self.config.fence_timeout_ms);
         self.backend.begin_attempt(&self.terms(attempt), restored, timeout)
     }

@@ -37,7 +37,7 @@ mod url;
 mod writer;
 
 pub use backend::{
-    ResolveOutcome, SqlBackend, SqlConnection, SqlFailure, WriteOutcome, WriteTerms,
+    ResolveOutcome, SqlBackend, SqlConnection, SqlFailure, WriteOutcome, WriteTerms, fenced,
 };
 pub use batch::{Batch, BatchNumber, BatchTry, Effect, Upsert};
 pub use config::{BufferDesign, SqlSinkConfig};
@@ -45,6 +45,7 @@ pub use factory::SqlSinkFactory;
 pub use mysql::MysqlBackend;
 pub use row::{RowMapper, RowView, WholeValue};
 pub use schema::Tables;
+pub use sink::fence_timed_out;
 pub use sqlite::SqliteBackend;
 pub use url::backend_for;
 

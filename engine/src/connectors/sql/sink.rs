@@ -265,7 +265,7 @@ impl Sink for SqlSink {
 }
 
 /// The fence was not taken in time.
-pub(super) fn fence_timed_out(place: &str, what: &str) -> EngineError {
+pub fn fence_timed_out(place: &str, what: &str) -> EngineError {
     EngineError::service(
         SERVICE,
         format!(

@@ -41,14 +41,7 @@ impl CheckpointFolder {
             return Err(torn("its path leaves the checkpoint folder".to_owned()));
         }
         let bytes = std::fs::read(self.root.join(relative)).map_err(|e| torn(e.to_string()))?;
-        if bytes.len() as u64 != file.bytes {
-            let reason = format!("it has {} bytes, it should have {}", bytes.len(), file.bytes);
-            return Err(torn(reason));
-        }
-        let crc32 = state_file::checksum(&bytes).map_err(|e| torn(e.reason))?;
-        if crc32 != file.crc32 {
-            return Err(torn("it is not the file that the manifest was written for".to_owned()));
-        }
+        file.check(&bytes).map_err(torn)?;
         Ok(bytes)
     }
 }

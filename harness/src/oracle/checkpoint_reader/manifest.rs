@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::ids::{AttemptId, CheckpointId};
-use super::Torn;
+use super::{Torn, state_file};
 
 /// The checkpoint mode of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,19 @@ pub struct ManifestFile {
     pub crc32: u32,
     /// The worker that wrote it.
     pub worker: u32,
+}
+
+impl ManifestFile {
+    /// Whether `bytes` are the file that the manifest was written for; says in words what is wrong.
+    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        if bytes.len() as u64 != self.bytes {
+            return Err(format!("it has {} bytes, it should have {}", bytes.len(), self.bytes));
+        }
+        if state_file::checksum(bytes).map_err(|torn| torn.reason)? != self.crc32 {
+            return Err("it is not the file that the manifest was written for".to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Manifest {

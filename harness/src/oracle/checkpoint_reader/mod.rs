@@ -7,6 +7,7 @@
 
 mod folder;
 mod manifest;
+mod objects;
 mod state_file;
 
 use super::evidence::EvidenceError;
@@ -15,6 +16,7 @@ use crate::workload::ledger::{Offset, PartitionId};
 
 pub use folder::CheckpointFolder;
 pub use manifest::{Manifest, ManifestFile, Mode, VertexEntry};
+pub use objects::CheckpointObjects;
 
 /// Where the frame of a checkpoint lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

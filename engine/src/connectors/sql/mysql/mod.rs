@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use super::backend::{SqlBackend, SqlConnection, WriteTerms};
 use crate::error::Result;
 use crate::ids::CheckpointId;
+use crate::seam::Ticket;
 use task::MysqlConnection;
 
 /// The server ends sessions that say nothing for so long.
@@ -84,9 +85,11 @@ impl SqlBackend for MysqlBackend {
         terms: &WriteTerms,
         restored: CheckpointId,
         timeout: Duration,
-    ) -> Result<()> {
+    ) -> Ticket<Result<()>> {
         let fence = fence::take(self.address.clone(), terms.clone(), restored, timeout);
-        self.runtime.block_on(fence)
+        let (answer, ticket) = Ticket::pair();
+        self.runtime.spawn(async move { answer.fulfil(fence.await) });
+        ticket
     }
 
     fn connect(&self, terms: Arc<WriteTerms>) -> Box<dyn SqlConnection> {

@@ -13,13 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::SERVICE;
-use super::backend::{
-    ResolveOutcome, SqlBackend, SqlConnection, SqlFailure, WriteOutcome, WriteTerms,
-};
+use super::backend::{ResolveOutcome, SqlBackend, SqlConnection, WriteOutcome, WriteTerms};
 use super::batch::{Batch, BatchTry};
-use super::sink::fence_timed_out;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::ids::CheckpointId;
 use crate::seam::Ticket;
 use thread::{Job, WriterThread};
@@ -57,19 +53,12 @@ impl SqlBackend for SqliteBackend {
         terms: &WriteTerms,
         restored: CheckpointId,
         timeout: Duration,
-    ) -> Result<()> {
-        let (answer, outcome) = std::sync::mpsc::sync_channel(1);
+    ) -> Ticket<Result<()>> {
+        let (answer, ticket) = Ticket::pair();
         let terms = Arc::new(terms.clone());
-        self.thread.send(Job::Fence { terms, restored, timeout, answer });
-        match outcome.recv() {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(SqlFailure::Permanent(error))) => Err(error),
-            Ok(Err(SqlFailure::Transient(what))) => Err(fence_timed_out(&self.describe(), &what)),
-            Err(_) => Err(EngineError::service(
-                SERVICE,
-                format!("the thread that writes {} has ended", self.describe()),
-            )),
-        }
+        let place = self.describe();
+        self.thread.send(Job::Fence { terms, restored, timeout, place, answer });
+        ticket
     }
 
     fn connect(&self, terms: Arc<WriteTerms>) -> Box<dyn SqlConnection> {

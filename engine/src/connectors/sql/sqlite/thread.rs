@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use super::transaction;
 use crate::connectors::sql::backend::{ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms};
 use crate::connectors::sql::batch::{Batch, BatchTry};
+use crate::connectors::sql::fence_timed_out;
 use crate::ids::CheckpointId;
 use crate::seam::TicketSender;
 
@@ -24,7 +25,9 @@ pub(super) enum Job {
         terms: Arc<WriteTerms>,
         restored: CheckpointId,
         timeout: Duration,
-        answer: SyncSender<Result<(), SqlFailure>>,
+        /// Where the database is, for messages.
+        place: String,
+        answer: TicketSender<crate::error::Result<()>>,
     },
     /// A transaction.
     Write {
@@ -68,9 +71,12 @@ impl Writing {
     fn run(mut self, queue: &Receiver<Job>) {
         while let Ok(job) = queue.recv() {
             match job {
-                Job::Fence { terms, restored, timeout, answer } => {
+                Job::Fence { terms, restored, timeout, place, answer } => {
                     let outcome = self.fence(&terms, restored, timeout);
-                    drop(answer.send(outcome));
+                    answer.fulfil(outcome.map_err(|failure| match failure {
+                        SqlFailure::Permanent(error) => error,
+                        SqlFailure::Transient(what) => fence_timed_out(&place, &what),
+                    }));
                 }
                 Job::Write { is_abandoned, .. } if is_abandoned.load(Ordering::Relaxed) => {}
                 Job::Write { terms, batch, batch_try, answer, .. } => {

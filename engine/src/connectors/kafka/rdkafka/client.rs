@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
-use super::config::KafkaSourceConfig;
-use crate::error::{EngineError, Result};
+use crate::connectors::kafka::config::KafkaSourceConfig;
+use crate::connectors::kafka::log::{LogError, Meaning};
 use crate::ids::WorkerIndex;
 
 /// What the client tells besides its queues.
@@ -31,10 +31,11 @@ impl ConsumerContext for SourceContext {}
 
 pub(super) type Consumer = BaseConsumer<SourceContext>;
 
-fn connect(config: &KafkaSourceConfig) -> Result<Arc<Consumer>> {
+fn connect(config: &KafkaSourceConfig) -> Result<Arc<Consumer>, LogError> {
     let client = config.client_config().create_with_context(SourceContext);
-    client.map(Arc::new).map_err(|error| {
-        EngineError::Config(format!("kafka client: {error}; correct the source's `properties`"))
+    client.map(Arc::new).map_err(|error| LogError {
+        meaning: Meaning::Refused,
+        what: format!("kafka client: {error}; correct the source's `properties`"),
     })
 }
 
@@ -48,7 +49,7 @@ impl IdleClients {
         self: &Arc<Self>,
         worker: WorkerIndex,
         config: &KafkaSourceConfig,
-    ) -> Result<Lease> {
+    ) -> Result<Lease, LogError> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
         let client = match kept {
             Some(client) => client,
@@ -109,9 +110,4 @@ fn discard(client: Arc<Consumer>) {
     // Without a thread the client is closed right here, which is slow and still right.
     let closer = std::thread::Builder::new().name("kafka-close".to_owned());
     drop(closer.spawn(move || drop(client)));
-}
-
-/// An answer that says nothing was committed.
-pub(super) fn is_nothing_committed(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset)
 }

@@ -13,11 +13,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaResult;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::client::Consumer;
-use super::start::query_offsets;
+use super::query::query_offsets;
 use crate::ids::PartitionId;
 use crate::seam::{Ticket, TicketSender};
 
@@ -25,7 +24,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 
 struct CommitCall {
     offsets: TopicPartitionList,
-    answer: TicketSender<KafkaResult<()>>,
+    answer: TicketSender<Result<(), String>>,
 }
 
 /// The reader's half.
@@ -54,7 +53,7 @@ impl Side {
     }
 
     /// Commits offsets. A ticket without an answer: the thread is gone.
-    pub(super) fn commit(&self, offsets: TopicPartitionList) -> Ticket<KafkaResult<()>> {
+    pub(super) fn commit(&self, offsets: TopicPartitionList) -> Ticket<Result<(), String>> {
         let (answer, ticket) = Ticket::pair();
         drop(self.calls.send(CommitCall { offsets, answer }));
         ticket
@@ -78,7 +77,8 @@ impl Beside {
         loop {
             match queue.recv_timeout(REFRESH) {
                 Ok(CommitCall { offsets, answer }) => {
-                    answer.fulfil(self.client.commit(&offsets, CommitMode::Sync));
+                    let outcome = self.client.commit(&offsets, CommitMode::Sync);
+                    answer.fulfil(outcome.map_err(|error| error.to_string()));
                 }
                 Err(RecvTimeoutError::Timeout) => self.refresh(),
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -1,4 +1,4 @@
-//! The operator of the main job: counts the records of each key in keyed state.
+//! The counting operator: counts the records of each key in keyed state.
 //!
 //! Emits each record with its count: value = `[has_value: u8][count: u64][value]`. A record without
 //! a key is counted nowhere and carries 0. State is kept by subtask and key group; its order in a
@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use stormproof_engine::api::{
+use crate::api::{
     Collector, GroupContext, GroupState, KeyedSnapshot, Operator, OperatorFactory, StateSnapshot,
 };
-use stormproof_engine::error::{EngineError, Result};
-use stormproof_engine::ids::{CheckpointId, KeyGroup, SubtaskIndex};
-use stormproof_engine::record::{Payload, RecordRef};
+use crate::connectors::sql::{RowMapper, RowView};
+use crate::error::{EngineError, Result};
+use crate::ids::{CheckpointId, KeyGroup, SubtaskIndex};
+use crate::record::{Payload, RecordRef, RecordView};
+use bytes::Bytes;
 
 /// The keyed state's name.
 const COUNTS: &str = "counts";
@@ -24,6 +25,19 @@ pub fn split_value(emitted: &[u8]) -> Option<(Option<&[u8]>, u64)> {
     let (prefix, value) = emitted.split_at_checked(PREFIX_BYTES)?;
     let count = u64::from_le_bytes(prefix[1..].try_into().ok()?);
     Some(((prefix[0] != 0).then_some(value), count))
+}
+
+/// The columns of a counted record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountedValue;
+
+impl RowMapper for CountedValue {
+    fn map<'a>(&self, record: RecordView<'a>) -> RowView<'a> {
+        let counted = record.value().and_then(split_value);
+        assert!(counted.is_some(), "the operator before the sink writes a count into each value");
+        let (value, record_count) = counted.unwrap_or_default();
+        RowView { value, record_count }
+    }
 }
 
 type Counts = BTreeMap<KeyGroup, BTreeMap<Box<[u8]>, u64>>;

@@ -1,0 +1,282 @@
+//! What everything in the simulated world shares: virtual time, the seeded random source, the
+//! queue of events, the trace.
+//!
+//! Invariant: every random choice of a run comes from one generator, in the order in which events
+//! happen; so a plan has one trace. Nothing here reads a clock or iterates over a hash map.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use serde::{Deserialize, Serialize};
+use stormproof_engine::ids::WorkerIndex;
+use stormproof_engine::seam::{Clock, TimeUs};
+use stormproof_engine::worker::{Control, Report};
+
+use super::database::DatabaseEvent;
+use super::store::StoreEvent;
+
+/// A simulated process of the engine: its number in the order of starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProcessId(pub u32);
+
+impl std::fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+/// Who acts: the coordinator of a process, or one of its workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Actor {
+    pub(super) process: ProcessId,
+    /// `None` is the coordinator.
+    pub(super) worker: Option<WorkerIndex>,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.worker {
+            Some(worker) => write!(f, "{}/w{worker}", self.process),
+            None => write!(f, "{}/coordinator", self.process),
+        }
+    }
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A process starts.
+    Start,
+    /// An actor may step; stale when its ticket is not the actor's newest.
+    Step { actor: Actor, ticket: u64 },
+    /// A worker of an attempt opens.
+    Open { process: ProcessId, generation: u32, worker: WorkerIndex },
+    /// A message reaches a worker.
+    Control { process: ProcessId, generation: u32, worker: WorkerIndex, message: Control },
+    /// A report reaches the coordinator.
+    Report { process: ProcessId, generation: u32, report: Report },
+    /// A paused process goes on.
+    Resume(ProcessId),
+    /// The supervisor misses a heartbeat of this process.
+    HeartbeatMissed(ProcessId),
+    /// Records become visible in a partition.
+    Arrival { partition: u32, records: u32 },
+    /// A fault's moment has come.
+    Fault(usize),
+    /// Retention removes the beginning of a partition.
+    Truncate(usize),
+    /// The checkpoint storage.
+    Store(StoreEvent),
+    /// The database.
+    Database(DatabaseEvent),
+    /// The log answers a commit.
+    Commit(u64),
+    /// The safety phase is over: everything is healed.
+    Heal,
+}
+
+struct Scheduled {
+    at_us: TimeUs,
+    /// Among events of one moment the order is drawn.
+    tie: u32,
+    serial: u64,
+    event: Event,
+}
+
+impl Scheduled {
+    fn key(&self) -> (TimeUs, u32, u64) {
+        (self.at_us, self.tie, self.serial)
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// A range of durations, in microseconds. Now and then one takes ten times as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// The shortest.
+    pub min_us: u64,
+    /// The longest of the usual ones.
+    pub max_us: u64,
+}
+
+struct Inner {
+    rng: Pcg64Mcg,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    serial: u64,
+    current: Actor,
+    /// Until when processes stand still.
+    paused: BTreeMap<ProcessId, TimeUs>,
+    /// Actors that something has happened for.
+    woken: Vec<Actor>,
+    /// No duration is longer any more: everything is healed.
+    longest_us: u64,
+    trace: Option<Vec<String>>,
+    events: u64,
+}
+
+/// The shared part of the world.
+pub(super) struct Core {
+    now_us: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("now_us", &self.now()).finish_non_exhaustive()
+    }
+}
+
+impl Clock for Core {
+    fn now_us(&self) -> TimeUs {
+        self.now()
+    }
+}
+
+impl Core {
+    pub(super) fn new(seed: u64, is_traced: bool) -> Arc<Self> {
+        let inner = Inner {
+            rng: Pcg64Mcg::seed_from_u64(seed),
+            queue: BinaryHeap::new(),
+            serial: 0,
+            current: Actor::default(),
+            paused: BTreeMap::new(),
+            woken: Vec::new(),
+            longest_us: u64::MAX,
+            trace: is_traced.then(Vec::new),
+            events: 0,
+        };
+        Arc::new(Self { now_us: AtomicU64::new(0), inner: Mutex::new(inner) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Virtual time.
+    pub(super) fn now(&self) -> TimeUs {
+        self.now_us.load(Ordering::Relaxed)
+    }
+
+    /// Lets `event` happen at `at_us`, or now if that has passed.
+    pub(super) fn at(&self, at_us: TimeUs, event: Event) {
+        let mut inner = self.lock();
+        inner.serial += 1;
+        let (serial, tie) = (inner.serial, inner.rng.random());
+        let at_us = at_us.max(self.now());
+        inner.queue.push(Reverse(Scheduled { at_us, tie, serial, event }));
+    }
+
+    /// Lets `event` happen after a duration of `span`. Returns when.
+    pub(super) fn after(&self, span: Span, event: Event) -> TimeUs {
+        let at_us = self.now() + self.draw(span);
+        self.at(at_us, event);
+        at_us
+    }
+
+    /// Takes the next event and moves time on to it.
+    pub(super) fn next(&self) -> Option<Event> {
+        let mut inner = self.lock();
+        let Reverse(scheduled) = inner.queue.pop()?;
+        inner.events += 1;
+        self.now_us.store(scheduled.at_us, Ordering::Relaxed);
+        Some(scheduled.event)
+    }
+
+    /// A duration.
+    pub(super) fn draw(&self, span: Span) -> u64 {
+        let mut inner = self.lock();
+        let usual = inner.rng.random_range(span.min_us..=span.max_us.max(span.min_us));
+        let drawn = if inner.rng.random_range(0..64) == 0 { usual * 10 } else { usual };
+        drawn.min(inner.longest_us)
+    }
+
+    /// From now on no duration is longer than this.
+    pub(super) fn hasten(&self, longest_us: u64) {
+        self.lock().longest_us = longest_us;
+    }
+
+    /// A number below `bound`, which is at least 1.
+    pub(super) fn below(&self, bound: u64) -> u64 {
+        self.lock().rng.random_range(0..bound)
+    }
+
+    /// Whether something happens that happens `per_mille` times in a thousand.
+    pub(super) fn chance(&self, per_mille: u32) -> bool {
+        per_mille > 0 && self.lock().rng.random_range(0..1000) < per_mille
+    }
+
+    /// Who acts now.
+    pub(super) fn current(&self) -> Actor {
+        self.lock().current
+    }
+
+    pub(super) fn set_current(&self, actor: Actor) {
+        self.lock().current = actor;
+    }
+
+    /// Something has happened that `actor` will want to look at.
+    pub(super) fn wake(&self, actor: Actor) {
+        let mut inner = self.lock();
+        if !inner.woken.contains(&actor) {
+            inner.woken.push(actor);
+        }
+    }
+
+    pub(super) fn take_woken(&self) -> Vec<Actor> {
+        std::mem::take(&mut self.lock().woken)
+    }
+
+    /// Until when a process stands still, if it does.
+    pub(super) fn paused_until(&self, process: ProcessId) -> Option<TimeUs> {
+        let now = self.now();
+        self.lock().paused.get(&process).copied().filter(|until| *until > now)
+    }
+
+    pub(super) fn pause(&self, process: ProcessId, until_us: TimeUs) {
+        self.lock().paused.insert(process, until_us);
+    }
+
+    pub(super) fn resume_all(&self) -> Vec<ProcessId> {
+        std::mem::take(&mut self.lock().paused).into_keys().collect()
+    }
+
+    /// Events that have happened.
+    pub(super) fn events(&self) -> u64 {
+        self.lock().events
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub(super) fn trace(&self, line: impl FnOnce() -> String) {
+        let is_traced = self.lock().trace.is_some();
+        if is_traced {
+            let line = format!("{:>12.3} ms  {}", self.now() as f64 / 1000.0, line());
+            self.lock().trace.get_or_insert_default().push(line);
+        }
+    }
+
+    pub(super) fn take_trace(&self) -> Vec<String> {
+        self.lock().trace.take().unwrap_or_default()
+    }
+}

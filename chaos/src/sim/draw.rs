@@ -1,0 +1,268 @@
+//! Plans from seeds, swarm style: each seed draws its own shape of job, pace and trouble, so that
+//! no two seeds look at the same corner. Small jobs are most likely: they are fast, and bugs are
+//! rarely about size.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use stormproof_engine::connectors::sql::BufferDesign;
+use stormproof_engine::graph::Partitioner;
+use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, ExchangeConfig};
+use stormproof_engine::seam::Step;
+
+use super::core::Span;
+use super::database::DatabaseTraits;
+use super::plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, VERTICES};
+use super::weather::{Disturbance, Window};
+use super::world::HEALED_US;
+use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
+
+struct Draw(Pcg64Mcg);
+
+impl Draw {
+    fn range(&mut self, min: u64, max: u64) -> u64 {
+        self.0.random_range(min..=max)
+    }
+
+    fn one_in(&mut self, n: u32) -> bool {
+        self.0.random_range(0..n) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.0.random_range(0..choices.len())]
+    }
+
+    /// A number between `min` and `max`, whose order of magnitude is uniform.
+    fn magnitude(&mut self, min: u64, max: u64) -> u64 {
+        let (low, high) = ((min as f64).ln(), (max as f64).ln());
+        let drawn = self.0.random_range(low..=high).exp();
+        (drawn as u64).clamp(min, max)
+    }
+
+    fn span(&mut self, min: u64, max: u64) -> Span {
+        let (a, b) = (self.magnitude(min, max), self.magnitude(min, max));
+        Span { min_us: a.min(b), max_us: a.max(b) }
+    }
+}
+
+impl Plan {
+    /// The plan of a seed: the same on every machine.
+    pub fn draw(seed: u64) -> Self {
+        let mut draw = Draw(Pcg64Mcg::seed_from_u64(seed));
+        let size = match draw.range(0, 999) {
+            0 => draw.magnitude(200, 2000),
+            1..=9 => draw.magnitude(12, 200),
+            10..=199 => draw.range(5, 12),
+            _ => draw.range(1, 4),
+        } as u16;
+        Self::of_size(seed, size, &mut draw)
+    }
+
+    /// The plan of a seed at about this parallelism.
+    pub fn draw_sized(seed: u64, parallelism: u16) -> Self {
+        Self::of_size(seed, parallelism.max(1), &mut Draw(Pcg64Mcg::seed_from_u64(seed)))
+    }
+
+    fn of_size(seed: u64, size: u16, draw: &mut Draw) -> Self {
+        let topology = topology(size, draw);
+        let load = load(&topology, draw);
+        let sink = sink(draw);
+        let checkpoint = checkpoint(feasible_ms(&load, &sink), draw);
+        let safety_us = load.over_us + draw.range(5_000, 60_000);
+        let services = services(draw);
+        let mut plan = Self {
+            seed,
+            exchange: exchange(draw),
+            sink,
+            pace: pace(draw),
+            restart_delay_ms: draw.range(0, 10),
+            max_restarts: draw.of(&[1000, 1000, 1, 3]),
+            faults: Vec::new(),
+            windows: Vec::new(),
+            truncations: Vec::new(),
+            safety_us,
+            liveness_us: 30_000_000,
+            topology,
+            checkpoint,
+            load,
+            services,
+        };
+        plan.faults = faults(&plan, draw);
+        plan.windows = windows(&plan, draw);
+        plan
+    }
+}
+
+fn topology(size: u16, draw: &mut Draw) -> Topology {
+    let near = |draw: &mut Draw| match draw.range(0, 3) {
+        0 => draw.range(1, u64::from(size)) as u16,
+        _ => size,
+    };
+    let into_count = draw.of(&[
+        Partitioner::KeyBy,
+        Partitioner::KeyBy,
+        Partitioner::KeyBy,
+        Partitioner::Rebalance,
+        Partitioner::Shuffle,
+        Partitioner::Rescale,
+    ]);
+    let into_sink = draw.of(&[
+        Partitioner::Forward,
+        Partitioner::Forward,
+        Partitioner::KeyBy,
+        Partitioner::Rebalance,
+    ]);
+    let shape = |draw: &mut Draw| {
+        let count = near(draw);
+        let sink = if into_sink == Partitioner::Forward { count } else { near(draw) };
+        Parallelism { source: near(draw), count, sink }
+    };
+    let mut parallelism = vec![shape(draw)];
+    while parallelism.len() < 4 && draw.one_in(4) {
+        parallelism.push(shape(draw));
+    }
+    let partitions = match draw.range(0, 2) {
+        0 => draw.range(1, u64::from(size) * 2) as u32,
+        _ => u32::from(size),
+    };
+    let max_parallelism = u16::max(128, size.next_power_of_two());
+    let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
+    Topology { workers, parallelism, max_parallelism, partitions, into_count, into_sink }
+}
+
+fn load(topology: &Topology, draw: &mut Draw) -> Load {
+    let records = draw.magnitude(20, 300) as u32 + topology.partitions * 2;
+    Load {
+        records,
+        keys: draw.magnitude(1, 200) as u32,
+        null_keys_per_mille: draw.of(&[0, 0, 20, 200]),
+        hot_per_mille: draw.of(&[0, 0, 300, 900]),
+        value_bytes: draw.of(&[0, 8, 24, 100]),
+        over_us: draw.magnitude(5_000, 150_000),
+        burst: draw.of(&[1, 2, 5, 20]),
+        skew_per_mille: draw.of(&[0, 0, 500, 900]),
+    }
+}
+
+fn checkpoint(feasible_ms: u64, draw: &mut Draw) -> CheckpointConfig {
+    let mode = draw.of(&CheckpointMode::ALL);
+    CheckpointConfig {
+        mode,
+        interval_ms: draw.magnitude(2, 40),
+        min_pause_ms: draw.of(&[0, 0, 1, 10]),
+        timeout_ms: draw.of(&[20, 100, 1_000, 10_000]).max(feasible_ms),
+        max_concurrent: draw.of(&[1, 1, 2, 3]),
+        tolerable_failures: draw.of(&[0, 3, 3, 10]),
+        alignment_timeout_ms: draw.of(&[None, None, Some(1), Some(5)]),
+        retained: draw.of(&[1, 2, 3, 5]),
+    }
+}
+
+/// A timeout within which the last checkpoint, which flushes whatever has queued up, can complete
+/// once everything is healed. A job with less would never drain, and rightly so.
+fn feasible_ms(load: &Load, sink: &SinkPlan) -> u64 {
+    let batch = sink.transaction_rows.min(sink.batch_rows) as u64;
+    let transactions = u64::from(load.records) / batch.max(1) + 1;
+    let statements_us = transactions * 4 * HEALED_US;
+    let steps_us = u64::from(load.records) * 3 * HEALED_US;
+    20 + (statements_us + steps_us) / 1_000
+}
+
+fn exchange(draw: &mut Draw) -> ExchangeConfig {
+    ExchangeConfig {
+        lane_buffer_bytes: draw.of(&[64, 256, 1024, 32 * 1024]),
+        flush_interval_us: draw.of(&[0, 200, 2_000]),
+        credit_bytes: draw.of(&[0, 100, 400, 2_000]),
+        in_flight_target_ms: draw.of(&[0, 5, 100]),
+    }
+}
+
+fn sink(draw: &mut Draw) -> SinkPlan {
+    SinkPlan {
+        design: draw.of(&[BufferDesign::BufferInState, BufferDesign::FlushOnBarrier]),
+        batch_rows: draw.of(&[1, 3, 10, 100]),
+        batch_interval_ms: draw.of(&[1, 5, 20, 60]),
+        transaction_rows: draw.of(&[1, 5, 50, 1_000]),
+        connections: draw.of(&[1, 1, 2, 3]),
+        max_pending_rows: draw.of(&[4, 20, 20_000]),
+        max_retries: draw.of(&[1, 3, 8]),
+        call_timeout_ms: draw.of(&[5, 50, 1_000]),
+        fence_timeout_ms: draw.of(&[200, 2_000]),
+    }
+}
+
+fn pace(draw: &mut Draw) -> Pace {
+    Pace {
+        step: draw.span(5, 2_000),
+        poll_us: draw.of(&[1_000, 2_000, 5_000]),
+        message: draw.span(5, 3_000),
+        open: draw.span(50, 5_000),
+        restart: draw.span(500, 20_000),
+        heartbeat_us: draw.of(&[5_000, 20_000, 1_000_000]),
+    }
+}
+
+fn services(draw: &mut Draw) -> Services {
+    Services {
+        store: draw.span(50, 10_000),
+        torn_per_mille: draw.of(&[0, 0, 300]),
+        database: DatabaseTraits {
+            latency: draw.span(20, 5_000),
+            lock_timeout_us: draw.of(&[5_000, 50_000]),
+            idle_timeout_us: draw.of(&[20_000, 100_000]),
+        },
+        log_commit: draw.span(50, 20_000),
+    }
+}
+
+fn faults(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
+    let count = draw.of(&[1, 1, 2, 2, 3, 5, 8]);
+    // A swarm: each seed has its own few kinds of trouble.
+    let kinds: Vec<u64> = (0..draw.range(1, 4)).map(|_| draw.range(0, 5)).collect();
+    (1..=count).map(|n| fault(FaultId(n), &kinds, plan, draw)).collect()
+}
+
+fn fault(id: FaultId, kinds: &[u64], plan: &Plan, draw: &mut Draw) -> Fault {
+    let ms = draw.magnitude(1, 60);
+    let action = match draw.of(kinds) {
+        0 => FaultAction::Panic,
+        1 => FaultAction::Sigkill,
+        2 => FaultAction::Pause { ms },
+        3 => FaultAction::Stall { ms },
+        4 => FaultAction::Error,
+        _ => FaultAction::Delay { ms },
+    };
+    let last_ms = (plan.safety_us / 1000).max(1);
+    let at_ms = draw.range(0, last_ms);
+    let is_signal = matches!(action, FaultAction::Sigkill | FaultAction::Pause { .. });
+    let (target, when) = if is_signal && draw.one_in(3) {
+        (FaultTarget::Process, FaultTrigger::AtMs(at_ms))
+    } else {
+        let checkpoint = CheckpointRef::Nth(draw.range(1, 3) as u32);
+        let step = draw.of(Step::ALL);
+        let trigger = FaultTrigger::AtStep { step, checkpoint, attempt: None, armed_at_ms: at_ms };
+        (target(plan, draw), trigger)
+    };
+    Fault { id, action, target, when, heal_after_ms: draw.range(0, 20) }
+}
+
+fn target(plan: &Plan, draw: &mut Draw) -> FaultTarget {
+    if !draw.one_in(4) {
+        return FaultTarget::AnySubtask;
+    }
+    let at = draw.range(0, 2) as usize;
+    let parallelism = plan.vertices()[at].parallelism;
+    let index = draw.range(0, u64::from(parallelism) - 1) as u16;
+    FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
+}
+
+fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {
+    let count = draw.of(&[0, 0, 1, 2, 4]);
+    (0..count)
+        .map(|_| Window {
+            disturbance: draw.of(Disturbance::ALL),
+            from_us: draw.range(0, plan.safety_us),
+            for_us: draw.magnitude(1_000, 60_000),
+            per_mille: draw.of(&[50, 300, 1000]),
+        })
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! The simulated job: the main job of the harness over simulated services, and its load.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
+use stormproof_engine::connectors::sql::{SqlSinkConfig, SqlSinkFactory};
+use stormproof_engine::error::Result;
+use stormproof_engine::graph::JobGraph;
+use stormproof_engine::operators::{CountFactory, CountedValue};
+use stormproof_engine::runtime::{JobConfig, RestartStrategy};
+
+use super::connection::Backend;
+use super::plan::{Load, Parallelism, Plan, VERTICES};
+use super::topic::{LogHandle, Stored};
+
+/// The job's graph for one process.
+pub(super) fn graph(
+    plan: &Plan,
+    parallelism: Parallelism,
+    log: LogHandle,
+    database: Backend,
+) -> Result<JobGraph> {
+    let source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
+    let source = KafkaSourceFactory::with_log(source, Arc::new(log))?;
+    let mapper = Arc::new(CountedValue);
+    let sink = SqlSinkFactory::with_backend(Arc::new(database), sink_config(plan), mapper)?;
+    let mut graph = JobGraph::builder();
+    let [source_name, count_name, sink_name] = VERTICES;
+    let source = graph.source(source_name, parallelism.source, Arc::new(source));
+    let count = graph.operator(count_name, parallelism.count, Arc::new(CountFactory));
+    let sink = graph.sink(sink_name, parallelism.sink, Arc::new(sink));
+    graph.connect(source, count, plan.topology.into_count);
+    graph.connect(count, sink, plan.topology.into_sink);
+    graph.build()
+}
+
+fn sink_config(plan: &Plan) -> SqlSinkConfig {
+    let sink = &plan.sink;
+    SqlSinkConfig {
+        design: sink.design,
+        batch_rows: sink.batch_rows,
+        batch_interval_ms: sink.batch_interval_ms,
+        transaction_rows: sink.transaction_rows,
+        connections_per_worker: sink.connections,
+        max_pending_rows: sink.max_pending_rows,
+        max_retries: sink.max_retries,
+        retry_backoff_ms: 1,
+        retry_backoff_max_ms: 20,
+        call_timeout_ms: sink.call_timeout_ms,
+        fence_timeout_ms: sink.fence_timeout_ms,
+        ..SqlSinkConfig::default()
+    }
+}
+
+/// The job's configuration.
+pub(super) fn config(plan: &Plan) -> JobConfig {
+    JobConfig {
+        job: "storm".to_owned(),
+        workers: plan.topology.workers,
+        max_parallelism: plan.topology.max_parallelism,
+        checkpoint: plan.checkpoint.clone(),
+        restart: RestartStrategy::FixedDelay {
+            delay_ms: plan.restart_delay_ms,
+            max_restarts: plan.max_restarts,
+        },
+        exchange: plan.exchange.clone(),
+    }
+}
+
+/// So many records arrive in a partition at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ArrivalOf {
+    pub(super) at_us: u64,
+    pub(super) partition: u32,
+    pub(super) records: u32,
+}
+
+/// The records of each partition, and when they arrive.
+pub(super) fn load(plan: &Plan) -> (Vec<Vec<Stored>>, Vec<ArrivalOf>) {
+    let Load { records, over_us, burst, .. } = plan.load;
+    let mut rng = Pcg64Mcg::seed_from_u64(plan.seed ^ 0x10ad);
+    let mut partitions: Vec<Vec<Stored>> = vec![Vec::new(); plan.topology.partitions as usize];
+    let mut arrivals = Vec::new();
+    let mut id = 0;
+    while id < records {
+        let at_us = over_us * u64::from(id) / u64::from(records);
+        for _ in 0..burst.min(records - id) {
+            let (partition, record) = record(plan, u64::from(id), at_us, &mut rng);
+            partitions[partition as usize].push(record);
+            match arrivals.last_mut() {
+                Some(ArrivalOf { at_us: at, partition: p, records })
+                    if *at == at_us && *p == partition =>
+                {
+                    *records += 1;
+                }
+                _ => arrivals.push(ArrivalOf { at_us, partition, records: 1 }),
+            }
+            id += 1;
+        }
+    }
+    (partitions, arrivals)
+}
+
+fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored) {
+    let (load, partitions) = (&plan.load, plan.topology.partitions);
+    let mut per_mille = |n: u32| rng.random_range(0..1000) < n;
+    let (is_null, is_hot, is_skewed) = (
+        per_mille(load.null_keys_per_mille),
+        per_mille(load.hot_per_mille),
+        per_mille(load.skew_per_mille),
+    );
+    let is_tombstone = per_mille(10);
+    let drawn = if is_hot { 0 } else { rng.random_range(0..load.keys) };
+    // A key lives in one partition: that is what makes its order the log's.
+    let key = if is_skewed { drawn - drawn % partitions.min(drawn.max(1)) } else { drawn };
+    let partition = if is_null { rng.random_range(0..partitions) } else { key % partitions };
+    let mut value = id.to_le_bytes().to_vec();
+    value.resize(8 + load.value_bytes as usize, id as u8);
+    let stored = Stored {
+        key: (!is_null).then(|| Bytes::from(format!("key-{key}"))),
+        value: (!is_tombstone).then(|| Bytes::from(value)),
+        event_time_us: at_us as i64,
+    };
+    (partition, stored)
+}

@@ -1,0 +1,218 @@
+//! A plan: everything that a simulated run is made of, as data.
+//!
+//! Invariant: a plan is complete. Its `seed` drives the scheduler only; topology, load, timing and
+//! every fault are written out, so a plan can be changed by hand or by a shrinker and run again.
+
+use serde::{Deserialize, Serialize};
+use stormproof_engine::connectors::sql::BufferDesign;
+use stormproof_engine::graph::Partitioner;
+use stormproof_engine::runtime::{CheckpointConfig, ExchangeConfig};
+
+use super::core::Span;
+use super::database::DatabaseTraits;
+use super::weather::Window;
+use crate::fault::{Fault, VertexShape};
+
+/// The vertices of the simulated job, in the order of their ids.
+pub const VERTICES: [&str; 3] = ["source", "count", "sink"];
+
+/// Subtasks of each vertex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parallelism {
+    /// Source subtasks.
+    pub source: u16,
+    /// Counting subtasks.
+    pub count: u16,
+    /// Sink subtasks.
+    pub sink: u16,
+}
+
+/// The job's shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Workers.
+    pub workers: u16,
+    /// Parallelism of the n-th process; the last one goes on for all later ones.
+    pub parallelism: Vec<Parallelism>,
+    /// Key groups.
+    pub max_parallelism: u16,
+    /// Partitions of the input topic.
+    pub partitions: u32,
+    /// From the sources to the counting operator.
+    pub into_count: Partitioner,
+    /// From the counting operator to the sinks.
+    pub into_sink: Partitioner,
+}
+
+/// The input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// Records in all.
+    pub records: u32,
+    /// Distinct keys; each lives in one partition.
+    pub keys: u32,
+    /// How many of a thousand records have no key.
+    pub null_keys_per_mille: u32,
+    /// How many of a thousand keyed records belong to the first key.
+    pub hot_per_mille: u32,
+    /// Bytes of a value.
+    pub value_bytes: u32,
+    /// The time over which records arrive.
+    pub over_us: u64,
+    /// Records that arrive together.
+    pub burst: u32,
+    /// How many of a thousand records go to partition 0, whatever their key.
+    pub skew_per_mille: u32,
+}
+
+/// How workers and messages move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// One step of a worker that moved something.
+    pub step: Span,
+    /// The longest sleep of a worker.
+    pub poll_us: u64,
+    /// From the coordinator to a worker and back.
+    pub message: Span,
+    /// Opening a worker.
+    pub open: Span,
+    /// From the death of a process to the start of the next one.
+    pub restart: Span,
+    /// A process that stands still for so long is taken for dead: the next one starts beside it.
+    pub heartbeat_us: u64,
+}
+
+/// The SQL sink's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SinkPlan {
+    /// Where buffered rows are at a checkpoint.
+    pub design: BufferDesign,
+    /// Rows that flush a subtask's buffer.
+    pub batch_rows: usize,
+    /// Age that flushes it.
+    pub batch_interval_ms: u64,
+    /// Rows of a transaction.
+    pub transaction_rows: usize,
+    /// Writers of a worker.
+    pub connections: u16,
+    /// Rows at which backpressure begins.
+    pub max_pending_rows: usize,
+    /// Failures of a batch in a row.
+    pub max_retries: u32,
+    /// A call that takes longer has failed.
+    pub call_timeout_ms: u64,
+    /// How long a fence may take.
+    pub fence_timeout_ms: u64,
+}
+
+/// Services, when they are sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// One write to the checkpoint storage.
+    pub store: Span,
+    /// How many of a thousand writes under way are torn when their process dies.
+    pub torn_per_mille: u32,
+    /// The database.
+    pub database: DatabaseTraits,
+    /// An offset commit.
+    pub log_commit: Span,
+}
+
+/// Retention that removes the beginning of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Truncation {
+    /// When, in microseconds of virtual time.
+    pub at_us: u64,
+    /// Which partition.
+    pub partition: u32,
+    /// Its new beginning.
+    pub low: u64,
+}
+
+/// A simulated run, before it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Drives the scheduler.
+    pub seed: u64,
+    /// The job's shape.
+    pub topology: Topology,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+    /// The exchange.
+    pub exchange: ExchangeConfig,
+    /// The sink.
+    pub sink: SinkPlan,
+    /// The input.
+    pub load: Load,
+    /// How workers and messages move.
+    pub pace: Pace,
+    /// The services.
+    pub services: Services,
+    /// Before a restart inside a process.
+    pub restart_delay_ms: u64,
+    /// Restarts inside a process; the next one ends it.
+    pub max_restarts: u32,
+    /// Faults at steps and moments. Their times count from the start.
+    pub faults: Vec<Fault>,
+    /// Windows of bad service.
+    pub windows: Vec<Window>,
+    /// Retention.
+    pub truncations: Vec<Truncation>,
+    /// When everything is healed, in microseconds of virtual time.
+    pub safety_us: u64,
+    /// From then on the job must drain within so long.
+    pub liveness_us: u64,
+}
+
+impl Plan {
+    /// The parallelism of the n-th process.
+    pub fn parallelism_of(&self, process: u32) -> Parallelism {
+        let list = &self.topology.parallelism;
+        let last = list.len() - 1;
+        list[last.min(process as usize)]
+    }
+
+    /// The vertices as faults see them, at their largest.
+    pub fn vertices(&self) -> Vec<VertexShape> {
+        let largest = |of: fn(&Parallelism) -> u16| {
+            self.topology.parallelism.iter().map(of).max().unwrap_or(1)
+        };
+        let parallelism = [largest(|p| p.source), largest(|p| p.count), largest(|p| p.sink)];
+        let shapes = VERTICES.iter().zip(parallelism);
+        shapes
+            .map(|(name, parallelism)| VertexShape { name: (*name).to_owned(), parallelism })
+            .collect()
+    }
+
+    /// Whether records are partitioned by key.
+    pub fn is_keyed(&self) -> bool {
+        self.topology.into_count == Partitioner::KeyBy
+            && matches!(self.topology.into_sink, Partitioner::Forward | Partitioner::KeyBy)
+    }
+
+    /// Whether what a sink subtask gets of a key (of a partition, if the job is not keyed) keeps the
+    /// order of the log: it comes on one way, and no restored buffer moves to another subtask.
+    pub fn is_ordered(&self) -> bool {
+        let shapes = &self.topology.parallelism;
+        let is_rescaled = shapes.iter().any(|shape| *shape != shapes[0]);
+        !is_rescaled && (self.is_keyed() || self.topology.into_sink == Partitioner::Forward)
+    }
+
+    /// The plan as JSON: what is saved, and compared byte for byte.
+    ///
+    /// # Panics
+    /// Never: a plan is plain data.
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("a plan is plain data");
+        json.push('\n');
+        json
+    }
+}

@@ -1,0 +1,256 @@
+//! The simulated checkpoint storage: objects, written atomically and after a while.
+//!
+//! The contract of the real one (`seam::SnapshotStorage`): a put is atomic and durable when its
+//! ticket says so; `put_new` creates or refuses; a listing is consistent. What a dead process had
+//! under way is done, lost or, where the plan allows it, torn.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use stormproof_engine::error::{EngineError, Result};
+use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender};
+
+use super::core::{Actor, Core, Event, ProcessId, Span};
+use super::weather::{Disturbance, Weather};
+
+const SERVICE: &str = "checkpoint storage";
+
+/// What happens to an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StoreEvent {
+    /// It takes effect.
+    Apply(u64),
+    /// Its outcome reaches whoever asked.
+    Answer(u64),
+}
+
+enum Answer {
+    Put(TicketSender<Result<()>>),
+    PutNew(TicketSender<Result<bool>>),
+}
+
+enum Work {
+    Put(Bytes),
+    PutNew(Bytes),
+    Delete,
+}
+
+struct Operation {
+    owner: Actor,
+    path: String,
+    work: Work,
+    answer: Option<Answer>,
+    /// Set when it has taken effect.
+    outcome: Option<std::result::Result<bool, &'static str>>,
+    is_owner_dead: bool,
+}
+
+#[derive(Default)]
+struct Disk {
+    objects: BTreeMap<String, Bytes>,
+    /// Everything that was ever whole, also what was deleted later: the oracle's evidence.
+    seen: BTreeMap<String, Bytes>,
+    operations: BTreeMap<u64, Operation>,
+    serial: u64,
+}
+
+/// The storage.
+pub(super) struct Store {
+    core: Arc<Core>,
+    weather: Arc<Weather>,
+    latency: Span,
+    torn_per_mille: u32,
+    disk: Mutex<Disk>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    pub(super) fn new(
+        core: Arc<Core>,
+        weather: Arc<Weather>,
+        latency: Span,
+        torn_per_mille: u32,
+    ) -> Arc<Self> {
+        Arc::new(Self { core, weather, latency, torn_per_mille, disk: Mutex::default() })
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latency(&self) -> u64 {
+        let slow = if self.weather.strikes(Disturbance::StoreSlow) { 20 } else { 1 };
+        self.core.draw(self.latency) * slow
+    }
+
+    fn submit(&self, path: &str, work: Work, answer: Option<Answer>) {
+        let at_us = self.core.now() + self.latency();
+        let id = {
+            let mut disk = self.disk();
+            disk.serial += 1;
+            let id = disk.serial;
+            let (owner, path) = (self.core.current(), path.to_owned());
+            let operation =
+                Operation { owner, path, work, answer, outcome: None, is_owner_dead: false };
+            disk.operations.insert(id, operation);
+            id
+        };
+        self.core.at(at_us, Event::Store(StoreEvent::Apply(id)));
+    }
+
+    /// An operation's moment has come.
+    pub(super) fn on_event(&self, event: StoreEvent) {
+        match event {
+            StoreEvent::Apply(id) => self.apply(id),
+            StoreEvent::Answer(id) => self.answer(id),
+        }
+    }
+
+    fn apply(&self, id: u64) {
+        let (fails, in_doubt) = (
+            self.weather.strikes(Disturbance::StoreWriteFails),
+            self.weather.strikes(Disturbance::StoreWriteInDoubt),
+        );
+        let mut disk = self.disk();
+        let Disk { objects, seen, operations, .. } = &mut *disk;
+        let Some(operation) = operations.get_mut(&id) else { return };
+        let path = &operation.path;
+        let outcome = if fails {
+            Err("the write failed")
+        } else {
+            let done = match &operation.work {
+                Work::Put(data) => {
+                    objects.insert(path.clone(), data.clone());
+                    seen.insert(path.clone(), data.clone());
+                    true
+                }
+                Work::PutNew(_) if objects.contains_key(path) => false,
+                Work::PutNew(data) => {
+                    objects.insert(path.clone(), data.clone());
+                    seen.insert(path.clone(), data.clone());
+                    true
+                }
+                Work::Delete => objects.remove(path).is_some(),
+            };
+            if in_doubt { Err("no answer came") } else { Ok(done) }
+        };
+        let owner = operation.owner;
+        self.core.trace(|| format!("store: {path} of {owner}: {outcome:?}"));
+        operation.outcome = Some(outcome);
+        drop(disk);
+        let at_us = self.core.now() + self.latency() / 4;
+        self.core.at(at_us, Event::Store(StoreEvent::Answer(id)));
+    }
+
+    fn answer(&self, id: u64) {
+        let Some(operation) = self.disk().operations.remove(&id) else { return };
+        if operation.is_owner_dead {
+            return;
+        }
+        let outcome = operation.outcome.unwrap_or(Err("it was never done"));
+        let outcome = outcome.map_err(|what| {
+            EngineError::service(SERVICE, format!("could not write {}: {what}", operation.path))
+        });
+        match operation.answer {
+            Some(Answer::Put(sender)) => sender.fulfil(outcome.map(drop)),
+            Some(Answer::PutNew(sender)) => sender.fulfil(outcome),
+            None => return,
+        }
+        self.core.wake(operation.owner);
+    }
+
+    /// A process has died: what it had under way is done all the same, lost, or torn.
+    pub(super) fn on_death(&self, process: ProcessId) {
+        let mut disk = self.disk();
+        let Disk { objects, operations, .. } = &mut *disk;
+        operations.retain(|_, operation| {
+            if operation.owner.process != process || operation.outcome.is_some() {
+                operation.is_owner_dead |= operation.owner.process == process;
+                return true;
+            }
+            operation.is_owner_dead = true;
+            operation.answer = None;
+            let path = &operation.path;
+            match &operation.work {
+                Work::Put(data) | Work::PutNew(data)
+                    if self.core.chance(self.torn_per_mille) && !objects.contains_key(path) =>
+                {
+                    let kept = self.core.below(data.len() as u64 + 1) as usize;
+                    self.core.trace(|| format!("store: {path} is torn at byte {kept}"));
+                    objects.insert(path.clone(), data.slice(..kept));
+                    false
+                }
+                _ => self.core.chance(500),
+            }
+        });
+    }
+
+    /// Everything that was ever whole, and what is torn.
+    pub(super) fn evidence(&self) -> BTreeMap<String, Bytes> {
+        let disk = self.disk();
+        let mut all = disk.objects.clone();
+        for (path, data) in &disk.seen {
+            all.entry(path.clone()).or_insert_with(|| data.clone());
+        }
+        all
+    }
+}
+
+/// The storage as one process has it.
+#[derive(Debug)]
+pub(super) struct StoreHandle(pub(super) Arc<Store>);
+
+impl StoreHandle {
+    fn refuse<T>(&self, verb: &str, path: &str) -> Result<T> {
+        let what = format!("could not {verb} {path}: {}", self.describe());
+        Err(EngineError::service(SERVICE, what))
+    }
+}
+
+impl SnapshotStorage for StoreHandle {
+    fn put(&self, path: &str, data: Bytes) -> Ticket<Result<()>> {
+        let (sender, ticket) = Ticket::pair();
+        self.0.submit(path, Work::Put(data), Some(Answer::Put(sender)));
+        ticket
+    }
+
+    fn put_new(&self, path: &str, data: Bytes) -> Ticket<Result<bool>> {
+        let (sender, ticket) = Ticket::pair();
+        self.0.submit(path, Work::PutNew(data), Some(Answer::PutNew(sender)));
+        ticket
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Bytes>> {
+        if self.0.weather.strikes(Disturbance::StoreReadFails) {
+            return self.refuse("read", path);
+        }
+        Ok(self.0.disk().objects.get(path).cloned())
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if self.0.weather.strikes(Disturbance::StoreReadFails) {
+            return self.refuse("list", prefix);
+        }
+        let disk = self.0.disk();
+        let is_under = |path: &&String| {
+            prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
+        };
+        Ok(disk.objects.keys().filter(is_under).cloned().collect())
+    }
+
+    fn delete(&self, path: &str) -> Ticket<Result<()>> {
+        let (sender, ticket) = Ticket::pair();
+        self.0.submit(path, Work::Delete, Some(Answer::Put(sender)));
+        ticket
+    }
+
+    fn describe(&self) -> String {
+        "simulated storage".to_owned()
+    }
+}

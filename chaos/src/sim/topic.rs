@@ -1,0 +1,320 @@
+//! The simulated log: one topic, one consumer group.
+//!
+//! The contract of the real one: records of a partition come in the order of their offsets, each
+//! once for each assignment; a position below the low watermark is an error, never a reset; a
+//! committed offset is whatever was committed last, whoever did it; a commit is answered late, or
+//! lost with its process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use stormproof_engine::connectors::Split;
+use stormproof_engine::connectors::kafka::{
+    Bounds, LogClient, LogError, LogRecord, LogService, Meaning, Polled, ReadyFlags,
+};
+use stormproof_engine::ids::{Offset, PartitionId, WorkerIndex};
+use stormproof_engine::seam::{Ticket, TicketSender};
+
+use super::core::{Actor, Core, Event, ProcessId, Span};
+use super::evidence::InputRecord;
+use super::weather::{Disturbance, Weather};
+
+/// A record that has been, or will be, produced.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) key: Option<Bytes>,
+    pub(super) value: Option<Bytes>,
+    pub(super) event_time_us: i64,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    records: Vec<Stored>,
+    low: u64,
+    /// The high watermark: what is below it can be read.
+    high: u64,
+}
+
+struct Commit {
+    owner: Actor,
+    splits: Vec<Split>,
+    answer: Option<TicketSender<Result<(), String>>>,
+}
+
+struct Listener {
+    actor: Actor,
+    client: u64,
+    index: usize,
+    flags: Arc<ReadyFlags>,
+}
+
+#[derive(Default)]
+struct Inner {
+    partitions: Vec<Partition>,
+    committed: BTreeMap<PartitionId, Offset>,
+    commits: BTreeMap<u64, Commit>,
+    serial: u64,
+    /// Who reads which partition.
+    listeners: BTreeMap<PartitionId, Vec<Listener>>,
+    /// How far each process has read.
+    positions: BTreeMap<(ProcessId, PartitionId), u64>,
+}
+
+/// The topic.
+pub(super) struct Topic {
+    core: Arc<Core>,
+    weather: Arc<Weather>,
+    commit_latency: Span,
+    inner: Mutex<Inner>,
+}
+
+impl std::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Topic")
+    }
+}
+
+impl Topic {
+    /// A topic that will hold `records`; nothing is visible yet.
+    pub(super) fn new(
+        core: Arc<Core>,
+        weather: Arc<Weather>,
+        commit_latency: Span,
+        records: Vec<Vec<Stored>>,
+    ) -> Arc<Self> {
+        let partition = |records| Partition { records, low: 0, high: 0 };
+        let partitions = records.into_iter().map(partition).collect();
+        let inner = Inner { partitions, ..Inner::default() };
+        Arc::new(Self { core, weather, commit_latency, inner: Mutex::new(inner) })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// More records of a partition become visible.
+    pub(super) fn on_arrival(&self, partition: u32, records: u32) {
+        let mut inner = self.inner();
+        let held = &mut inner.partitions[partition as usize];
+        held.high = (held.high + u64::from(records)).min(held.records.len() as u64);
+        self.core.trace(|| format!("log: partition {partition} ends at {}", held.high));
+        for listener in inner.listeners.get(&PartitionId(partition)).into_iter().flatten() {
+            listener.flags.raise(listener.index, self.core.now() as i64);
+            self.core.wake(listener.actor);
+        }
+    }
+
+    /// Retention removes what is below `low` of a partition.
+    pub(super) fn truncate(&self, partition: u32, low: u64) {
+        let mut inner = self.inner();
+        let held = &mut inner.partitions[partition as usize];
+        held.low = held.low.max(low.min(held.high));
+        self.core.trace(|| format!("log: partition {partition} begins at {}", held.low));
+    }
+
+    /// A commit reaches the group.
+    pub(super) fn on_commit(&self, id: u64) {
+        let fails = self.weather.strikes(Disturbance::LogCommitFails);
+        let mut inner = self.inner();
+        let Some(commit) = inner.commits.remove(&id) else { return };
+        if !fails {
+            let offsets = commit.splits.iter().map(|split| (split.partition, split.next));
+            inner.committed.extend(offsets);
+        }
+        self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
+        if let Some(answer) = commit.answer {
+            answer.fulfil(if fails { Err("the commit failed".to_owned()) } else { Ok(()) });
+            self.core.wake(commit.owner);
+        }
+    }
+
+    /// A process has died: its commits under way are done all the same, or lost.
+    pub(super) fn on_death(&self, process: ProcessId) {
+        self.inner().commits.retain(|_, commit| {
+            let is_dead = commit.owner.process == process;
+            if is_dead {
+                commit.answer = None;
+            }
+            !is_dead || self.core.chance(500)
+        });
+    }
+
+    /// Whether `process` has read everything.
+    pub(super) fn is_read_by(&self, process: ProcessId) -> bool {
+        let inner = self.inner();
+        let mut partitions = inner.partitions.iter().enumerate();
+        partitions.all(|(at, partition)| {
+            let position = inner.positions.get(&(process, PartitionId(at as u32)));
+            position.copied().unwrap_or(0) >= partition.records.len() as u64
+        })
+    }
+
+    /// What a process has not read, in words.
+    pub(super) fn unread_by(&self, process: ProcessId) -> String {
+        let inner = self.inner();
+        let unread = inner.partitions.iter().enumerate().filter_map(|(at, partition)| {
+            let position = inner.positions.get(&(process, PartitionId(at as u32)));
+            let (position, end) = (position.copied().unwrap_or(0), partition.records.len() as u64);
+            (position < end).then(|| format!("partition {at} is read up to {position} of {end}"))
+        });
+        unread.take(3).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Everything that was produced, and the group's offsets.
+    pub(super) fn evidence(&self) -> (u32, Vec<InputRecord>, BTreeMap<PartitionId, Offset>) {
+        let inner = self.inner();
+        let records = inner.partitions.iter().enumerate().flat_map(|(at, partition)| {
+            let visible = partition.records.iter().take(partition.high as usize).enumerate();
+            visible.map(move |(offset, record)| InputRecord {
+                partition: PartitionId(at as u32),
+                offset: Offset(offset as u64),
+                key: record.key.clone(),
+                value: record.value.clone(),
+            })
+        });
+        (inner.partitions.len() as u32, records.collect(), inner.committed.clone())
+    }
+}
+
+/// The log as one process has it.
+#[derive(Debug)]
+pub(super) struct LogHandle(pub(super) Arc<Topic>);
+
+impl LogService for LogHandle {
+    fn client(&self, _worker: WorkerIndex) -> Result<Box<dyn LogClient>, LogError> {
+        let mut inner = self.0.inner();
+        inner.serial += 1;
+        let id = inner.serial;
+        drop(inner);
+        let (topic, actor) = (Arc::clone(&self.0), self.0.core.current());
+        Ok(Box::new(Client { topic, actor, id, fetching: Vec::new() }))
+    }
+}
+
+struct Client {
+    topic: Arc<Topic>,
+    actor: Actor,
+    id: u64,
+    /// The next offset to fetch of each assigned partition.
+    fetching: Vec<(PartitionId, u64)>,
+}
+
+impl Client {
+    /// A question that is asked while the reader opens.
+    fn ask<T>(&self, answer: impl FnOnce(&Inner) -> T) -> Result<T, LogError> {
+        if self.topic.weather.strikes(Disturbance::LogOpenFails) {
+            let what = "simulated log: no broker answers".to_owned();
+            return Err(LogError { meaning: Meaning::Transient, what });
+        }
+        Ok(answer(&self.topic.inner()))
+    }
+}
+
+impl LogClient for Client {
+    fn count_partitions(&mut self) -> Result<u32, LogError> {
+        self.ask(|inner| inner.partitions.len() as u32)
+    }
+
+    fn bounds(&mut self, partitions: &[PartitionId]) -> Result<Vec<Bounds>, LogError> {
+        self.ask(|inner| {
+            let of = |p: &PartitionId| {
+                let held = &inner.partitions[p.index()];
+                Bounds { low: held.low, high: held.high }
+            };
+            partitions.iter().map(of).collect()
+        })
+    }
+
+    fn committed(
+        &mut self,
+        partitions: &[PartitionId],
+    ) -> Result<BTreeMap<PartitionId, Offset>, LogError> {
+        self.ask(|inner| {
+            let of = |p: &PartitionId| Some((*p, *inner.committed.get(p)?));
+            partitions.iter().filter_map(of).collect()
+        })
+    }
+
+    fn assign(
+        &mut self,
+        splits: &[Split],
+        _high: &[u64],
+        ready: &Arc<ReadyFlags>,
+    ) -> Result<(), LogError> {
+        let mut inner = self.topic.inner();
+        for (index, split) in splits.iter().enumerate() {
+            self.fetching.push((split.partition, split.next.0));
+            let position = (self.actor.process, split.partition);
+            inner.positions.insert(position, split.next.0);
+            ready.raise(index, self.topic.core.now() as i64);
+            let (actor, client, flags) = (self.actor, self.id, Arc::clone(ready));
+            let listener = Listener { actor, client, index, flags };
+            inner.listeners.entry(split.partition).or_default().push(listener);
+        }
+        Ok(())
+    }
+
+    fn poll_errors(&mut self) -> Option<LogError> {
+        None
+    }
+
+    fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled {
+        let (partition, next) = self.fetching[index];
+        let mut inner = self.topic.inner();
+        let held = &inner.partitions[partition.index()];
+        if next < held.low {
+            let what = format!("simulated log: offset {next} is out of range");
+            return Polled::Failed(LogError { meaning: Meaning::PositionGone, what });
+        }
+        if next >= held.high || self.topic.weather.strikes(Disturbance::LogSilent) {
+            return Polled::Empty;
+        }
+        let record = held.records[next as usize].clone();
+        self.fetching[index].1 = next + 1;
+        inner.positions.insert((self.actor.process, partition), next + 1);
+        drop(inner);
+        take(LogRecord {
+            offset: Offset(next),
+            event_time_us: record.event_time_us,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+        });
+        Polled::Record
+    }
+
+    fn commit(&mut self, splits: &[Split]) -> Ticket<Result<(), String>> {
+        let (answer, ticket) = Ticket::pair();
+        let id = {
+            let mut inner = self.topic.inner();
+            inner.serial += 1;
+            let id = inner.serial;
+            let splits = splits.to_vec();
+            let commit = Commit { owner: self.actor, splits, answer: Some(answer) };
+            inner.commits.insert(id, commit);
+            id
+        };
+        self.topic.core.after(self.topic.commit_latency, Event::Commit(id));
+        ticket
+    }
+
+    fn high_watermark(&self, index: usize) -> u64 {
+        let (partition, _) = self.fetching[index];
+        self.topic.inner().partitions[partition.index()].high
+    }
+
+    fn wall_us(&self) -> i64 {
+        self.topic.core.now() as i64
+    }
+
+    fn condemn(&mut self) {}
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let mut inner = self.topic.inner();
+        for listeners in inner.listeners.values_mut() {
+            listeners.retain(|listener| listener.client != self.id);
+        }
+    }
+}

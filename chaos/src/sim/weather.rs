@@ -1,0 +1,122 @@
+//! Bad service: windows of time in which storage, database or log misbehave in one way.
+//!
+//! A window is data like any other fault; whether a single call inside it is struck is drawn. It
+//! has landed when it has struck a call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use stormproof_engine::seam::TimeUs;
+
+use super::core::Core;
+
+/// How a service misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disturbance {
+    /// A write to the checkpoint storage fails and leaves nothing.
+    StoreWriteFails,
+    /// A write to the checkpoint storage is done, and reported as failed.
+    StoreWriteInDoubt,
+    /// Reads and listings of the checkpoint storage fail.
+    StoreReadFails,
+    /// The checkpoint storage is twenty times as slow.
+    StoreSlow,
+    /// The database refuses connections.
+    DatabaseRefuses,
+    /// The connection is lost before the commit.
+    DatabaseConnectionLost,
+    /// The commit is sent and no answer comes: done, not done, or done later.
+    DatabaseCommitInDoubt,
+    /// The database ends a transaction as the victim of a deadlock.
+    DatabaseDeadlock,
+    /// The database is twenty times as slow.
+    DatabaseSlow,
+    /// The log sends nothing.
+    LogSilent,
+    /// The log fails while a reader opens.
+    LogOpenFails,
+    /// The log refuses offset commits.
+    LogCommitFails,
+}
+
+impl Disturbance {
+    /// Every one.
+    pub const ALL: &'static [Self] = &[
+        Self::StoreWriteFails,
+        Self::StoreWriteInDoubt,
+        Self::StoreReadFails,
+        Self::StoreSlow,
+        Self::DatabaseRefuses,
+        Self::DatabaseConnectionLost,
+        Self::DatabaseCommitInDoubt,
+        Self::DatabaseDeadlock,
+        Self::DatabaseSlow,
+        Self::LogSilent,
+        Self::LogOpenFails,
+        Self::LogCommitFails,
+    ];
+}
+
+/// A window of bad service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// How.
+    pub disturbance: Disturbance,
+    /// From when, in microseconds of virtual time.
+    pub from_us: TimeUs,
+    /// How long.
+    pub for_us: TimeUs,
+    /// How many of a thousand calls are struck.
+    pub per_mille: u32,
+}
+
+#[derive(Debug)]
+struct State {
+    windows: Vec<(Window, u64)>,
+    is_healed: bool,
+}
+
+/// The windows of a run, and how often each has struck.
+#[derive(Debug)]
+pub(super) struct Weather {
+    core: Arc<Core>,
+    state: Mutex<State>,
+}
+
+impl Weather {
+    pub(super) fn new(core: Arc<Core>, windows: &[Window]) -> Arc<Self> {
+        let windows = windows.iter().map(|window| (*window, 0)).collect();
+        Arc::new(Self { core, state: Mutex::new(State { windows, is_healed: false }) })
+    }
+
+    /// Whether a call is struck by `disturbance` now.
+    pub(super) fn strikes(&self, disturbance: Disturbance) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_healed || state.windows.is_empty() {
+            return false;
+        }
+        let now = self.core.now();
+        for (window, strikes) in &mut state.windows {
+            let is_open = (window.from_us..window.from_us + window.for_us).contains(&now);
+            if window.disturbance == disturbance && is_open && self.core.chance(window.per_mille) {
+                *strikes += 1;
+                self.core.trace(|| format!("weather: {disturbance:?} strikes"));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// From now on every service is sound.
+    pub(super) fn heal(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_healed = true;
+    }
+
+    /// How often each window has struck.
+    pub(super) fn strikes_of_all(&self) -> Vec<u64> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.windows.iter().map(|(_, strikes)| *strikes).collect()
+    }
+}

@@ -1,0 +1,536 @@
+//! The simulated world: the scheduler over processes, services and faults.
+//!
+//! One event after the other, in the order of virtual time; events of one moment in a drawn order.
+//! The *safety phase* lets anything fail; then everything is healed and in the *liveness phase* the
+//! job must read, write and confirm everything within a bound.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stormproof_engine::error::EngineError;
+use stormproof_engine::ids::{CheckpointId, WorkerIndex};
+use stormproof_engine::runtime::{
+    JobEvent, JobMachine, JobOutcome, JobSeams, TimedEvent, Turn, WorkerHost as _,
+};
+use stormproof_engine::seam::{Probe, TimeUs};
+
+use super::connection::Backend;
+use super::core::{Actor, Core, Event, ProcessId};
+use super::crew::{Crew, Stepped};
+use super::database::Database;
+use super::evidence::{Evidence, Landed, SimEnd, SimRun};
+use super::hook::{Armory, SimHook, Strike};
+use super::job::{self, ArrivalOf};
+use super::plan::Plan;
+use super::store::{Store, StoreHandle};
+use super::topic::{LogHandle, Topic};
+use super::weather::Weather;
+use crate::fault::{FaultAction, FaultTrigger};
+
+/// A coordinator that waits for nothing in particular looks around so often.
+const LOOK_AROUND_US: TimeUs = 50_000;
+/// A coordinator that waits for a ticket is woken by it; this is for what nobody answers.
+const POLL_US: TimeUs = 5_000;
+
+/// The longest duration of anything once all is healed.
+pub(super) const HEALED_US: TimeUs = 100;
+
+/// What was heard of all attempts.
+#[derive(Debug, Default)]
+struct Heard {
+    attempts: u32,
+    completed: u64,
+    restores: u64,
+}
+
+struct Process {
+    machine: JobMachine,
+    crew: Crew,
+    probe: Probe,
+    is_told_to_drain: bool,
+}
+
+/// When an actor steps next, and the number of that plan.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turnout {
+    ticket: u64,
+    at_us: Option<TimeUs>,
+    /// It sleeps until then, whatever happens.
+    blocked_until_us: TimeUs,
+}
+
+pub(super) struct World<'a> {
+    plan: &'a Plan,
+    core: Arc<Core>,
+    weather: Arc<Weather>,
+    store: Arc<Store>,
+    database: Arc<Database>,
+    topic: Arc<Topic>,
+    armory: Arc<Armory>,
+    heard: Arc<Mutex<Heard>>,
+    processes: BTreeMap<ProcessId, Process>,
+    /// The newest process that was started, and how many there were.
+    current: Option<ProcessId>,
+    started: u32,
+    turnouts: BTreeMap<Actor, Turnout>,
+    produced: u64,
+    is_healed: bool,
+    end: Option<SimEnd>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(plan: &'a Plan, is_traced: bool) -> Self {
+        let core = Core::new(plan.seed, is_traced);
+        let weather = Weather::new(Arc::clone(&core), &plan.windows);
+        let (records, arrivals) = job::load(plan);
+        let services = &plan.services;
+        let store = Store::new(
+            Arc::clone(&core),
+            Arc::clone(&weather),
+            services.store,
+            services.torn_per_mille,
+        );
+        let database = Database::new(Arc::clone(&core), Arc::clone(&weather), services.database);
+        let topic =
+            Topic::new(Arc::clone(&core), Arc::clone(&weather), services.log_commit, records);
+        let armory = Armory::new(Arc::clone(&core), plan.vertices());
+        let world = Self {
+            plan,
+            weather,
+            store,
+            database,
+            topic,
+            armory,
+            heard: Arc::default(),
+            processes: BTreeMap::new(),
+            current: None,
+            started: 0,
+            turnouts: BTreeMap::new(),
+            produced: 0,
+            is_healed: false,
+            end: None,
+            core,
+        };
+        world.schedule(&arrivals);
+        world
+    }
+
+    /// Everything that the plan has fixed.
+    fn schedule(&self, arrivals: &[ArrivalOf]) {
+        self.core.at(0, Event::Start);
+        for ArrivalOf { at_us, partition, records } in arrivals {
+            let event = Event::Arrival { partition: *partition, records: *records };
+            self.core.at(*at_us, event);
+        }
+        for (index, fault) in self.plan.faults.iter().enumerate() {
+            let at_ms = match &fault.when {
+                FaultTrigger::AtMs(ms) => *ms,
+                FaultTrigger::AtStep { armed_at_ms, .. } => *armed_at_ms,
+                FaultTrigger::AtRecords(_) => continue,
+            };
+            self.core.at(at_ms * 1000, Event::Fault(index));
+        }
+        for (index, truncation) in self.plan.truncations.iter().enumerate() {
+            self.core.at(truncation.at_us, Event::Truncate(index));
+        }
+        self.core.at(self.plan.safety_us, Event::Heal);
+    }
+
+    /// Runs to the end.
+    pub(super) fn run(mut self) -> SimRun {
+        let limit_us = self.plan.safety_us + self.plan.liveness_us;
+        while self.end.is_none() {
+            let Some(event) = self.core.next() else {
+                self.end = Some(SimEnd::Stuck("nothing is left to happen".to_owned()));
+                break;
+            };
+            if self.core.now() > limit_us {
+                self.end = Some(SimEnd::Stuck(self.what_is_awaited()));
+                break;
+            }
+            self.on_event(event);
+            self.follow_strikes();
+            self.follow_wakes();
+        }
+        self.report()
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Start => self.start(),
+            Event::Step { actor, ticket } => self.on_step(actor, ticket),
+            Event::Open { process, generation, worker } => {
+                if let Some(until_us) = self.core.paused_until(process) {
+                    let event = Event::Open { process, generation, worker };
+                    return self.core.at(until_us, event);
+                }
+                if self.is_current(process, generation) {
+                    self.step_worker(process, worker, true);
+                }
+            }
+            Event::Control { process, generation, worker, message } => {
+                if self.is_current(process, generation) {
+                    self.processes
+                        .get_mut(&process)
+                        .expect("it was just found")
+                        .crew
+                        .deliver(worker, message);
+                    self.core.wake(Actor { process, worker: Some(worker) });
+                }
+            }
+            Event::Report { process, generation, report } => {
+                if self.is_current(process, generation) {
+                    let process_of = self.processes.get_mut(&process);
+                    process_of.expect("it was just found").machine.on_report(report);
+                    self.core.wake(Actor { process, worker: None });
+                }
+            }
+            Event::Resume(process) => self.core.trace(|| format!("{process} goes on")),
+            Event::HeartbeatMissed(process) => self.on_heartbeat_missed(process),
+            Event::Arrival { partition, records } => self.on_arrival(partition, records),
+            Event::Fault(index) => self.on_fault(index),
+            Event::Truncate(index) => {
+                let truncation = self.plan.truncations[index];
+                self.topic.truncate(truncation.partition, truncation.low);
+            }
+            Event::Store(event) => self.store.on_event(event),
+            Event::Database(event) => self.database.on_event(event),
+            Event::Commit(id) => self.topic.on_commit(id),
+            Event::Heal => self.heal(),
+        }
+    }
+
+    /// Whether messages of this attempt still count.
+    fn is_current(&self, process: ProcessId, generation: u32) -> bool {
+        self.processes.get(&process).is_some_and(|p| p.crew.generation == generation)
+    }
+
+    /// Starts the next process.
+    fn start(&mut self) {
+        let id = ProcessId(self.started);
+        self.started += 1;
+        self.current = Some(id);
+        self.core.trace(|| format!("{id} starts"));
+        self.core.set_current(Actor { process: id, worker: None });
+        let probe = Probe::new(SimHook { process: id, armory: Arc::clone(&self.armory) });
+        probe.set_armed(self.armory.has_armed());
+        let log = LogHandle(Arc::clone(&self.topic));
+        let backend = Backend::new(Arc::clone(&self.core), Arc::clone(&self.database));
+        let parallelism = self.plan.parallelism_of(id.0);
+        let seams = JobSeams {
+            clock: Arc::clone(&self.core) as _,
+            storage: Arc::new(StoreHandle(Arc::clone(&self.store))),
+            probe: probe.clone(),
+            events: self.listener(id),
+        };
+        let machine = job::graph(self.plan, parallelism, log, backend)
+            .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
+        match machine {
+            Ok(machine) => {
+                let crew = Crew::new(Arc::clone(&self.core), id, self.plan.pace);
+                let process = Process { machine, crew, probe, is_told_to_drain: false };
+                self.processes.insert(id, process);
+                self.core.wake(Actor { process: id, worker: None });
+            }
+            Err(error) => self.end = Some(SimEnd::Refused(error.to_string())),
+        }
+    }
+
+    fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
+        let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
+        Arc::new(move |TimedEvent { event, .. }| {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            match &event {
+                JobEvent::Metrics { .. } => return,
+                JobEvent::AttemptStarted { restored, .. } => {
+                    heard.attempts += 1;
+                    heard.restores += u64::from(*restored != CheckpointId::NONE);
+                }
+                JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
+                _ => {}
+            }
+            core.trace(|| format!("{id}: {event:?}"));
+        })
+    }
+
+    /// Lets an actor step at `at_us`, or earlier if that is planned.
+    fn plan_step(&mut self, actor: Actor, at_us: TimeUs) {
+        let now = self.core.now();
+        let turnout = self.turnouts.entry(actor).or_default();
+        let at_us = at_us.max(turnout.blocked_until_us).max(now);
+        if turnout.at_us.is_some_and(|planned| planned <= at_us) {
+            return;
+        }
+        turnout.ticket += 1;
+        turnout.at_us = Some(at_us);
+        let ticket = turnout.ticket;
+        self.core.at(at_us, Event::Step { actor, ticket });
+    }
+
+    fn follow_wakes(&mut self) {
+        let now = self.core.now();
+        for actor in self.core.take_woken() {
+            if self.processes.contains_key(&actor.process) {
+                self.plan_step(actor, now + 1);
+            }
+        }
+    }
+
+    fn on_step(&mut self, actor: Actor, ticket: u64) {
+        let Some(turnout) = self.turnouts.get_mut(&actor) else { return };
+        if turnout.ticket != ticket {
+            return;
+        }
+        turnout.at_us = None;
+        if let Some(until_us) = self.core.paused_until(actor.process) {
+            return self.plan_step(actor, until_us);
+        }
+        match actor.worker {
+            Some(worker) => self.step_worker(actor.process, worker, false),
+            None => self.step_machine(actor.process),
+        }
+    }
+
+    fn step_worker(&mut self, id: ProcessId, worker: WorkerIndex, opens: bool) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let actor = Actor { process: id, worker: Some(worker) };
+        self.core.set_current(actor);
+        let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
+        let now = self.core.now();
+        match stepped {
+            Stepped::Alive(progress) if progress.moved => {
+                let busy_us = self.core.draw(self.plan.pace.step);
+                self.turnouts.entry(actor).or_default().blocked_until_us = now + busy_us;
+                self.plan_step(actor, now + busy_us);
+                self.tell_to_drain();
+            }
+            Stepped::Alive(progress) => {
+                let latest_us = now + self.plan.pace.poll_us;
+                let due_us = progress.due_us.map_or(latest_us, |due| due.min(latest_us));
+                self.plan_step(actor, due_us.max(now + 50));
+            }
+            Stepped::Gone | Stepped::Killed => {
+                self.turnouts.remove(&actor);
+            }
+        }
+    }
+
+    fn step_machine(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let actor = Actor { process: id, worker: None };
+        self.core.set_current(actor);
+        let turn = process.machine.step(&mut process.crew);
+        let now = self.core.now();
+        match turn {
+            Turn::Again => {
+                let busy_us = self.core.draw(self.plan.pace.step);
+                self.plan_step(actor, now + busy_us);
+            }
+            Turn::Wait { due_us, is_polling } => {
+                let latest_us = now + if is_polling { POLL_US } else { LOOK_AROUND_US };
+                let due_us = due_us.map_or(latest_us, |due| due.min(latest_us));
+                self.plan_step(actor, due_us.max(now + 50));
+                self.tell_to_drain();
+            }
+            Turn::Over(outcome) => self.on_over(id, outcome),
+        }
+    }
+
+    /// When everything is healed and read, the job is told to end.
+    fn tell_to_drain(&mut self) {
+        let Some(id) = self.current.filter(|_| self.is_healed) else { return };
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        if !process.is_told_to_drain && self.topic.is_read_by(id) {
+            process.is_told_to_drain = true;
+            process.machine.control().stop_with_drain();
+            self.core.trace(|| format!("{id} is told to drain"));
+            self.core.wake(Actor { process: id, worker: None });
+        }
+    }
+
+    /// A process has come to its own end.
+    fn on_over(&mut self, id: ProcessId, outcome: Result<JobOutcome, EngineError>) {
+        let is_drained = outcome.is_ok() && self.topic.is_read_by(id);
+        self.core.trace(|| format!("{id} is over: {outcome:?}"));
+        self.bury(id);
+        match outcome {
+            Ok(_) if is_drained => self.end = Some(SimEnd::Drained),
+            Err(error @ (EngineError::Config(_) | EngineError::Input(_))) => {
+                self.end = Some(SimEnd::Refused(error.to_string()));
+            }
+            // Stopped before everything was read, or failed: whoever runs the job starts it again.
+            _ if self.current == Some(id) => {
+                self.core.after(self.plan.pace.restart, Event::Start);
+            }
+            _ => {}
+        }
+    }
+
+    /// What was in a process's memory is gone, what it had under way ends somehow.
+    fn bury(&mut self, id: ProcessId) {
+        let Some(mut process) = self.processes.remove(&id) else { return };
+        self.core.set_current(Actor { process: id, worker: None });
+        process.crew.end();
+        drop(process);
+        self.store.on_death(id);
+        self.database.on_death(id);
+        self.topic.on_death(id);
+        self.turnouts.retain(|actor, _| actor.process != id);
+    }
+
+    fn kill(&mut self, id: ProcessId, down_us: u64) {
+        if !self.processes.contains_key(&id) {
+            return;
+        }
+        self.core.trace(|| format!("{id} is killed"));
+        self.bury(id);
+        if self.current == Some(id) {
+            let after_us = self.core.draw(self.plan.pace.restart) + down_us;
+            self.core.at(self.core.now() + after_us, Event::Start);
+        }
+    }
+
+    fn pause(&mut self, id: ProcessId, duration_us: u64) {
+        if !self.processes.contains_key(&id) {
+            return;
+        }
+        self.core.trace(|| format!("{id} stands still for {duration_us} us"));
+        let now = self.core.now();
+        self.core.pause(id, now + duration_us);
+        self.core.at(now + duration_us, Event::Resume(id));
+        if duration_us > self.plan.pace.heartbeat_us {
+            self.core.at(now + self.plan.pace.heartbeat_us, Event::HeartbeatMissed(id));
+        }
+    }
+
+    /// The supervisor takes a process for dead that only stands still: a second one runs beside it.
+    fn on_heartbeat_missed(&mut self, id: ProcessId) {
+        if self.current == Some(id) && self.core.paused_until(id).is_some() {
+            self.core.trace(|| format!("{id} is taken for dead"));
+            self.start();
+        }
+    }
+
+    fn on_arrival(&mut self, partition: u32, records: u32) {
+        self.topic.on_arrival(partition, records);
+        let before = self.produced;
+        self.produced += u64::from(records);
+        for (index, fault) in self.plan.faults.iter().enumerate() {
+            if let FaultTrigger::AtRecords(at) = fault.when
+                && (before..self.produced).contains(&at)
+            {
+                self.on_fault(index);
+            }
+        }
+    }
+
+    /// A fault's moment: it strikes the process from outside, or waits for its step.
+    fn on_fault(&mut self, index: usize) {
+        if self.is_healed {
+            return;
+        }
+        let fault = &self.plan.faults[index];
+        if fault.is_fired_by_hook() {
+            self.armory.arm(index, fault);
+            return self.show_armed();
+        }
+        let Some(id) = self.current.filter(|id| self.processes.contains_key(id)) else { return };
+        self.core.trace(|| format!("fault {index}: {} from outside", fault.action));
+        self.armory.note(index, fault.action, None);
+        match fault.action {
+            FaultAction::Sigkill => self.kill(id, fault.heal_after_ms * 1000),
+            FaultAction::Pause { ms } => self.pause(id, ms * 1000),
+            _ => unreachable!("only signals come from outside"),
+        }
+    }
+
+    fn show_armed(&self) {
+        let has_armed = self.armory.has_armed();
+        for process in self.processes.values() {
+            process.probe.set_armed(has_armed);
+        }
+    }
+
+    /// What faults at steps ask of the scheduler.
+    fn follow_strikes(&mut self) {
+        let strikes = self.armory.take_strikes();
+        if strikes.is_empty() {
+            return;
+        }
+        for strike in strikes {
+            match strike {
+                Strike::Kill(id) => self.kill(id, 0),
+                Strike::Pause(id, duration_us) => self.pause(id, duration_us),
+                Strike::Delay(duration_us) => {
+                    let (actor, now) = (self.core.current(), self.core.now());
+                    let turnout = self.turnouts.entry(actor).or_default();
+                    turnout.blocked_until_us = now + duration_us;
+                    turnout.at_us = None;
+                    self.plan_step(actor, now + duration_us);
+                }
+            }
+        }
+        self.show_armed();
+    }
+
+    /// The end of the safety phase.
+    fn heal(&mut self) {
+        self.core.trace(|| "everything is healed".to_owned());
+        self.is_healed = true;
+        self.core.hasten(HEALED_US);
+        self.armory.disarm_all();
+        self.show_armed();
+        self.weather.heal();
+        for id in self.core.resume_all() {
+            self.core.trace(|| format!("{id} goes on"));
+        }
+        let actors: Vec<Actor> = self.turnouts.keys().copied().collect();
+        for actor in actors {
+            self.core.wake(actor);
+        }
+    }
+
+    fn what_is_awaited(&self) -> String {
+        let Some(id) = self.current else { return "no process was ever started".to_owned() };
+        let Some(process) = self.processes.get(&id) else {
+            return format!("{id} has ended and no other was started");
+        };
+        let unread = self.topic.unread_by(id);
+        let what = if unread.is_empty() { "everything is read".to_owned() } else { unread };
+        format!(
+            "{id}: {}, {} workers alive, told to drain: {}; {what}; {} effects",
+            process.machine.describe(),
+            process.crew.alive(),
+            process.is_told_to_drain,
+            self.database.audit_rows()
+        )
+    }
+
+    fn report(self) -> SimRun {
+        let (audit, fences, results) = self.database.evidence();
+        let (partitions, input, committed) = self.topic.evidence();
+        let objects = self.store.evidence();
+        let evidence = Evidence { partitions, input, objects, audit, fences, results, committed };
+        let mut landed = self.armory.landed();
+        for (index, strikes) in self.weather.strikes_of_all().into_iter().enumerate() {
+            if strikes > 0 {
+                let window = self.plan.windows[index];
+                let action = format!("{:?}", window.disturbance);
+                let at_us = window.from_us;
+                landed.push(Landed { index, is_window: true, step: None, action, at_us });
+            }
+        }
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        SimRun {
+            end: self.end.expect("the loop has ended"),
+            evidence,
+            landed,
+            trace: self.core.take_trace(),
+            events: self.core.events(),
+            now_us: self.core.now(),
+            attempts: heard.attempts,
+            completed: heard.completed,
+            restores: heard.restores,
+        }
+    }
+}

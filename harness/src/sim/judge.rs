@@ -1,0 +1,169 @@
+//! The judgement of a simulated run.
+
+use serde::{Deserialize, Serialize};
+use stormproof_chaos::sim::{Evidence, Plan, SimEnd, SimRun};
+use stormproof_engine::runtime::CheckpointMode;
+
+use crate::oracle::checkpoint_reader::{CheckpointObjects, Mode};
+use crate::oracle::evidence::{Effect, Fence, StoredResult};
+use crate::oracle::{
+    self, AttemptId, CheckpointId, Conditions, Input, Judgement, MemoryAudit, Required, Verdict,
+};
+use crate::workload::ledger::{Ledger, LedgerBuilder, LedgerError, Offset, PartitionId};
+
+/// What became of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything held, and something was at stake.
+    Proven,
+    /// Nothing was at stake: no fault landed, nothing completed or nothing was replayed.
+    Vacuous,
+    /// The evidence does not suffice.
+    Unknown,
+    /// A rule was broken, or the job did not drain although everything was healed.
+    Violated,
+}
+
+/// A judged schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimJudgement {
+    /// The answer.
+    pub outcome: Outcome,
+    /// Ids of the rules that were broken; `liveness` when the job did not drain, `refusal` when it
+    /// gave up although nothing was wrong for good.
+    pub broken: Vec<String>,
+    /// Why, in a few sentences: summaries and the smallest witnesses.
+    pub reasons: Vec<String>,
+    /// The oracle's answer.
+    pub judgement: Judgement,
+}
+
+/// Judges a run of `plan`.
+pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
+    let judgement = match ledger_of(&run.evidence) {
+        Ok(ledger) => ask(plan, run, &ledger),
+        Err(error) => return unreadable(&error),
+    };
+    let mut broken = Vec::new();
+    let mut reasons = Vec::new();
+    for check in judgement.checks.iter().filter(|check| check.verdict == Verdict::Violated) {
+        broken.push(check.id.clone());
+        reasons.push(format!("{}: {}", check.id, check.summary));
+        reasons.extend(check.witnesses.iter().take(2).map(|w| format!("    {}", w.text)));
+    }
+    match &run.end {
+        SimEnd::Stuck(what) => {
+            broken.push("liveness".to_owned());
+            reasons.push(format!("liveness: healed, and not drained in time: {what}"));
+        }
+        SimEnd::Refused(what) if plan.truncations.is_empty() => {
+            broken.push("refusal".to_owned());
+            reasons.push(format!("refusal: the job gave up although it could go on: {what}"));
+        }
+        SimEnd::Refused(_) | SimEnd::Drained => {}
+    }
+    let outcome =
+        if broken.is_empty() { unbroken(&judgement, &mut reasons) } else { Outcome::Violated };
+    SimJudgement { outcome, broken, reasons, judgement }
+}
+
+/// What a run without a broken rule is worth.
+fn unbroken(judgement: &Judgement, reasons: &mut Vec<String>) -> Outcome {
+    let unknown = judgement.checks.iter().filter(|check| check.verdict == Verdict::Unknown);
+    let mut outcome = Outcome::Proven;
+    for check in unknown {
+        reasons.push(format!("{}: {}", check.id, check.summary));
+        let worth = if check.id == "vacuity" { Outcome::Vacuous } else { Outcome::Unknown };
+        outcome = outcome.max(worth);
+    }
+    outcome
+}
+
+fn unreadable(error: &LedgerError) -> SimJudgement {
+    SimJudgement {
+        outcome: Outcome::Unknown,
+        broken: Vec::new(),
+        reasons: vec![format!("the input is no ledger: {error}")],
+        judgement: Judgement::default(),
+    }
+}
+
+fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
+    let evidence = &run.evidence;
+    let is_drained = run.end == SimEnd::Drained;
+    let committed = evidence
+        .committed
+        .iter()
+        .map(|(partition, offset)| (PartitionId(partition.0), Offset(offset.0)))
+        .collect();
+    let conditions = Conditions {
+        drained: is_drained,
+        keyed: plan.is_keyed(),
+        ordered: plan.is_ordered(),
+        faults_landed: run.landed.len() as u64,
+        // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
+        unconfirmed_at_snapshot: false,
+        required: Required::default(),
+        committed: Some(committed),
+        ..Conditions::new(mode_of(plan.checkpoint.mode))
+    };
+    let mut checkpoints = CheckpointObjects::new(&evidence.objects);
+    let mut audit = audit_of(evidence);
+    oracle::judge(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions })
+}
+
+/// The mode in the oracle's own words.
+fn mode_of(mode: CheckpointMode) -> Mode {
+    match mode {
+        CheckpointMode::ExactlyOnce => Mode::ExactlyOnce,
+        CheckpointMode::ExactlyOnceUnaligned => Mode::ExactlyOnceUnaligned,
+        CheckpointMode::AtLeastOnce => Mode::AtLeastOnce,
+        CheckpointMode::AtLeastOnceFirstBarrier => Mode::AtLeastOnceFirstBarrier,
+    }
+}
+
+fn ledger_of(evidence: &Evidence) -> Result<Ledger, LedgerError> {
+    let mut builder = LedgerBuilder::new();
+    let mut ends = vec![0; evidence.partitions as usize];
+    for record in &evidence.input {
+        ends[record.partition.index()] = record.offset.0 + 1;
+    }
+    for (partition, end) in (0..).zip(ends) {
+        builder.set_bounds(PartitionId(partition), Offset(0), Offset(end));
+    }
+    for record in &evidence.input {
+        let (partition, offset) = (PartitionId(record.partition.0), Offset(record.offset.0));
+        builder.push(partition, offset, record.key.as_deref(), record.value.as_deref())?;
+    }
+    builder.finish()
+}
+
+fn audit_of(evidence: &Evidence) -> MemoryAudit {
+    let effects = evidence.audit.iter().map(|row| Effect {
+        seq: row.seq,
+        partition: PartitionId(row.partition.0),
+        offset: Offset(row.offset.0),
+        index: row.index,
+        source_attempt: AttemptId(row.source_attempt.0),
+        sink_attempt: AttemptId(row.sink_attempt.0),
+        subtask: u32::from(row.subtask.0),
+        tag: CheckpointId(row.checkpoint.0),
+        batch: row.batch,
+        batch_try: row.batch_try,
+        sent_us: row.sent_us as i64,
+    });
+    let fences = evidence.fences.iter().map(|row| Fence {
+        attempt: AttemptId(row.attempt.0),
+        restored: CheckpointId(row.restored.0),
+        after_seq: row.after_seq,
+    });
+    let results = evidence.results.iter().map(|row| StoredResult {
+        key_hash: u128::from_be_bytes(row.key_hash),
+        key: row.key.to_vec(),
+        value: row.value.as_ref().map(|value| value.to_vec()),
+        version: row.version,
+        record_count: row.record_count,
+    });
+    MemoryAudit { effects: effects.collect(), fences: fences.collect(), results: results.collect() }
+}
