@@ -100,7 +100,7 @@ impl Armory {
     /// When the fault can never land in this job.
     pub fn arm(&self, fault: Fault) -> Result<(), FaultError> {
         fault.check(&self.inner.vertices)?;
-        if !fault.is_fired_by_hook() {
+        if fault.target.is_outside() {
             let problem = format!("{} is not the hook's to fire", fault.describe());
             let remedy = "the harness executes it".to_owned();
             return Err(FaultError { id: fault.id, problem, remedy });

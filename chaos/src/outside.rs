@@ -111,3 +111,61 @@ impl Schedule {
         Self { faults, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const BOTH: Outside = Outside { broker: true, database: true };
+
+    fn storm(seed: u64, count: u32, outside: Outside) -> Schedule {
+        Schedule { seed: Some(seed), faults: Vec::new() }.with_outside(count, outside, 60_000)
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_faults_and_each_kind_comes_before_one_comes_again() {
+        let kinds = catalogue(BOTH, &mut Pcg64Mcg::seed_from_u64(1)).len() as u32;
+        assert_eq!(storm(7, kinds, BOTH), storm(7, kinds, BOTH));
+        assert_ne!(storm(7, kinds, BOTH), storm(8, kinds, BOTH));
+        let drawn = storm(7, kinds, BOTH).faults;
+        let names: BTreeSet<_> =
+            drawn.iter().map(|fault| (fault.target.to_string(), fault.action.name())).collect();
+        assert_eq!(names.len() as u32, kinds, "{names:?}");
+        let ids: Vec<u32> = drawn.iter().map(|fault| fault.id.0).collect();
+        assert_eq!(ids, (1..=kinds).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_drawn_can_land_and_strikes_only_what_is_there() {
+        for fault in storm(3, 100, BOTH).faults {
+            fault.check(&[]).unwrap();
+            assert!(fault.target.is_outside() && !fault.is_fired_by_hook(), "{}", fault.describe());
+            assert_ne!(fault.action, FaultAction::Truncate, "no correct engine gets over that");
+        }
+        let only_broker = Outside { broker: true, database: false };
+        let strikes_database = |fault: &Fault| {
+            matches!(fault.target, FaultTarget::Database | FaultTarget::DatabaseLink)
+        };
+        assert!(!storm(3, 100, only_broker).faults.iter().any(strikes_database));
+    }
+
+    #[test]
+    fn an_action_on_the_wrong_target_is_refused_with_the_right_ones() {
+        let when = FaultTrigger::AtMs(1);
+        let fault = |action, target| Fault {
+            id: FaultId(1),
+            action,
+            target,
+            when: when.clone(),
+            heal_after_ms: 0,
+        };
+        let error = fault(FaultAction::Reset, FaultTarget::Broker).check(&[]).unwrap_err();
+        assert!(error.remedy.contains("broker-link"), "{error}");
+        let error = fault(FaultAction::Panic, FaultTarget::Database).check(&[]).unwrap_err();
+        assert!(error.problem.contains("panic does not strike"), "{error}");
+        fault(FaultAction::Sigkill, FaultTarget::AnySubtask).check(&[]).unwrap();
+        fault(FaultAction::Pause { ms: 5 }, FaultTarget::Database).check(&[]).unwrap();
+    }
+}

@@ -146,3 +146,69 @@ impl<S: SnapshotStorage + 'static> SnapshotStorage for TroubledStorage<S> {
         self.inner.describe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Default)]
+    struct Memory(Mutex<BTreeMap<String, Bytes>>);
+
+    impl SnapshotStorage for Memory {
+        fn put(&self, path: &str, data: Bytes) -> Ticket<Result<()>> {
+            self.0.lock().unwrap().insert(path.to_owned(), data);
+            Ticket::ready(Ok(()))
+        }
+        fn put_new(&self, path: &str, data: Bytes) -> Ticket<Result<bool>> {
+            Ticket::ready(Ok(self.0.lock().unwrap().insert(path.to_owned(), data).is_none()))
+        }
+        fn read(&self, path: &str) -> Result<Option<Bytes>> {
+            Ok(self.0.lock().unwrap().get(path).cloned())
+        }
+        fn list(&self, _prefix: &str) -> Result<Vec<String>> {
+            Ok(self.0.lock().unwrap().keys().cloned().collect())
+        }
+        fn delete(&self, path: &str) -> Ticket<Result<()>> {
+            self.0.lock().unwrap().remove(path);
+            Ticket::ready(Ok(()))
+        }
+        fn describe(&self) -> String {
+            "memory".to_owned()
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_writes_leaves_nothing_and_has_room_again() {
+        let switch = DiskSwitch::default();
+        let storage = TroubledStorage::new(Memory::default(), switch.clone());
+        switch.strike(DiskTrouble::Full, Duration::from_millis(60));
+        let refused = storage.put("a", Bytes::from_static(b"1")).try_take().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("No space left"), "{refused}");
+        assert!(refused.is_retryable());
+        assert_eq!(storage.read("a").unwrap(), None);
+        std::thread::sleep(Duration::from_millis(80));
+        storage.put("a", Bytes::from_static(b"2")).try_take().unwrap().unwrap();
+        assert_eq!(switch.struck(), 1);
+    }
+
+    #[test]
+    fn a_slow_disk_writes_later_and_loses_nothing() {
+        let switch = DiskSwitch::default();
+        let storage = TroubledStorage::new(Memory::default(), switch.clone());
+        switch.strike(DiskTrouble::Slow(50), Duration::from_secs(5));
+        let ticket = storage.put_new("b", Bytes::from_static(b"3"));
+        assert!(ticket.try_take().is_none() && storage.read("b").unwrap().is_none());
+        let begun = now();
+        let outcome = loop {
+            if let Some(outcome) = ticket.try_take() {
+                break outcome;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "it never came");
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        assert!(outcome.unwrap() && begun.elapsed() >= Duration::from_millis(40));
+        assert_eq!(storage.read("b").unwrap().as_deref(), Some(&b"3"[..]));
+    }
+}

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const RUN: [&str; 8] =
-    ["run", "--parallelism", "20", "--records", "20000", "--duration", "4", "--quiet"];
+const RUN: [&str; 6] = ["run", "--parallelism", "20", "--records", "20000", "--quiet"];
 
 fn command(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
@@ -38,11 +37,13 @@ fn needs(test: &str, variables: &[&str]) -> bool {
 const LOCAL: [&str; 1] = ["KAFKA_HOME"];
 const CONTAINERS: [&str; 2] = ["STORMPROOF_TEST_KAFKA_IMAGE", "STORMPROOF_TEST_DATABASE_IMAGE"];
 
-fn images() -> Vec<String> {
+/// Options of a run in containers, with another image of Kafka if one is given.
+fn images(kafka: Option<&str>) -> Vec<String> {
     let of = |name: &str| std::env::var(name).expect("looked at before");
-    let options = ["--env", "containers", "--kafka-image"].map(str::to_owned);
-    let mut all = options.to_vec();
-    all.extend([of(CONTAINERS[0]), "--database-image".to_owned(), of(CONTAINERS[1])]);
+    let kafka = kafka.map_or_else(|| of(CONTAINERS[0]), str::to_owned);
+    let options = ["--env", "containers", "--kafka-image", &kafka, "--database-image"];
+    let mut all = options.map(str::to_owned).to_vec();
+    all.push(of(CONTAINERS[1]));
     all
 }
 
@@ -201,7 +202,7 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
-    run.args(images()).args(["--duration", "8", "--out", "out"]);
+    run.args(images(None)).args(["--duration", "8", "--out", "out"]);
     let run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let id = || containers("status=running", "database");
     wait_for("the load", Duration::from_secs(90), || {
@@ -225,7 +226,7 @@ fn a_wrong_image_is_told_with_the_remedy() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
-    let run = run.args(images()).args(["--kafka-image", "stormproof/no-such:1"]).output().unwrap();
+    let run = run.args(images(Some("stormproof/no-such:1"))).output().unwrap();
     assert_eq!(run.status.code(), Some(2), "{}", said(&run));
     assert!(said(&run).contains("stormproof/no-such:1"), "{}", said(&run));
     assert!(said(&run).contains("--kafka-image"), "{}", said(&run));
