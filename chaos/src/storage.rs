@@ -148,6 +148,7 @@ impl<S: SnapshotStorage + 'static> SnapshotStorage for TroubledStorage<S> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a fault of the disk lasts in real time")]
 mod tests {
     use super::*;
     use bytes::Bytes;

@@ -10,6 +10,7 @@
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod driver;

@@ -67,12 +67,6 @@ fn options_out_of_range_are_refused_with_their_limits() {
 }
 
 #[test]
-fn a_load_that_does_not_fit_the_embedded_broker_is_refused_with_the_numbers() {
-    let args = ["run", "--parallelism", "2", "--records", "1000000"];
-    refused(&args, &["500032 records of 100 bytes", "at most", "--env external"]);
-}
-
-#[test]
 fn a_scenario_with_a_typo_names_the_place_and_the_nearest_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("storm.toml");

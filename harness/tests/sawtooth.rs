@@ -62,7 +62,7 @@ fn committed_lag_is_the_sawtooth_that_the_formula_says() {
             "low {low} (formula {low_by_formula:.0}), high {high} (formula {high_by_formula:.0}), \
              d {d:.3} s, interval {interval_s:.2} s"
         );
-        println!("{told}");
+        eprintln!("{told}");
         assert!((low - low_by_formula).abs() <= tolerance, "{told}");
         assert!((high - high_by_formula).abs() <= tolerance, "{told}");
         assert!(interval_s >= INTERVAL_S * 0.9, "{told}");

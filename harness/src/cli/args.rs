@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use stormproof_engine::runtime::CheckpointMode;
 
+use super::broker::BrokerArgs;
 use crate::output::Console;
 use crate::scenario::{EnvironmentKind, Exchange, Overrides, SinkDesign};
 
@@ -56,6 +57,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
+    Broker(BrokerArgs),
     /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
     Sim(super::sim::SimArgs),
     /// Take away what runs that were killed left behind: containers, processes, folders.
@@ -134,6 +137,9 @@ pub(super) struct RunArgs {
     /// Subtasks of every vertex [default: 2000].
     #[arg(long, value_name = "SUBTASKS")]
     parallelism: Option<u64>,
+    /// Subtasks of every vertex after the first SIGKILL: the job is restored at another parallelism.
+    #[arg(long, value_name = "SUBTASKS")]
+    rescale_to: Option<u64>,
     /// Worker threads [default: 0 = one for each core].
     #[arg(long, value_name = "THREADS")]
     workers: Option<u64>,
@@ -175,6 +181,7 @@ impl RunArgs {
         Overrides {
             seed: self.seed,
             parallelism: self.parallelism,
+            rescale_to: self.rescale_to,
             workers: self.workers,
             mode: self.mode,
             records: self.records,

@@ -3,6 +3,7 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod broker;
 mod clean;
 mod explain;
 mod keep;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
+        Some(Command::Broker(args)) => (Console::default(), broker::broker(&args)),
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),

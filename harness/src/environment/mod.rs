@@ -34,7 +34,7 @@ pub use embedded::Embedded;
 pub use external::External;
 pub use facts::machine_facts;
 pub(crate) use kafka::Client;
-pub(crate) use mysql::{block_on, without_password};
+pub(crate) use mysql::{block_on, lacks_password, without_password};
 pub(crate) use owned::admin_url;
 
 use std::collections::BTreeMap;
@@ -115,7 +115,7 @@ pub fn choose(scenario: &Scenario, host: &Host, folder: &Path) -> Box<dyn Enviro
     let run_id = host.run_id.as_str();
     match &scenario.environment {
         EnvironmentChoice::Embedded { database } => {
-            Box::new(Embedded::new(folder, database.as_deref(), run_id))
+            Box::new(Embedded::new(folder, database.as_deref(), host.clone()))
         }
         EnvironmentChoice::Local { kafka_home, data } => {
             Box::new(Local::new(kafka_home.as_deref(), data.as_deref(), host.clone()))
