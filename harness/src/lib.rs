@@ -23,4 +23,5 @@ pub mod output;
 pub mod run;
 pub mod scenario;
 pub mod sim;
+pub(crate) mod strike;
 pub mod workload;

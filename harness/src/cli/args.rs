@@ -118,6 +118,9 @@ pub(super) struct RunArgs {
     /// The database: needed by --env external, instead of SQLite in the embedded one.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     database: Option<String>,
+    /// Faults of services, links and the checkpoint disk in the storm [default: 0].
+    #[arg(long, value_name = "FAULTS")]
+    service_faults: Option<u32>,
     /// Kafka's distribution folder (--env local) [default: KAFKA_HOME].
     #[arg(long, value_name = "DIR")]
     kafka_home: Option<PathBuf>,
@@ -191,6 +194,7 @@ impl RunArgs {
             brokers: self.brokers.clone(),
             topic: self.topic.clone(),
             database: self.database.clone(),
+            service_faults: self.service_faults,
             kafka_home: self.kafka_home.clone(),
             kafka_image: self.kafka_image.clone(),
             database_image: self.database_image.clone(),

@@ -19,6 +19,8 @@ pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 const DEFAULT_RETAINED: usize = 1_000;
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
+/// What a fault of a service may cost: a killed broker has to come back.
+const TIME_LIMIT_PER_SERVICE_FAULT_S: u64 = 30;
 /// The longest wait for a service that is started.
 pub(super) const DEFAULT_READY_LIMIT_S: u64 = 90;
 /// What a fault may cost, generously.
@@ -42,6 +44,11 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
                 .at("faults.count and [[faults.schedule]]")
                 .remedy("keep one: a count draws a storm from the seed"));
         }
+        (_, Some(_)) if raw.faults.services.is_some_and(|services| services > 0) => {
+            return Err(scenario("faults of services are both counted and written by hand")
+                .at("faults.services (--service-faults) and [[faults.schedule]]")
+                .remedy("keep one: a count draws them from the seed"));
+        }
         (_, Some(schedule)) => FaultPlan::ByHand(schedule),
         (count, None) => {
             FaultPlan::Storm(
@@ -49,12 +56,17 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
             )
         }
     };
+    let service_faults =
+        in_range("faults.services", u64::from(raw.faults.services.unwrap_or(0)), 0..=1_000)? as u32;
     let fault_count = match &faults {
         FaultPlan::Storm(count) => u64::from(*count),
         FaultPlan::ByHand(faults) => faults.len() as u64,
     };
     let time_limit_s = raw.time_limit_s.unwrap_or_else(|| {
-        load.duration_ms() / 1_000 + TIME_LIMIT_MARGIN_S + fault_count * TIME_LIMIT_PER_FAULT_S
+        load.duration_ms() / 1_000
+            + TIME_LIMIT_MARGIN_S
+            + fault_count * TIME_LIMIT_PER_FAULT_S
+            + u64::from(service_faults) * TIME_LIMIT_PER_SERVICE_FAULT_S
     });
     let seed = raw.seed.unwrap_or_else(random_seed);
     let validated = Scenario {
@@ -67,6 +79,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         checkpoint,
         restart,
         faults,
+        service_faults,
         environment,
         ready_limit_s: in_range("environment.ready_limit_s", ready_limit_s, 1..=3_600)?,
         mutant,
@@ -220,6 +233,7 @@ fn in_range(name: &str, value: u64, limits: RangeInclusive<u64>) -> Result<u64> 
         "job.rescale_to" => " (--rescale-to)",
         "job.workers" => " (--workers)",
         "load.records" => " (--records)",
+        "faults.services" => " (--service-faults)",
         "seed" => " (--seed)",
         _ => "",
     };
