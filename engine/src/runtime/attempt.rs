@@ -11,12 +11,13 @@ use super::claims;
 use super::event::JobEvent;
 use super::host::WorkerHost;
 use super::job::{JobSeams, JobSignals};
-use crate::checkpoint::{Command, Coordinator, checkpoint_folder, manifest_path};
+use crate::checkpoint::{Command, Coordinator, Manifest, checkpoint_folder, manifest_path};
 use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
-use crate::seam::{Step, StepContext, Ticket, TimeUs};
+use crate::mutants;
+use crate::seam::{SnapshotStorage, Step, StepContext, Ticket, TimeUs};
 use crate::worker::{Control, Report};
 
 /// How often figures are reported.
@@ -233,7 +234,12 @@ impl Attempt {
                     self.hit(Step::AllAcked, manifest.checkpoint, around.seams)?;
                     self.check_ownership(around.seams)?;
                     let path = manifest_path(manifest.checkpoint);
-                    let ticket = around.seams.storage.put_new(&path, manifest.encode());
+                    let storage = &*around.seams.storage;
+                    let ticket = if mutants::is_active(mutants::MANIFEST_NOT_ATOMIC) {
+                        write_in_place(storage, &path, &manifest)
+                    } else {
+                        storage.put_new(&path, manifest.encode())
+                    };
                     self.manifests.push((manifest.checkpoint, ticket));
                 }
                 Command::Notify { checkpoint, stats, drain } => {
@@ -319,4 +325,18 @@ fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
     for path in storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default() {
         drop(storage.delete(&path));
     }
+}
+
+/// [`mutants::MANIFEST_NOT_ATOMIC`]: the manifest is in its place before it is whole, and nobody
+/// waits until it is.
+fn write_in_place(
+    storage: &dyn SnapshotStorage,
+    path: &str,
+    manifest: &Manifest,
+) -> Ticket<Result<bool>> {
+    let mut torn = manifest.clone();
+    torn.files.truncate(torn.files.len() / 2);
+    drop(storage.put(path, torn.encode()));
+    drop(storage.put(path, manifest.encode()));
+    Ticket::ready(Ok(true))
 }
