@@ -42,12 +42,26 @@ pub struct StormParameters {
     pub duration_ms: u64,
     /// The steps to strike.
     pub steps: Vec<StormStep>,
+    /// The stall that makes one source's barrier late; `None` = no such stall.
+    pub skew: Option<Skew>,
+}
+
+/// A stall from the end of one checkpoint until after the trigger of the next: the barrier of the
+/// stalled source comes late, so that the others' channels have to be told apart from it. Without
+/// it a bug in the alignment may find nothing to do wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// Where it begins, and in whom.
+    pub step: StormStep,
+    /// Until the next trigger.
+    pub until_trigger_ms: u64,
 }
 
 /// What a fault of a storm takes of the time: kills need a recovery and a checkpoint after them.
 const KILL_WEIGHT: u64 = 10;
 const PAUSE_WEIGHT: u64 = 6;
 const STALL_WEIGHT: u64 = 3;
+const SKEW_WEIGHT: u64 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -55,6 +69,10 @@ enum Kind {
     Sigkill,
     Pause,
     Stall,
+    /// The first of the stalls.
+    Skew,
+    /// A failure of the asynchronous part: the checkpoint is declined, the job goes on.
+    Decline,
 }
 
 impl Kind {
@@ -62,7 +80,8 @@ impl Kind {
         match self {
             Self::Panic | Self::Sigkill => KILL_WEIGHT,
             Self::Pause => PAUSE_WEIGHT,
-            Self::Stall => STALL_WEIGHT,
+            Self::Stall | Self::Decline => STALL_WEIGHT,
+            Self::Skew => SKEW_WEIGHT,
         }
     }
 }
@@ -92,13 +111,16 @@ impl Schedule {
             "a storm needs steps to strike"
         );
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let kinds = kinds(parameters.faults, &mut rng);
+        let kinds = kinds(parameters, &mut rng);
         let moments = moments(&kinds, parameters.duration_ms, &mut rng);
         let mut deck = Deck::new(&parameters.steps);
         let mut faults = Vec::with_capacity(kinds.len());
         for (index, (kind, at_ms)) in kinds.iter().zip(moments).enumerate() {
             let id = FaultId(index as u32 + 1);
-            faults.push(draw(id, *kind, at_ms, &mut deck, &mut rng));
+            faults.push(match (kind, &parameters.skew) {
+                (Kind::Skew, Some(skew)) => skewed(id, skew, at_ms, &mut rng),
+                _ => draw(id, *kind, at_ms, &mut deck, &mut rng),
+            });
         }
         Self { seed: Some(seed), faults }
     }
@@ -114,15 +136,25 @@ impl Schedule {
     }
 }
 
+/// Where an error declines the checkpoint and nothing else.
+const DECLINED_AT: Step = Step::SnapshotAsync;
+
 /// The kinds of a storm in their order: kills spread evenly between the others.
-fn kinds(faults: u32, rng: &mut Pcg64Mcg) -> Vec<Kind> {
+fn kinds(parameters: &StormParameters, rng: &mut Pcg64Mcg) -> Vec<Kind> {
+    let faults = parameters.faults;
     let pauses = u32::from(faults >= 6);
-    let stalls = faults / 4;
-    let kills = faults - pauses - stalls;
+    let moments = faults / 4;
+    let kills = faults - pauses - moments;
+    let skews = u32::from(parameters.skew.is_some()).min(moments);
+    let can_decline = parameters.steps.iter().any(|storm| storm.step == DECLINED_AT);
+    let declines = u32::from(can_decline && moments >= 3);
+    let stalls = moments - skews - declines;
     let mut kinds = Vec::with_capacity(faults as usize);
     kinds.extend((0..kills).map(|i| if i % 2 == 0 { Kind::Panic } else { Kind::Sigkill }));
     kinds.extend((0..pauses).map(|_| Kind::Pause));
     kinds.extend((0..stalls).map(|_| Kind::Stall));
+    kinds.extend((0..skews).map(|_| Kind::Skew));
+    kinds.extend((0..declines).map(|_| Kind::Decline));
     kinds.shuffle(rng);
     kinds
 }
@@ -190,13 +222,34 @@ fn draw(id: FaultId, kind: Kind, at_ms: u64, deck: &mut Deck<'_>, rng: &mut Pcg6
             let action = FaultAction::Pause { ms: rng.random_range(200..=600) };
             fault(action, FaultTarget::Process, FaultTrigger::AtMs(at_ms))
         }
-        Kind::Stall => {
+        Kind::Decline => {
+            let declined = deck.steps.iter().find(|storm| storm.step == DECLINED_AT);
+            let declined = declined.expect("a storm declines where there is something to decline");
+            fault(FaultAction::Error, subtask_of(declined, rng), at(DECLINED_AT))
+        }
+        Kind::Stall | Kind::Skew => {
             let action = FaultAction::Stall { ms: rng.random_range(100..=400) };
             match deck.of_a_subtask(rng) {
                 Some(chosen) => fault(action, subtask_of(chosen, rng), at(chosen.step)),
                 None => fault(action, FaultTarget::AnySubtask, FaultTrigger::AtMs(at_ms)),
             }
         }
+    }
+}
+
+fn skewed(id: FaultId, skew: &Skew, at_ms: u64, rng: &mut Pcg64Mcg) -> Fault {
+    let late_ms = rng.random_range(200..=500);
+    Fault {
+        id,
+        action: FaultAction::Stall { ms: skew.until_trigger_ms + late_ms },
+        target: subtask_of(&skew.step, rng),
+        when: FaultTrigger::AtStep {
+            step: skew.step.step,
+            checkpoint: CheckpointRef::default(),
+            attempt: None,
+            armed_at_ms: at_ms,
+        },
+        heal_after_ms: 0,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The `fail` crate's registry belongs to the process, so these tests take turns.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
+
 use std::os::unix::process::ExitStatusExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;

@@ -7,7 +7,7 @@ use stormproof_chaos::coverage::Coverage;
 use stormproof_chaos::fault::{
     Confirmation, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger, VertexShape,
 };
-use stormproof_chaos::schedule::{Schedule, StormParameters, StormStep};
+use stormproof_chaos::schedule::{Schedule, Skew, StormParameters, StormStep};
 use stormproof_engine::seam::Step;
 
 fn shape(name: &str, parallelism: u16) -> VertexShape {
@@ -33,7 +33,7 @@ fn storm(faults: u32, duration_ms: u64) -> StormParameters {
         of(Step::MetadataDurable, &[]),
         of(Step::Notified, &[]),
     ];
-    StormParameters { faults, duration_ms, steps }
+    StormParameters { faults, duration_ms, steps, skew: None }
 }
 
 fn armed_at_ms(fault: &Fault) -> u64 {
@@ -93,6 +93,29 @@ proptest! {
                 prop_assert!(armed_at_ms(&pair[1]) - armed_at_ms(&pair[0]) >= 1_500);
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_storm_makes_one_source_late_and_declines_one_checkpoint(seed in any::<u64>()) {
+        let step = StormStep { step: Step::Notified, vertices: job()[..1].to_vec() };
+        let skew = Some(Skew { step, until_trigger_ms: 1_000 });
+        let schedule = Schedule::storm(seed, &StormParameters { skew, ..storm(12, 25_000) });
+        let late: Vec<&Fault> = schedule
+            .faults
+            .iter()
+            .filter(|f| matches!(f.action, FaultAction::Stall { ms } if ms >= 1_200))
+            .collect();
+        prop_assert_eq!(late.len(), 1);
+        prop_assert_eq!(late[0].step(), Some(Step::Notified));
+        let is_source =
+            matches!(&late[0].target, FaultTarget::Subtask { vertex, .. } if vertex == "source");
+        prop_assert!(is_source);
+        let declines = schedule.faults.iter().filter(|f| f.action == FaultAction::Error);
+        prop_assert_eq!(declines.filter_map(Fault::step).collect::<Vec<_>>(), [Step::SnapshotAsync]);
+        let kills = schedule.faults.iter().filter(|f| f.action.ends_attempt()).count();
+        prop_assert_eq!((kills, schedule.faults.len()), (8, 12));
     }
 }
 

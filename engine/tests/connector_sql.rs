@@ -59,7 +59,7 @@ fn factory(database: &Database, config: SqlSinkConfig) -> SqlSinkFactory {
 
 /// A sink of attempt `attempt` with 4 subtasks, after its fence.
 fn begin(factory: &SqlSinkFactory, attempt: u32, restored: u64, state: GroupState) -> SinkDriver {
-    taken(factory.begin_attempt(AttemptId(attempt), CheckpointId(restored))).expect("the fence");
+    taken(&factory.begin_attempt(AttemptId(attempt), CheckpointId(restored))).expect("the fence");
     open(factory, attempt, restored, state)
 }
 
@@ -317,7 +317,7 @@ fn a_zombie_is_fenced(database: &Database) {
     heir.write(0, record(0, 1, "a", "second"));
     heir.checkpoint(2, true);
     assert_eq!(database.values()["a"], "second");
-    let again = taken(factory.begin_attempt(AttemptId(1), CheckpointId(0)));
+    let again = taken(&factory.begin_attempt(AttemptId(1), CheckpointId(0)));
     assert!(matches!(again, Err(EngineError::Fenced(_))), "{again:?}");
 }
 
@@ -327,7 +327,7 @@ fn the_fence_can_be_taken_twice(database: &Database) {
     driver.write(0, record(0, 0, "a", "v"));
     driver.checkpoint(3, true);
     // Its answer was lost: the same attempt asks again and finds its fence where it was.
-    taken(factory.begin_attempt(AttemptId(3), CheckpointId(2))).expect("its own fence");
+    taken(&factory.begin_attempt(AttemptId(3), CheckpointId(2))).expect("its own fence");
     let fence =
         database.integers(&format!("SELECT attempt, after_seq FROM {}_fence", database.prefix));
     assert_eq!(fence, [[3, 0]]);

@@ -30,7 +30,7 @@ fn config(database: &Database) -> SqlSinkConfig {
 fn open(database: &Database, url: &str, config: SqlSinkConfig) -> SinkDriver {
     let handle = database.runtime.handle();
     let factory = SqlSinkFactory::new(url, config, Arc::new(WholeValue), handle).unwrap();
-    taken(factory.begin_attempt(AttemptId(1), CheckpointId::NONE)).expect("the fence");
+    taken(&factory.begin_attempt(AttemptId(1), CheckpointId::NONE)).expect("the fence");
     let clock = Arc::new(HandClock::default());
     let context = context(1, 0, 0..1, clock.clone());
     let sink = factory.open(context.clone(), GroupState::default()).unwrap();
@@ -139,21 +139,22 @@ fn the_fence_waits_for_open_transactions_and_gives_up() {
         conn.query_drop(owner).await.unwrap();
         conn
     });
-    let refused = taken(factory.begin_attempt(AttemptId(2), CheckpointId(1)));
+    let refused = taken(&factory.begin_attempt(AttemptId(2), CheckpointId(1)));
     let message = refused.expect_err("an older transaction was open").to_string();
     assert!(message.contains("earlier attempt"), "{message}");
     database.runtime.spawn(async move {
         tokio::time::sleep(Duration::from_millis(200)).await;
         drop(conn.disconnect().await);
     });
-    taken(factory.begin_attempt(AttemptId(2), CheckpointId(1))).expect("the transaction has ended");
+    taken(&factory.begin_attempt(AttemptId(2), CheckpointId(1)))
+        .expect("the transaction has ended");
 }
 
 fn first_error(database: &Database, url: &str) -> String {
     let handle = database.runtime.handle();
     let config = SqlSinkConfig { fence_timeout_ms: 500, ..config(database) };
     let factory = SqlSinkFactory::new(url, config, Arc::new(WholeValue), handle).unwrap();
-    let refused = taken(factory.begin_attempt(AttemptId(1), CheckpointId::NONE));
+    let refused = taken(&factory.begin_attempt(AttemptId(1), CheckpointId::NONE));
     let error = refused.expect_err("was accepted");
     if !matches!(error, EngineError::Service { .. }) {
         assert!(!error.is_retryable(), "trying again cannot help: {error}");

@@ -36,7 +36,7 @@ fn measure(database: &Database, mut config: SqlSinkConfig) -> f64 {
     config.table_prefix.clone_from(&database.prefix);
     let handle = database.runtime.handle();
     let factory = SqlSinkFactory::new(&database.url, config, Arc::new(WholeValue), handle).unwrap();
-    taken(factory.begin_attempt(AttemptId(1), CheckpointId::NONE)).unwrap();
+    taken(&factory.begin_attempt(AttemptId(1), CheckpointId::NONE)).unwrap();
     let context = context(1, 0, 0..SUBTASKS as u16, Arc::new(RealClock::default()));
     let clock = Arc::clone(&context.clock);
     let mut sink = factory.open(context, GroupState::default()).unwrap();

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -117,7 +118,13 @@ fn completed(events: &[JobEvent]) -> usize {
 #[test]
 fn every_record_arrives_exactly_once_without_failures() {
     for mode in CheckpointMode::ALL {
-        for partitioner in [Partitioner::KeyBy, Partitioner::Rebalance, Partitioner::Shuffle] {
+        for partitioner in [
+            Partitioner::KeyBy,
+            Partitioner::Rebalance,
+            Partitioner::Rescale,
+            Partitioner::Shuffle,
+            Partitioner::Forward,
+        ] {
             let scenario = Scenario {
                 parallelism: 40,
                 mode,
@@ -131,6 +138,25 @@ fn every_record_arrives_exactly_once_without_failures() {
             assert_eq!(outcome.effects.len(), 40 * 2000, "{mode:?} {partitioner:?}");
             assert!(completed(&outcome.events) >= 1);
         }
+    }
+}
+
+#[test]
+fn a_broadcast_record_arrives_once_at_every_subtask() {
+    for mode in CheckpointMode::ALL {
+        let scenario = Scenario {
+            parallelism: 12,
+            mode,
+            partitioner: Partitioner::Broadcast,
+            records: 400,
+            probe: Probe::default(),
+        };
+        let outcome = run(scenario);
+        let seen = multiplicities(&outcome.effects);
+        assert_eq!(seen.len(), 12 * 400, "{mode:?}");
+        assert!(seen.values().all(|times| *times == 12), "{mode:?}: once for each subtask");
+        let subtasks: BTreeSet<u16> = outcome.effects.iter().map(|e| e.subtask).collect();
+        assert_eq!(subtasks.len(), 12, "{mode:?}");
     }
 }
 

@@ -68,7 +68,7 @@ fn fill(brokers: &str, folder: &Path) -> u64 {
     let large = folder.join("large.bin");
     std::fs::write(&large, (0..1_000_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>())
         .unwrap();
-    produce(&["-p", "3", large.to_str().unwrap()], b"");
+    produce(&["-p", "3", "-X", "message.max.bytes=2000000", large.to_str().unwrap()], b"");
     let lines = lengths.lines().filter(|line| !line.is_empty()).count() as u64;
     3_000 + lines + 3 + 2 + 1 + 1
 }
@@ -137,4 +137,12 @@ fn kcat_fills_the_topic_and_sees_the_offsets_of_the_newest_checkpoint() {
     let without = stormproof(&["verify", "out"], at);
     assert_eq!(without.status.code(), Some(2), "the password was not written down");
     assert!(said(&without).contains("--database"), "{}", said(&without));
+    let replay = stormproof(&["replay", "out", "--out", "again"], at);
+    assert_eq!(replay.status.code(), Some(2));
+    assert!(said(&replay).contains("--database"), "{}", said(&replay));
+    let options = ["--database", &url, "--out", "again", "-q"];
+    let replay = stormproof(&[&["replay", "out"][..], &options].concat(), at);
+    assert_eq!(replay.status.code(), Some(0), "{}", said(&replay));
+    let records = records + PARTITIONS as u64;
+    assert_eq!(json(&at.join("again/result.json"))["records"], records, "and the markers");
 }

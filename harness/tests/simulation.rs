@@ -29,7 +29,7 @@ fn two_processes_print_the_same_trace_of_a_seed() {
         assert!(one.len() > 2_000, "seed {seed}: no trace of {} bytes", one.len());
         assert!(one == two, "seed {seed}: two processes, two traces");
     }
-    println!("fresh seeds {first} to {}", first + 49);
+    eprintln!("fresh seeds {first} to {}", first + 49);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_correct_engine_is_never_convicted() {
     assert_eq!(summary.schedules, 3_000);
     assert!(summary.of(Outcome::Proven) > 500, "seeds from {first_seed}: {summary:?}");
     assert!(summary.restores > 500 && summary.cells.len() > 50, "{summary:?}");
-    println!("fresh seeds {first_seed} to {}", first_seed + 2_999);
+    eprintln!("fresh seeds {first_seed} to {}", first_seed + 2_999);
 }
 
 #[test]

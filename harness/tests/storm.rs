@@ -89,3 +89,78 @@ fn a_fault_that_cannot_land_makes_the_run_unknown_by_name() {
     assert!(reason.contains("Fault-2") && reason.contains("did not land"), "{reason}");
     assert_eq!(result["faults"][0]["effect"], "the process's wait status is signal 9");
 }
+
+#[test]
+fn other_partitioners_strategies_and_designs_are_proven() {
+    let variants = [
+        (
+            "partitioner = \"shuffle\"",
+            "alignment_timeout_ms = 1",
+            "strategy = \"fixed-delay\"\ndelay_ms = 10\nmax_restarts = 50",
+        ),
+        (
+            "partitioner = \"rescale\"",
+            "min_pause_ms = 100\ntolerable_failures = 0",
+            "strategy = \"exponential-delay\"\ninitial_ms = 5\nmax_ms = 200\nfactor = 2.0\nreset_after_ms = 1000",
+        ),
+        (
+            "partitioner = \"forward\"\nsink_design = \"flush-on-barrier\"",
+            "max_concurrent = 2\nretained = 50",
+            "strategy = \"fixed-delay\"\ndelay_ms = 0\nmax_restarts = 50",
+        ),
+    ];
+    for (job, checkpoint, restart) in variants {
+        let small = SMALL
+            .replace("records = 30000\nrate_per_s = 5000", "records = 20000\nrate_per_s = 5000");
+        let text = small
+            .replace("[job]", &format!("[job]\n{job}"))
+            .replace("[checkpoint]", &format!("[checkpoint]\n{checkpoint}"))
+            + &format!("[restart]\n{restart}\n");
+        let folder = scenario(&text);
+        let args = ["run", "--scenario", "storm.toml", "--out", "out", "-q"];
+        let run = stormproof(&args, folder.path());
+        assert_eq!(run.status.code(), Some(0), "{text}\n{}", said(&run));
+        let result = json(&folder.path().join("out/result.json"));
+        assert_eq!((&result["lost"], &result["faults_landed"]), (&0.into(), &4.into()), "{text}");
+    }
+}
+
+#[test]
+fn a_job_that_must_not_restart_ends_with_the_cause_and_nothing_is_proven() {
+    let text = SMALL.replace("count = 4", "")
+        + "[[faults.schedule]]\naction = \"panic\"\nwhen = { at_step = { step = \"upload\" } }\n\
+           [restart]\nstrategy = \"none\"\n";
+    let folder = scenario(&text);
+    let args = ["run", "--scenario", "storm.toml", "--out", "out", "-q"];
+    let run = stormproof(&args, folder.path());
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    let result = json(&folder.path().join("out/result.json"));
+    let reason = result["verdict_reason"].as_str().unwrap();
+    assert!(reason.contains("cannot go on") && reason.contains("panic"), "{reason}");
+    assert!(result["lost"].is_null(), "what was under way is not lost");
+    assert!(result["effects"].as_u64().is_some(), "what is there was counted");
+}
+
+#[test]
+fn a_job_restored_at_another_parallelism_is_proven() {
+    for (mode, rescale_to) in [
+        ("exactly-once", "13"),
+        ("exactly-once-unaligned", "5"),
+        ("at-least-once", "11"),
+        ("at-least-once-first-barrier", "3"),
+    ] {
+        let folder = scenario(SMALL);
+        let options = ["--mode", mode, "--rescale-to", rescale_to, "-q"];
+        let args = ["run", "--scenario", "storm.toml", "--out", "out"];
+        let run = stormproof(&[&args[..], &options].concat(), folder.path());
+        assert_eq!(run.status.code(), Some(0), "{mode} to {rescale_to}: {}", said(&run));
+        let result = json(&folder.path().join("out/result.json"));
+        let notes = result["notes"].to_string();
+        assert!(notes.contains(&format!("restored at parallelism {rescale_to}")), "{notes}");
+        let checkpoints = fs::read_dir(folder.path().join("out/checkpoints")).unwrap();
+        let manifests = checkpoints
+            .filter_map(|chk| fs::read_to_string(chk.unwrap().path().join("manifest.json")).ok());
+        let rescaled = format!("\"parallelism\":{rescale_to},");
+        assert!(manifests.into_iter().any(|manifest| manifest.contains(&rescaled)), "{mode}");
+    }
+}

@@ -19,6 +19,20 @@ pub trait Operator: Send {
         out: &mut dyn Collector,
     ) -> Result<()>;
 
+    /// Before the first record of `subtask`, also after a restore: registers timers. Those of an
+    /// earlier attempt are gone, for a checkpoint holds state and no timers.
+    ///
+    /// # Errors
+    /// When the operator's work fails.
+    fn begin(
+        &mut self,
+        _subtask: SubtaskIndex,
+        _now_us: TimeUs,
+        _out: &mut dyn Collector,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// A timer of `subtask` is due.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ pub struct GatedGroup {
     parked: Parked,
     stalls: Stalls,
     timers: BinaryHeap<Reverse<(TimeUs, u16)>>,
+    has_begun: bool,
     refunds: Refunds,
     decisions: VecDeque<Decision>,
     /// The checkpoint whose first barrier was met last, and when.
@@ -74,6 +75,7 @@ impl GatedGroup {
             parked: Parked::new(subtasks),
             stalls: Stalls::new(subtasks),
             timers: BinaryHeap::new(),
+            has_begun: false,
             refunds: Refunds::default(),
             decisions: VecDeque::new(),
             begun: (CheckpointId::NONE, 0),
@@ -91,6 +93,9 @@ impl GatedGroup {
     }
 
     pub(super) fn step(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<Progress> {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.begin(now_us)?;
+        }
         let mut moved = self.ingest(now_us);
         moved |= self.fire_timers(now_us)?;
         if let GatedTask::Sink(sink) = &mut self.task {
@@ -125,6 +130,13 @@ impl GatedGroup {
         });
         decisions.extend(handler.on_time(now_us));
         arrived
+    }
+
+    fn begin(&mut self, now_us: TimeUs) -> Result<()> {
+        let GatedTask::Operator(operator) = &mut self.task else { return Ok(()) };
+        let mut out =
+            GroupCollector { outputs: &mut self.outputs, timers: &mut self.timers, now_us };
+        self.context.each_subtask().try_for_each(|s| operator.begin(s, now_us, &mut out))
     }
 
     fn fire_timers(&mut self, now_us: TimeUs) -> Result<bool> {

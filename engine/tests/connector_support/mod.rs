@@ -111,7 +111,7 @@ pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
 }
 
 /// What a ticket brings, waited for.
-pub fn taken<T>(ticket: Ticket<T>) -> T {
+pub fn taken<T>(ticket: &Ticket<T>) -> T {
     let mut outcome = None;
     wait_until("an answer", || {
         outcome = ticket.try_take();

@@ -139,6 +139,9 @@ pub(super) struct RunArgs {
     /// Subtasks of every vertex [default: 2000].
     #[arg(long, value_name = "SUBTASKS")]
     parallelism: Option<u64>,
+    /// Subtasks of every vertex after the first SIGKILL: the job is restored at another parallelism.
+    #[arg(long, value_name = "SUBTASKS")]
+    rescale_to: Option<u64>,
     /// Worker threads [default: 0 = one for each core].
     #[arg(long, value_name = "THREADS")]
     workers: Option<u64>,
@@ -180,6 +183,7 @@ impl RunArgs {
         Overrides {
             seed: self.seed,
             parallelism: self.parallelism,
+            rescale_to: self.rescale_to,
             workers: self.workers,
             mode: self.mode,
             records: self.records,

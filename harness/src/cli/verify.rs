@@ -23,7 +23,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<u8> {
     })?;
     let (recorded, judged) = judge_again(&folder, args.database.as_deref())?;
     let causes: Vec<_> = std::mem::take(&mut result.failures);
-    apply_judgement(&mut result, &judged, |attempt| {
+    apply_judgement(&mut result, &judged, recorded.drained, |attempt| {
         let known = causes.iter().find(|end| end.attempt == attempt);
         known.map_or_else(|| "not observed".to_owned(), |end| end.cause.clone())
     });

@@ -103,13 +103,21 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, HarnessErr
     Ok(runtime.block_on(work))
 }
 
+/// What stands for a password.
+const HIDDEN: &str = ":***@";
+
+/// Whether a URL is one of those that [`without_password`] makes.
+pub(crate) fn lacks_password(url: &str) -> bool {
+    url.contains(HIDDEN)
+}
+
 /// A URL that may be shown.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     match rest.rsplit_once('@') {
         Some((user, place)) => {
             let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:***@{place}")
+            format!("{scheme}://{user}{HIDDEN}{place}")
         }
         None => url.to_owned(),
     }

@@ -26,6 +26,9 @@ pub struct Conditions {
     /// buffer may hold records that turn out to be committed, namely the last ones that the
     /// subtask handed over before the snapshot. `false` for a sink that always waits.
     pub unconfirmed_at_snapshot: bool,
+    /// Whether an attempt begins only when the one before it is dead and its last manifest is
+    /// either there or will never be: then the newest completed checkpoint is no matter of luck.
+    pub restores_alone: bool,
     /// The pause and the timeout of checkpoints, if they are known.
     pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
@@ -48,6 +51,7 @@ impl Conditions {
             ordered: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
+            restores_alone: false,
             pace: None,
             faults_landed: 0,
             required: Required::default(),

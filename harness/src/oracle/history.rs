@@ -20,6 +20,14 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Whether checkpoints were taken at different parallelisms.
+    pub(super) fn is_rescaled(&self) -> bool {
+        let parallelism = |cut: &Cut| -> Vec<u32> {
+            cut.manifest.vertices.iter().map(|vertex| vertex.parallelism).collect()
+        };
+        self.cuts.windows(2).any(|pair| parallelism(&pair[0]) != parallelism(&pair[1]))
+    }
+
     /// Reads fences, manifests and state files; one checkpoint is in memory at a time.
     pub(super) fn read(
         ledger: &Ledger,

@@ -93,6 +93,14 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
                     attempt.id, attempt.restored
                 )
             });
+        } else if let ([newest], true) = (&newer[..], case.conditions.restores_alone) {
+            faults.add(site, || {
+                format!(
+                    "attempt {} restored checkpoint {} although {newest} was completed, and nobody \
+                     else was running",
+                    attempt.id, attempt.restored
+                )
+            });
         } else {
             one_behind += newer.len() as u64;
         }

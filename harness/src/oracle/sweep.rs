@@ -73,7 +73,7 @@ impl Sweep {
             phantoms: Witnesses::default(),
             fencing: FencingTracker::default(),
             seen: Seen::new(history, ledger),
-            order: OrderTracker::new(ledger, keyed),
+            order: OrderTracker::new(ledger, keyed, history.is_rescaled()),
             heights: Heights::new(history, ledger),
             held: HeldTracker::default(),
             cells: Cells::new(history, ledger),

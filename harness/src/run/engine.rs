@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::clock::monotonic_us;
 use crate::driver::child::{EngineChild, Heard, process_state};
-use crate::driver::protocol::Command;
+use crate::driver::protocol::{Command, EngineSpec};
 use crate::error::{HarnessError, Result, engine};
 
 /// Ends in a row that nobody planned, before the run is given up.
@@ -78,6 +78,19 @@ impl Engine {
     /// The end was planned: a new process starts after so long.
     pub(super) fn restart_after(&mut self, down_ms: u64) {
         self.start_at_us = monotonic_us() + down_ms * 1_000;
+    }
+
+    /// The next process runs the job at another parallelism.
+    pub(super) fn rescale(&self, parallelism: u16) -> Result<()> {
+        let refuse = |error: &dyn std::fmt::Display| {
+            engine(format!("the job cannot be rescaled: {error}"))
+                .at(self.spec.display().to_string())
+        };
+        let json = std::fs::read(&self.spec).map_err(|e| refuse(&e))?;
+        let mut spec: EngineSpec = serde_json::from_slice(&json).map_err(|e| refuse(&e))?;
+        spec.parallelism = parallelism;
+        let json = serde_json::to_vec_pretty(&spec).map_err(|e| refuse(&e))?;
+        std::fs::write(&self.spec, json).map_err(|e| super::cannot_write(&self.spec, &e))
     }
 
     /// The end was not planned: a new process, unless that happened too often.

@@ -11,6 +11,9 @@ use crate::error::{Result, folder};
 /// Where runs go unless told otherwise.
 const RUNS: &str = "stormproof-runs";
 
+/// What to do when a folder takes no more.
+pub(super) const MAKE_ROOM: &str = "make room on that disk, or choose another place with --out";
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -120,9 +123,7 @@ pub(crate) fn cannot_write(
     file: &Path,
     error: &dyn std::fmt::Display,
 ) -> crate::error::HarnessError {
-    folder(format!("cannot write: {error}"))
-        .at(file.display().to_string())
-        .remedy("make room on that disk, or choose another place with --out")
+    folder(format!("cannot write: {error}")).at(file.display().to_string()).remedy(MAKE_ROOM)
 }
 
 fn unused(wanted: &Path) -> PathBuf {

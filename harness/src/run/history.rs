@@ -49,6 +49,7 @@ pub(super) struct History {
     /// How the job ended: whether it was drained.
     pub(super) finished: Option<bool>,
     pub(super) completed_in_attempt: u64,
+    pub(super) completed_us: u64,
 }
 
 impl History {
@@ -89,6 +90,7 @@ impl History {
                 entry.stats = Some(stats.clone());
                 entry.is_completed = true;
                 self.completed_in_attempt += 1;
+                self.completed_us = t_us;
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, .. } => {
                 let entry = self.checkpoints.entry(checkpoint.0).or_default();
@@ -148,6 +150,11 @@ impl History {
     /// Checkpoints that the last attempt has completed.
     pub(super) fn completed_in_attempt(&self) -> u64 {
         self.completed_in_attempt
+    }
+
+    /// When a checkpoint was completed last; 0 = never.
+    pub(super) fn completed_us(&self) -> u64 {
+        self.completed_us
     }
 
     /// Records that sources have emitted, over all attempts.

@@ -14,7 +14,7 @@ use stormproof_reports::schema::Sample;
 
 use super::session::Halt;
 use super::{Interrupt, RunFolder};
-use crate::environment::{Addresses, DatabaseAddress, without_password};
+use crate::environment::{Addresses, DatabaseAddress, lacks_password, without_password};
 use crate::error::{Result, evidence};
 use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
@@ -115,6 +115,8 @@ impl Recorded {
             }),
             // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
             unconfirmed_at_snapshot: false,
+            // One engine process at a time, and none begins before the last one is dead.
+            restores_alone: true,
             required: Required::default(),
             committed,
             ..Conditions::new(mode_of(self.mode))
@@ -236,6 +238,13 @@ fn reopen(
         (DatabaseAddress::Sqlite(path), _) => {
             let name = path.file_name().unwrap_or_default();
             DatabaseAddress::Sqlite(folder.path().join(name))
+        }
+        (DatabaseAddress::Mysql(url), None) if lacks_password(url) => {
+            return Err(evidence("the database's password was not written down")
+                .at(url.clone())
+                .remedy(
+                    "give the whole address: --database mysql://user:password@host:port/database",
+                ));
         }
         (address, None) => address.clone(),
     };

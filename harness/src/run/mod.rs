@@ -38,7 +38,7 @@ use crate::clock::{Utc, monotonic_us};
 use crate::driver::metrics_http::free_port;
 use crate::driver::protocol::EngineSpec;
 use crate::environment::{Addresses, Environment, Host, Stop, choose, machine_facts};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::output::Console;
 use crate::scenario::{Scenario, print};
 use judgement::Recorded;
@@ -121,6 +121,7 @@ fn begin(
 ) -> Result<Session> {
     let config = JobConfig {
         restart: scenario.restart.clone(),
+        max_parallelism: scenario.job.max_parallelism(),
         workers: scenario.job.workers,
         checkpoint: scenario.checkpoint.clone(),
         exchange: ExchangeConfig {
@@ -147,6 +148,7 @@ fn begin(
         nemesis: Nemesis::new(schedule),
         monitor: Monitor::start(addresses)?,
         interrupt: interrupt.clone(),
+        rescale_to: scenario.job.rescale_to,
         progress: options.console.progress(),
     })
 }
@@ -162,8 +164,10 @@ fn finish(
     let mut clock = PhaseClock::new(account.origin_us);
     let storm = phases::storm(scenario, addresses, &mut session, &mut clock);
     session.engine.end();
-    if let Some(generator) = &session.generator {
+    if let Some(generator) = &mut session.generator {
         generator.figures().stop();
+        // What it could not write is not in the ledger either.
+        let _ = generator.join();
     }
     let committed = match &storm {
         Ok(committed) => Some(committed.clone()),
@@ -181,7 +185,7 @@ fn finish(
     let _ = std::fs::remove_file(folder.engine_spec());
     let recorded = Recorded::new(scenario, addresses, committed, session.nemesis.landed());
     recorded.save(folder)?;
-    if storm.is_ok() {
+    if is_worth_judging(&storm) {
         session.phase = "judge";
         session.progress.remark("judging: reading the topic back, the checkpoints, the tables");
         let cut = (session.sampler.samples.clone(), account.origin_us);
@@ -207,11 +211,23 @@ fn finish(
         clock.mark("judge");
     }
     account.phases = clock.into_phases();
-    session.events.flush()?;
+    let flushed = session.events.flush();
     session.progress.finish();
     let result = account.settle(&session);
-    result::write(folder, &result, scenario, &account)?;
+    flushed
+        .and_then(|()| result::write(folder, &result, scenario, &account))
+        .map_err(|error| account.and_before(error))?;
     Ok(result)
+}
+
+/// An engine that gave up, or did not come to an end, has left evidence too: it may convict it,
+/// though it can prove nothing.
+fn is_worth_judging(storm: &Result<Vec<u64>, Halt>) -> bool {
+    match storm {
+        Ok(_) | Err(Halt::TimeLimit) => true,
+        Err(Halt::Failed(error)) => error.kind == ErrorKind::Engine,
+        Err(Halt::Interrupted) => false,
+    }
 }
 
 /// The run, as its environment sees it.

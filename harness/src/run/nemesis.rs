@@ -40,6 +40,8 @@ pub(super) struct Moment {
     pub(super) is_running: bool,
     /// Checkpoints that this attempt has completed.
     pub(super) completed_in_attempt: u64,
+    /// When a checkpoint was completed last; 0 = never.
+    pub(super) completed_us: u64,
 }
 
 /// How far a fault has come.
@@ -197,8 +199,16 @@ impl Nemesis {
         orders
     }
 
-    /// A storm waits until its last fault is over and the attempt has a checkpoint of its own.
+    /// A storm waits until its last fault is over and the attempt has a checkpoint of its own. What
+    /// a stall did to a checkpoint shows only in one that completes after it.
     fn must_wait(&self, moment: &Moment) -> bool {
+        let is_unproven = |tracked: &Tracked| {
+            matches!(tracked.fault.action, FaultAction::Stall { .. })
+                && tracked.healed_us.is_some_and(|healed_us| moment.completed_us < healed_us)
+        };
+        if self.faults.iter().any(is_unproven) {
+            return true;
+        }
         let is_under_way = |tracked: &Tracked| {
             matches!(tracked.progress, Progress::Armed { .. } | Progress::Fired)
         };

@@ -35,6 +35,7 @@ fn at_ms(ms: u64) -> Moment {
         records: ms * 10,
         is_running: true,
         completed_in_attempt: 1,
+        completed_us: 1_000_000 + ms * 1_000,
     }
 }
 
@@ -120,6 +121,19 @@ fn a_storm_waits_for_the_fault_before_and_for_a_checkpoint() {
     assert_eq!(nemesis.tick(&at_ms(8)), [Order::Arm(second)]);
     nemesis.on_shot(&shot(2), 9, false);
     assert_eq!((nemesis.landed(), nemesis.faults()[1].mid_checkpoint), (2, false));
+}
+
+#[test]
+fn a_storm_lets_a_checkpoint_complete_after_a_stall() {
+    let stall = fault(1, FaultAction::Stall { ms: 400 }, at_step(0));
+    let next = fault(2, FaultAction::Panic, at_step(0));
+    let mut nemesis = storm(vec![stall.clone(), next.clone()]);
+    assert_eq!(nemesis.tick(&at_ms(5)), [Order::Arm(stall)]);
+    nemesis.on_shot(&shot(1), 1_000_000 + 6_000, false);
+    let before = Moment { completed_us: 1_000_000 + 405_000, ..at_ms(900) };
+    assert_eq!(nemesis.tick(&before), [], "what it did to a checkpoint is not known yet");
+    let after = Moment { completed_us: 1_000_000 + 406_000, ..at_ms(900) };
+    assert_eq!(nemesis.tick(&after), [Order::Arm(next)]);
 }
 
 #[test]

@@ -8,9 +8,12 @@ use super::session::{Halt, Session};
 use crate::clock::monotonic_us;
 use crate::driver::protocol::Command;
 use crate::environment::{Addresses, Client};
-use crate::error::environment;
+use crate::error::{HarnessError, engine, environment};
 use crate::scenario::Scenario;
 use crate::workload::generator::{Generator, LoadFigures};
+
+/// A drain in which nothing is committed for so long, or for three checkpoint intervals, is stuck.
+const STUCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Tells how long each phase took.
 #[derive(Debug)]
@@ -70,7 +73,17 @@ pub(super) fn storm(
 
     let ends = client.log_end_offsets(&addresses.topic, addresses.partitions)?;
     session.monitor.be_eager();
-    session.run_until("drain", |session| Ok(session.monitor.seen().committed == ends))?;
+    // Offsets beyond the end are the oracle's to judge, not something to wait for.
+    let is_drained = |session: &Session| {
+        let committed = session.monitor.seen().committed;
+        committed.len() == ends.len() && committed.iter().zip(&ends).all(|(at, end)| at >= end)
+    };
+    let patience = Duration::from_millis(3 * scenario.checkpoint.interval_ms).max(STUCK_LIMIT);
+    let mut watch = Watch::new(patience);
+    session.run_until("drain", |session| Ok(is_drained(session) || watch.is_stuck(session)))?;
+    if !is_drained(session) {
+        return Err(Halt::Failed(watch.stuck(session, addresses)));
+    }
     clock.mark("drain");
 
     session.is_ending = true;
@@ -82,6 +95,39 @@ pub(super) fn storm(
     session.take_last_sample(now_us);
     clock.mark("stop");
     Ok(session.monitor.seen().committed)
+}
+
+/// Watches a drain for progress: committed offsets that grow, or an attempt that begins.
+struct Watch {
+    patience: Duration,
+    last: (u64, usize),
+    since_us: u64,
+}
+
+impl Watch {
+    fn new(patience: Duration) -> Self {
+        Self { patience, last: (0, 0), since_us: monotonic_us() }
+    }
+
+    /// Whether nothing has moved for too long.
+    fn is_stuck(&mut self, session: &Session) -> bool {
+        let now = (session.monitor.sums().1, session.history.attempts.len());
+        if now != self.last || !session.history.is_running() {
+            (self.last, self.since_us) = (now, monotonic_us());
+        }
+        u128::from(monotonic_us() - self.since_us) > self.patience.as_micros()
+    }
+
+    fn stuck(&self, session: &Session, addresses: &Addresses) -> HarnessError {
+        let lag = session.produced().saturating_sub(self.last.0);
+        let what = format!(
+            "the job makes no progress: for {} s no offset was committed, and {lag} records wait",
+            self.patience.as_secs()
+        );
+        engine(what)
+            .at(format!("group {} of topic {}", addresses.group, addresses.topic))
+            .remedy("read engine.log and events.jsonl in the run's folder")
+    }
 }
 
 /// Every record is in the log, or the run has no ledger to be judged by.

@@ -23,7 +23,7 @@ use super::recovery::recoveries;
 use super::session::{Halt, Session};
 use super::verdict::{apply_judgement, verdict_of};
 use crate::clock::{Utc, monotonic_us};
-use crate::error::Result;
+use crate::error::{HarnessError, Result};
 use crate::oracle::Judgement;
 use crate::scenario::{Scenario, print};
 
@@ -71,6 +71,10 @@ impl<'a> Account<'a> {
 
     /// The run is cut short.
     pub(super) fn halt(&mut self, halt: &Halt) {
+        if self.halted.is_some() {
+            // What came first is the cause.
+            return;
+        }
         self.halted = Some(match halt {
             Halt::Interrupted => "the run was interrupted before its end".to_owned(),
             Halt::TimeLimit => format!(
@@ -82,6 +86,14 @@ impl<'a> Account<'a> {
                 None => error.what.clone(),
             },
         });
+    }
+
+    /// An error at the end, with what had ended the run before it.
+    pub(super) fn and_before(&self, mut error: HarnessError) -> HarnessError {
+        if let Some(why) = &self.halted {
+            error.what = format!("{} (before that: {why})", error.what);
+        }
+        error
     }
 
     /// The result.
@@ -125,7 +137,9 @@ impl<'a> Account<'a> {
             ..RunResult::default()
         };
         if let Some(judged) = &self.judged {
-            apply_judgement(&mut result, judged, |attempt| cause(history, attempt));
+            apply_judgement(&mut result, judged, self.halted.is_none(), |attempt| {
+                cause(history, attempt)
+            });
         }
         (result.verdict, result.verdict_reason) = verdict_of(&result, self, session);
         result
@@ -211,6 +225,12 @@ impl<'a> Account<'a> {
         let mut notes = self.remarks.clone();
         notes.extend(session.history.skipped.iter().cloned());
         notes.extend(session.unplanned.iter().cloned());
+        if let Some(to) = session.rescaled_to {
+            notes.push(format!(
+                "After the first kill the job was restored at parallelism {to} instead of {}.",
+                self.scenario.job.parallelism
+            ));
+        }
         let late = slip(session);
         if late > SLIP_LIMIT {
             notes.push(format!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::events::{EventLog, Line};
-use super::folder::RunFolder;
+use super::folder::{MAKE_ROOM, RunFolder};
 use super::history::History;
 use super::interrupt::Interrupt;
 use super::monitor::Monitor;
@@ -30,6 +30,9 @@ const REPORTS_AT_ONCE: usize = 200;
 /// Attempts that fail one after the other without a completed checkpoint between them: the job
 /// does not get over what fails it.
 const FAILURES_LIMIT: u32 = 25;
+
+/// Attempts in a row that find the disk full.
+const FULL_DISK_LIMIT: u32 = 2;
 
 /// Why a run ends before its time.
 #[derive(Clone, Debug)]
@@ -70,6 +73,8 @@ pub(super) struct Session {
     pub(super) records_wanted: u64,
     /// Ends of the engine process that nobody planned.
     pub(super) unplanned: Vec<String>,
+    /// The parallelism that the job was restored at, if it was another one.
+    pub(super) rescaled_to: Option<u16>,
     /// Whether the job was told to end.
     pub(super) is_ending: bool,
     /// Whether the engine process ended after the job was told to.
@@ -77,6 +82,7 @@ pub(super) struct Session {
     folder: RunFolder,
     failures_in_a_row: u32,
     has_told_metrics: bool,
+    rescale_to: Option<u16>,
 }
 
 /// What a session is made of.
@@ -87,12 +93,14 @@ pub(super) struct Parts {
     pub(super) nemesis: Nemesis,
     pub(super) monitor: Monitor,
     pub(super) interrupt: Interrupt,
+    /// Subtasks from the first kill on.
+    pub(super) rescale_to: Option<u16>,
     pub(super) progress: Progress,
 }
 
 impl Session {
     pub(super) fn new(parts: Parts) -> Result<Self> {
-        let Parts { origin_us, deadline_us, folder, nemesis, monitor, interrupt, progress } = parts;
+        let Parts { origin_us, deadline_us, folder, nemesis, monitor, interrupt, .. } = parts;
         Ok(Self {
             deadline_us,
             engine: Engine::new(folder.engine_spec(), folder.engine_log()),
@@ -101,8 +109,10 @@ impl Session {
             sampler: Sampler::new(origin_us),
             monitor,
             events: EventLog::create(&folder.events())?,
-            progress,
+            progress: parts.progress,
             interrupt,
+            rescale_to: parts.rescale_to,
+            rescaled_to: None,
             generator: None,
             load_since_us: None,
             records_before: 0,
@@ -121,7 +131,7 @@ impl Session {
     pub(super) fn run_until(
         &mut self,
         phase: &'static str,
-        is_over: impl Fn(&Self) -> Result<bool, Halt>,
+        mut is_over: impl FnMut(&Self) -> Result<bool, Halt>,
     ) -> Result<(), Halt> {
         self.phase = phase;
         while !is_over(self)? {
@@ -202,6 +212,12 @@ impl Session {
             JobEvent::CheckpointCompleted { .. } => self.failures_in_a_row = 0,
             JobEvent::AttemptFailed { cause, .. } => {
                 self.failures_in_a_row += 1;
+                if is_full_disk(cause) && self.failures_in_a_row >= FULL_DISK_LIMIT {
+                    let what = format!("the disk of the run is full: {cause}");
+                    let place = self.folder.path().display().to_string();
+                    let error = crate::error::folder(what).at(place).remedy(MAKE_ROOM);
+                    return Err(Halt::Failed(error));
+                }
                 if self.failures_in_a_row >= FAILURES_LIMIT {
                     let what = format!(
                         "{FAILURES_LIMIT} attempts failed in a row, the last one with: {cause}"
@@ -225,7 +241,14 @@ impl Session {
             return Ok(());
         }
         match self.nemesis.on_exit(is_killed(status)) {
-            Some(down_ms) => self.engine.restart_after(down_ms),
+            Some(down_ms) => {
+                if let Some(to) = self.rescale_to.take() {
+                    self.engine.rescale(to)?;
+                    self.rescaled_to = Some(to);
+                    self.note(&format!("the next engine process has parallelism {to}"))?;
+                }
+                self.engine.restart_after(down_ms);
+            }
             None => {
                 self.unplanned.push(format!("the engine process {how}, and no fault did it"));
                 self.engine.restart_unplanned(status)?;
@@ -248,6 +271,7 @@ impl Session {
             records: self.produced(),
             is_running: self.history.is_running() && !self.is_ending,
             completed_in_attempt: self.history.completed_in_attempt(),
+            completed_us: self.history.completed_us(),
         };
         for order in self.nemesis.tick(&moment) {
             match order {
@@ -304,6 +328,13 @@ impl Session {
             scheduled: self.nemesis.faults().len() as u64,
         }
     }
+}
+
+/// Whether a failure says that there is no room: another attempt will not find any either.
+fn is_full_disk(cause: &str) -> bool {
+    ["No space left on device", "disk is full", "Disk quota exceeded"]
+        .iter()
+        .any(|said| cause.contains(said))
 }
 
 /// Figures come every second and would drown the rest.

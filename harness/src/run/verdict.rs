@@ -11,9 +11,12 @@ use super::session::Session;
 use crate::oracle::{Check, Judgement, Site, Verdict as Answer};
 
 /// Puts the oracle's figures and checks into the result.
+///
+/// Of a run that was not drained there is no loss and no formula to tell.
 pub(crate) fn apply_judgement(
     result: &mut RunResult,
     judged: &Judgement,
+    is_drained: bool,
     cause: impl Fn(u32) -> String,
 ) {
     result.records = judged.records;
@@ -22,6 +25,12 @@ pub(crate) fn apply_judgement(
     result.duplicates = judged.duplicates;
     result.duplicates_expected = judged.duplicates_expected;
     result.duplicates_bound = judged.duplicates_bound;
+    if !is_drained {
+        // What has no effect may have been on its way, and what was on its way is in no formula.
+        result.lost = None;
+        result.duplicates_expected = None;
+        result.duplicates_bound = None;
+    }
     result.checks = judged.checks.iter().map(check).collect();
     let ends = judged.failures.iter();
     result.failures = ends.map(|end| attempt_end(end, cause(end.attempt.0))).collect();

@@ -109,6 +109,8 @@ impl Load {
 pub struct JobShape {
     /// Subtasks of every vertex.
     pub parallelism: u16,
+    /// Subtasks of every vertex from the first SIGKILL on; `None` = as before.
+    pub rescale_to: Option<u16>,
     /// Worker threads; 0 = one for each core.
     pub workers: u16,
     /// From the sources to the operator.
@@ -124,9 +126,18 @@ pub struct JobShape {
 }
 
 impl JobShape {
-    /// The vertices, numbered as the job graph numbers them.
+    /// The vertices, numbered as the job graph numbers them, with the subtasks that are always
+    /// there: what faults may strike.
     pub fn vertices(&self) -> Vec<VertexShape> {
-        crate::driver::vertices(self.parallelism)
+        let always = self.rescale_to.map_or(self.parallelism, |to| to.min(self.parallelism));
+        crate::driver::vertices(always)
+    }
+
+    /// Key groups that serve every parallelism of the run; 0 = the engine's own choice.
+    pub fn max_parallelism(&self) -> u16 {
+        let Some(to) = self.rescale_to else { return 0 };
+        let largest = u32::from(self.parallelism.max(to));
+        (largest + largest / 2).next_power_of_two().clamp(128, 32_768) as u16
     }
 }
 

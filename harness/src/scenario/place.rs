@@ -4,6 +4,7 @@
 
 use super::raw::{EnvironmentKind, RawEnvironment};
 use super::{EnvironmentChoice, Load};
+use crate::environment::lacks_password;
 use crate::error::{Result, scenario};
 
 /// The images that are used unless others are named.
@@ -39,6 +40,13 @@ fn name(kind: EnvironmentKind) -> &'static str {
 
 /// Validates `[environment]` for `load`.
 pub(super) fn place(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {
+    if raw.database.as_deref().is_some_and(lacks_password) {
+        return Err(scenario("the database's password was not written down")
+            .at("environment.database (--database)")
+            .remedy(
+                "give the whole address: --database mysql://user:password@host:port/database",
+            ));
+    }
     let kind = raw.kind.unwrap_or_default();
     let stray =
         given(&raw).into_iter().find(|(_, is_given, users)| *is_given && !users.contains(&kind));

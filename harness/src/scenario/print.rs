@@ -73,6 +73,11 @@ fn job(page: &mut Page, scenario: &Scenario) {
     let job = &scenario.job;
     page.section("job", "The job: source -> count -> sink.");
     page.value("parallelism", job.parallelism, "subtasks of every vertex; default 2000");
+    page.value(
+        "rescale_to",
+        job.rescale_to.unwrap_or(0),
+        "subtasks after the first SIGKILL; default 0 = the same",
+    );
     page.value("workers", job.workers, "threads; default 0 = one for each core");
     page.text(
         "partitioner",

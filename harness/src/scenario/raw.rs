@@ -56,6 +56,7 @@ pub struct RawLoad {
 #[serde(default, deny_unknown_fields)]
 pub struct RawJob {
     pub(super) parallelism: Option<u64>,
+    pub(super) rescale_to: Option<u64>,
     pub(super) workers: Option<u64>,
     pub(super) partitioner: Option<Exchange>,
     pub(super) sink_design: Option<SinkDesign>,
@@ -123,6 +124,8 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// `--parallelism`
     pub parallelism: Option<u64>,
+    /// `--rescale-to`
+    pub rescale_to: Option<u64>,
     /// `--workers`
     pub workers: Option<u64>,
     /// `--mode`
@@ -199,6 +202,7 @@ impl RawScenario {
         over(&mut self.mutant, &options.mutant);
         over(&mut self.metrics_port, &options.metrics_port);
         over(&mut self.job.parallelism, &options.parallelism);
+        over(&mut self.job.rescale_to, &options.rescale_to);
         over(&mut self.job.workers, &options.workers);
         over(&mut self.job.partitioner, &options.partitioner);
         over(&mut self.job.sink_design, &options.sink_design);

@@ -1,7 +1,7 @@
 //! What a storm strikes in the main job: which steps there are, and who passes them.
 
 use stormproof_chaos::fault::VertexShape;
-use stormproof_chaos::schedule::{StormParameters, StormStep};
+use stormproof_chaos::schedule::{Skew, StormParameters, StormStep};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
@@ -9,6 +9,8 @@ use super::Scenario;
 
 /// The storm of a topic that is judged as it is, in milliseconds.
 const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
+/// The longest stall of a source across a trigger, in milliseconds.
+const LONGEST_SKEW_MS: u64 = 5_000;
 
 impl Scenario {
     /// The parameters of a storm of `faults` over this scenario's load.
@@ -17,7 +19,17 @@ impl Scenario {
             0 => STORM_WITHOUT_LOAD_MS,
             _ => self.load.duration_ms(),
         };
-        StormParameters { faults, duration_ms, steps: self.storm_steps() }
+        StormParameters { faults, duration_ms, steps: self.storm_steps(), skew: self.skew() }
+    }
+
+    /// The stall of one source across a trigger. It begins when a checkpoint is complete.
+    fn skew(&self) -> Option<Skew> {
+        let sources = self.job.vertices()[..1].to_vec();
+        let until_trigger_ms = self.checkpoint.interval_ms.max(self.checkpoint.min_pause_ms);
+        // Longer ones would outlast the storm.
+        let is_short = until_trigger_ms <= LONGEST_SKEW_MS;
+        let step = StormStep { step: Step::Notified, vertices: sources };
+        is_short.then_some(Skew { step, until_trigger_ms })
     }
 
     /// Steps between a barrier's injection and the notification that this mode surely passes.

@@ -81,9 +81,11 @@ fn values_that_contradict_each_other_are_refused() {
     let table = [
         ("[load]\nrecords = 0", "the embedded topic is new"),
         ("[environment]\nbrokers = \"a:1\"", "embedded environment"),
+        ("[environment]\ndatabase = \"mysql://u:***@h/d\"", "password was not written down"),
         ("[environment]\nkind = \"local\"\nkafka_image = \"k:1\"", "local environment has no use"),
         ("[environment]\nkind = \"external\"", "needs its addresses"),
         ("[checkpoint]\nmode = \"at-least-once\"\nalignment_timeout_ms = 5", "aligns nothing"),
+        ("[job]\nrescale_to = 3\n[faults]\ncount = 0", "nothing kills it"),
         ("[checkpoint]\nmin_pause_ms = 5\nmax_concurrent = 2", "implies one checkpoint"),
         (
             "[faults]\ncount = 1\n[[faults.schedule]]\naction = \"panic\"\nwhen = { at_ms = 1 }",
@@ -107,6 +109,7 @@ fn what_is_printed_reads_back_as_the_same_scenario() {
     let table = [
         "",
         "seed = 77\nname = \"a \\\"name\\\"\"\n[job]\nparallelism = 3\nsink_design = \"flush-on-barrier\"",
+        "[job]\nparallelism = 9\nrescale_to = 4",
         "[checkpoint]\nalignment_timeout_ms = 20\n[faults]\nschedule = []",
         "metrics_port = 9464\n[job]\npartitioner = \"shuffle\"\n[restart]\nstrategy = \"none\"",
         "[restart]\nstrategy = \"exponential-delay\"\ninitial_ms = 5\nmax_ms = 80\nfactor = 2.0\n\

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 
+use stormproof_chaos::fault::{Fault, FaultAction};
 use stormproof_engine::mutants;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, RestartStrategy};
 
@@ -70,6 +71,14 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         ready_limit_s: in_range("environment.ready_limit_s", ready_limit_s, 1..=3_600)?,
         mutant,
     };
+    let kills = |fault: &Fault| fault.action == FaultAction::Sigkill;
+    if validated.job.rescale_to.is_some() && !validated.schedule()?.faults.iter().any(kills) {
+        return Err(scenario(
+            "the job is rescaled when its process is killed, and nothing kills it",
+        )
+        .at("job.rescale_to (--rescale-to)")
+        .remedy("schedule a sigkill (faults.count = 2 or more draws one), or take it out"));
+    }
     validated.schedule()?;
     Ok(validated)
 }
@@ -79,6 +88,10 @@ fn job(raw: &RawScenario) -> Result<JobShape> {
     let parallelism = in_range("job.parallelism", raw.parallelism.unwrap_or(2_000), 1..=32_768)?;
     Ok(JobShape {
         parallelism: parallelism as u16,
+        rescale_to: match raw.rescale_to.filter(|to| *to > 0) {
+            Some(to) => Some(in_range("job.rescale_to", to, 1..=32_768)? as u16),
+            None => None,
+        },
         workers: in_range("job.workers", raw.workers.unwrap_or(0), 0..=1_024)? as u16,
         partitioner: raw.partitioner.unwrap_or_default(),
         sink_design: raw.sink_design.unwrap_or_default(),
@@ -204,6 +217,7 @@ fn in_range(name: &str, value: u64, limits: RangeInclusive<u64>) -> Result<u64> 
     }
     let option = match name {
         "job.parallelism" => " (--parallelism)",
+        "job.rescale_to" => " (--rescale-to)",
         "job.workers" => " (--workers)",
         "load.records" => " (--records)",
         "seed" => " (--seed)",
