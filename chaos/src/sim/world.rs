@@ -201,7 +201,10 @@ impl<'a> World<'a> {
             Event::Fault(index) => self.on_fault(index),
             Event::Truncate(index) => {
                 let truncation = self.plan.truncations[index];
-                self.topic.truncate(truncation.partition, truncation.low);
+                // Before the first checkpoint nothing of it was ever promised.
+                if self.has_completed() {
+                    self.topic.truncate(truncation.partition, truncation.low);
+                }
             }
             Event::Store(event) => self.store.on_event(event),
             Event::Database(event) => self.database.on_event(event),
@@ -244,6 +247,10 @@ impl<'a> World<'a> {
             }
             Err(error) => self.end = Some(SimEnd::Refused(error.to_string())),
         }
+    }
+
+    fn has_completed(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).completed > 0
     }
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {

@@ -257,7 +257,12 @@ impl Attempt {
                     around.seams.emit(event);
                     self.tell(&Control::Abort(checkpoint), around);
                 }
-                Command::Delete(checkpoint) => delete(checkpoint, around.seams),
+                Command::Delete(checkpoint) => {
+                    // An attempt that was taken for dead must leave alone what others restore.
+                    self.check_ownership(around.seams)?;
+                    delete(checkpoint, around.seams);
+                }
+                Command::Discard(checkpoint) => discard(checkpoint, attempt, around.seams),
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
                 }
@@ -315,6 +320,18 @@ pub(super) fn hit(
 ) -> Result<()> {
     let at = StepContext { attempt, vertex: VertexId(0), subtask: SubtaskIndex(0), checkpoint };
     seams.probe.hit(step, &at).map(drop)
+}
+
+/// Deletes what one attempt has written for a checkpoint: another one may have completed its own
+/// under the same number.
+fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
+    let folder = checkpoint_folder(checkpoint);
+    let own = format!("{folder}/a{attempt}-");
+    // A listing that fails leaves files behind; a later attempt's cleaning finds them.
+    let files = seams.storage.list(&folder).unwrap_or_default();
+    for path in files.into_iter().filter(|path| path.starts_with(&own)) {
+        drop(seams.storage.delete(&path));
+    }
 }
 
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.

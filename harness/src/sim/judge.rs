@@ -65,6 +65,11 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
             broken.push("refusal".to_owned());
             reasons.push(format!("refusal: the job gave up although it could go on: {what}"));
         }
+        // What expired with its transactions is gone, as the refusal says.
+        SimEnd::Refused(_) if plan.sink.transactional_us.is_some() => {
+            let of_cuts = ["conservation", "duplicates-exact", "no-loss", "final-values"];
+            broken.retain(|id| !of_cuts.contains(&id.as_str()));
+        }
         SimEnd::Refused(_) | SimEnd::Drained => {}
     }
     let outcome =
@@ -115,6 +120,10 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
             offsets: commits.collect(),
             is_settled: is_drained && run.commits_settled,
         }),
+        concurrent_checkpoints: match plan.checkpoint.min_pause_ms {
+            0 => plan.checkpoint.max_concurrent.max(1),
+            _ => 1,
+        },
         pace: Some(Pace {
             min_pause_us: plan.checkpoint.min_pause_ms as i64 * 1000,
             timeout_us: plan.checkpoint.timeout_ms as i64 * 1000,
