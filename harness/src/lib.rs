@@ -20,6 +20,7 @@ pub mod error;
 pub mod measure;
 pub mod oracle;
 pub mod output;
+pub mod proof;
 pub mod run;
 pub mod scenario;
 pub mod sim;

@@ -13,13 +13,13 @@ mod answers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stormproof_engine::connectors::sql::{
     Batch, BatchTry, ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fenced,
 };
 use stormproof_engine::error::Result;
 use stormproof_engine::ids::{AttemptId, CheckpointId};
+use stormproof_engine::mutants;
 use stormproof_engine::seam::{TicketSender, TimeUs};
 
 use super::core::{Actor, Core, Event, Span};
@@ -282,7 +282,9 @@ impl Database {
             Work::Fence { attempt, .. } => *attempt,
             Work::Resolve { .. } => unreachable!("a look does not lock the owner"),
         };
-        if owner > attempt {
+        let is_write = matches!(call.work, Some(Work::Write { .. }));
+        let has_fence = !(is_write && mutants::is_active(mutants::NO_FENCE));
+        if owner > attempt && has_fence {
             drop(tables);
             let error = fenced(attempt, owner);
             self.end(id);
@@ -322,16 +324,7 @@ impl Database {
                 return;
             }
             call.versions_guarded = terms.versions_guarded;
-            call.upserts = upserts
-                .iter()
-                .map(|u| ResultRow {
-                    key_hash: u.key_hash,
-                    key: Bytes::copy_from_slice(u.key),
-                    value: u.value.map(Bytes::copy_from_slice),
-                    version: u.version,
-                    record_count: u.record_count,
-                })
-                .collect();
+            call.upserts = upserts.iter().map(ResultRow::of).collect();
             row_locks.extend(upserts.iter().map(|u| (u.key_hash, id)));
         }
         call.phase = Phase::Commit;
@@ -459,7 +452,7 @@ impl Database {
     }
 }
 
-fn audit_rows(batch: &Batch, batch_try: BatchTry, next_seq: &mut u64) -> Vec<AuditRow> {
+pub(super) fn audit_rows(batch: &Batch, batch_try: BatchTry, next_seq: &mut u64) -> Vec<AuditRow> {
     let row = |effect: &stormproof_engine::connectors::sql::Effect| {
         *next_seq += 1;
         let from = effect.record.view().provenance();

@@ -11,7 +11,9 @@ use stormproof_engine::seam::Step;
 
 use super::core::Span;
 use super::database::DatabaseTraits;
-use super::plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, VERTICES};
+use super::plan::{
+    Load, PATIENT_US, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES,
+};
 use super::weather::{Disturbance, Window};
 use super::world::HEALED_US;
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
@@ -88,6 +90,7 @@ impl Plan {
         };
         plan.faults = faults(&plan, draw);
         plan.windows = windows(&plan, draw);
+        rare(&mut plan, draw);
         plan
     }
 }
@@ -126,7 +129,16 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
     };
     let max_parallelism = u16::max(128, size.next_power_of_two());
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
-    Topology { workers, parallelism, max_parallelism, partitions, into_count, into_sink }
+    let is_bounded = false;
+    Topology {
+        workers,
+        parallelism,
+        max_parallelism,
+        partitions,
+        is_bounded,
+        into_count,
+        into_sink,
+    }
 }
 
 fn load(topology: &Topology, draw: &mut Draw) -> Load {
@@ -181,6 +193,7 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
 fn sink(draw: &mut Draw) -> SinkPlan {
     SinkPlan {
         design: draw.of(&[BufferDesign::BufferInState, BufferDesign::FlushOnBarrier]),
+        transactional_us: None,
         batch_rows: draw.of(&[1, 3, 10, 100]),
         batch_interval_ms: draw.of(&[1, 5, 20, 60]),
         transaction_rows: draw.of(&[1, 5, 50, 1_000]),
@@ -270,6 +283,24 @@ fn target(plan: &Plan, draw: &mut Draw) -> FaultTarget {
     let parallelism = plan.vertices()[at].parallelism;
     let index = draw.range(0, u64::from(parallelism) - 1) as u16;
     FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
+}
+
+/// What few plans have: an input that ends, a transactional sink, retention that passes the job.
+fn rare(plan: &mut Plan, draw: &mut Draw) {
+    plan.topology.is_bounded = draw.one_in(6);
+    if draw.one_in(6) {
+        let patience_us = draw.of(&[PATIENT_US, PATIENT_US, PATIENT_US, 30_000]);
+        plan.sink.transactional_us = Some(patience_us);
+        // Its contract has no answer to two processes at once, nor to a lost notification.
+        plan.pace.heartbeat_us = PATIENT_US;
+        plan.windows.retain(|window| window.disturbance != Disturbance::NotificationLost);
+    }
+    if draw.one_in(20) {
+        let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;
+        let most = u64::from(plan.load.records) * 2 / u64::from(plan.topology.partitions) + 1;
+        let at_us = draw.range(0, plan.safety_us);
+        plan.truncations.push(Truncation { at_us, partition, low: draw.range(1, most) });
+    }
 }
 
 fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {

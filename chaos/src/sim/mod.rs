@@ -14,11 +14,13 @@
 //!
 //! What it does not do: judge. That is the oracle's, in the harness.
 
+mod bounded;
 mod connection;
 mod core;
 mod crew;
 mod database;
 mod draw;
+mod escrow;
 mod evidence;
 mod hook;
 mod job;

@@ -5,7 +5,7 @@
 //! committed offset is whatever was committed last, whoever did it; a commit is answered late, or
 //! lost with its process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,6 +54,7 @@ struct Listener {
 struct Inner {
     partitions: Vec<Partition>,
     committed: BTreeMap<PartitionId, Offset>,
+    ever_committed: BTreeSet<(PartitionId, Offset)>,
     commits: BTreeMap<u64, Commit>,
     serial: u64,
     /// Who reads which partition.
@@ -124,8 +125,9 @@ impl Topic {
         let mut inner = self.inner();
         let Some(commit) = inner.commits.remove(&id) else { return };
         if !fails {
-            let offsets = commit.splits.iter().map(|split| (split.partition, split.next));
-            inner.committed.extend(offsets);
+            let offsets = || commit.splits.iter().map(|split| (split.partition, split.next));
+            inner.committed.extend(offsets());
+            inner.ever_committed.extend(offsets());
         }
         self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
         if let Some(answer) = commit.answer {
@@ -164,6 +166,16 @@ impl Topic {
             (position < end).then(|| format!("partition {at} is read up to {position} of {end}"))
         });
         unread.take(3).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The log end offset of each partition, when everything is produced.
+    pub(super) fn ends(&self) -> Vec<u64> {
+        self.inner().partitions.iter().map(|held| held.records.len() as u64).collect()
+    }
+
+    /// Every offset that was ever committed.
+    pub(super) fn ever_committed(&self) -> BTreeSet<(PartitionId, Offset)> {
+        self.inner().ever_committed.clone()
     }
 
     /// Everything that was produced, and the group's offsets.

@@ -15,18 +15,20 @@ use stormproof_engine::runtime::{
     JobEvent, JobMachine, JobOutcome, JobSeams, TimedEvent, Turn, WorkerHost as _,
 };
 use stormproof_engine::seam::{Probe, TimeUs};
+use stormproof_engine::worker::Control;
 
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
 use super::database::Database;
+use super::escrow::Escrow;
 use super::evidence::{Evidence, Landed, SimEnd, SimRun};
 use super::hook::{Armory, SimHook};
 use super::job::{self, ArrivalOf};
 use super::plan::Plan;
 use super::store::{Store, StoreHandle};
 use super::topic::{LogHandle, Topic};
-use super::weather::Weather;
+use super::weather::{Disturbance, Weather};
 use crate::fault::FaultTrigger;
 
 /// A coordinator that waits for nothing in particular looks around so often.
@@ -43,6 +45,7 @@ struct Heard {
     attempts: u32,
     completed: u64,
     restores: u64,
+    last_triggered_us: TimeUs,
 }
 
 struct Process {
@@ -67,6 +70,8 @@ pub(super) struct World<'a> {
     weather: Arc<Weather>,
     store: Arc<Store>,
     database: Arc<Database>,
+    /// The other database, where the sink is transactional.
+    escrow: Option<Arc<Escrow>>,
     topic: Arc<Topic>,
     armory: Arc<Armory>,
     heard: Arc<Mutex<Heard>>,
@@ -95,12 +100,15 @@ impl<'a> World<'a> {
         let database = Database::new(Arc::clone(&core), Arc::clone(&weather), services.database);
         let topic =
             Topic::new(Arc::clone(&core), Arc::clone(&weather), services.log_commit, records);
+        let limit_us = plan.sink.transactional_us;
+        let escrow = limit_us.map(|us| Escrow::new(Arc::clone(&core), Arc::clone(&weather), us));
         let armory = Armory::new(Arc::clone(&core), plan.vertices());
         let world = Self {
             plan,
             weather,
             store,
             database,
+            escrow,
             topic,
             armory,
             heard: Arc::default(),
@@ -171,7 +179,9 @@ impl<'a> World<'a> {
                 }
             }
             Event::Control { process, generation, worker, message } => {
-                if self.is_current(process, generation) {
+                let is_lost = matches!(message, Control::Notify(_))
+                    && self.weather.strikes(Disturbance::NotificationLost);
+                if self.is_current(process, generation) && !is_lost {
                     self.processes
                         .get_mut(&process)
                         .expect("it was just found")
@@ -193,7 +203,10 @@ impl<'a> World<'a> {
             Event::Fault(index) => self.on_fault(index),
             Event::Truncate(index) => {
                 let truncation = self.plan.truncations[index];
-                self.topic.truncate(truncation.partition, truncation.low);
+                // Before the first checkpoint nothing of it was ever promised.
+                if self.has_completed() {
+                    self.topic.truncate(truncation.partition, truncation.low);
+                }
             }
             Event::Store(event) => self.store.on_event(event),
             Event::Database(event) => self.database.on_event(event),
@@ -225,7 +238,7 @@ impl<'a> World<'a> {
             probe: probe.clone(),
             events: self.listener(id),
         };
-        let machine = job::graph(self.plan, parallelism, log, backend)
+        let machine = job::graph(self.plan, parallelism, log, backend, self.escrow.clone())
             .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
         match machine {
             Ok(machine) => {
@@ -238,6 +251,10 @@ impl<'a> World<'a> {
         }
     }
 
+    fn has_completed(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).completed > 0
+    }
+
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
         Arc::new(move |TimedEvent { event, .. }| {
@@ -248,6 +265,7 @@ impl<'a> World<'a> {
                     heard.attempts += 1;
                     heard.restores += u64::from(*restored != CheckpointId::NONE);
                 }
+                JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
                 _ => {}
             }
@@ -410,10 +428,15 @@ impl<'a> World<'a> {
     }
 
     fn report(self) -> SimRun {
-        let (audit, fences, results) = self.database.evidence();
+        let (audit, fences, results) = match &self.escrow {
+            Some(escrow) => escrow.evidence(),
+            None => self.database.evidence(),
+        };
         let (partitions, input, committed) = self.topic.evidence();
         let objects = self.store.evidence();
-        let evidence = Evidence { partitions, input, objects, audit, fences, results, committed };
+        let commits = self.topic.ever_committed();
+        let evidence =
+            Evidence { partitions, input, objects, audit, fences, results, committed, commits };
         let mut landed = self.armory.landed();
         for (index, strikes) in self.weather.strikes_of_all().into_iter().enumerate() {
             if strikes > 0 {
@@ -423,6 +446,8 @@ impl<'a> World<'a> {
                 landed.push(Landed { index, is_window: true, step: None, action, at_us });
             }
         }
+        let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
+        let lost_us = self.weather.last_strike_us(&losses);
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
             end: self.end.expect("the loop has ended"),
@@ -434,6 +459,7 @@ impl<'a> World<'a> {
             attempts: heard.attempts,
             completed: heard.completed,
             restores: heard.restores,
+            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
-use crate::seam::{Step, StepContext, Ticket, TimeUs};
+use crate::mutants;
+use crate::seam::{SnapshotStorage, Step, StepContext, Ticket, TimeUs};
 use crate::worker::{Control, Report};
 
 /// How often figures are reported.
@@ -250,7 +251,16 @@ impl Attempt {
                     around.seams.emit(event);
                     self.tell(&Control::Abort(checkpoint), around);
                 }
-                Command::Delete(checkpoint) => delete(checkpoint, around.seams),
+                Command::Delete(checkpoint) => {
+                    // An attempt that was taken for dead must leave alone what others restore.
+                    match self.successor(around.seams) {
+                        Ok(None) => delete(checkpoint, around.seams),
+                        Ok(Some(successor)) => return Err(self.fenced(successor)),
+                        // It stays; a later attempt's cleaning finds it.
+                        Err(_) => {}
+                    }
+                }
+                Command::Discard(checkpoint) => discard(checkpoint, attempt, around.seams),
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
                 }
@@ -267,7 +277,12 @@ impl Attempt {
         match self.successor(around.seams) {
             Ok(None) => {
                 let path = manifest_path(checkpoint);
-                let ticket = around.seams.storage.put_new(&path, manifest.encode());
+                let storage = &*around.seams.storage;
+                let ticket = if mutants::is_active(mutants::MANIFEST_NOT_ATOMIC) {
+                    write_in_place(storage, &path, manifest)
+                } else {
+                    storage.put_new(&path, manifest.encode())
+                };
                 self.manifests.push((checkpoint, ticket));
                 Ok(())
             }
@@ -328,6 +343,18 @@ pub(super) fn hit(
     seams.probe.hit(step, &at).map(drop)
 }
 
+/// Deletes what one attempt has written for a checkpoint: another one may have completed its own
+/// under the same number.
+fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
+    let folder = checkpoint_folder(checkpoint);
+    let own = format!("{folder}/a{attempt}-");
+    // A listing that fails leaves files behind; a later attempt's cleaning finds them.
+    let files = seams.storage.list(&folder).unwrap_or_default();
+    for path in files.into_iter().filter(|path| path.starts_with(&own)) {
+        drop(seams.storage.delete(&path));
+    }
+}
+
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.
 fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
     let storage = &seams.storage;
@@ -336,4 +363,18 @@ fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
     for path in storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default() {
         drop(storage.delete(&path));
     }
+}
+
+/// [`mutants::MANIFEST_NOT_ATOMIC`]: the manifest is in its place before it is whole, and nobody
+/// waits until it is.
+fn write_in_place(
+    storage: &dyn SnapshotStorage,
+    path: &str,
+    manifest: &Manifest,
+) -> Ticket<Result<bool>> {
+    let mut torn = manifest.clone();
+    torn.files.truncate(torn.files.len() / 2);
+    drop(storage.put(path, torn.encode()));
+    drop(storage.put(path, manifest.encode()));
+    Ticket::ready(Ok(true))
 }
