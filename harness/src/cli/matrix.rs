@@ -60,9 +60,9 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
         })?;
     }
     if console.json {
-        console.result(&json)
+        console.result(&json);
     } else {
-        show(console, &table)
+        show(console, &table);
     }
     Ok(match (table.of_cells, table.of_pairs) {
         (cells, pairs) if cells.convicted + pairs.convicted > 0 => 1,
