@@ -1,34 +1,69 @@
-//! Whole checkpoints under full load, by mode and parallelism: from the trigger to the durable
-//! manifest.
+//! Whole checkpoints under full load, by mode and parallelism, with everybody well and with one
+//! subtask that stands still for 50 ms at each: from the trigger to the durable manifest, and the
+//! alignment alone.
 //!
-//! `cargo bench --bench checkpoint`. Each sample is the mean over the checkpoints of one run.
+//! `cargo bench --bench checkpoint`. Each sample is the mean over the checkpoints of one run;
+//! quantiles are in `cargo bench -- peers/checkpoint`.
 
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use stormproof_benches::Exchange;
+use stormproof_benches::{Exchange, scaled};
 use stormproof_engine::runtime::CheckpointMode;
 
-fn by_mode(c: &mut Criterion) {
-    let mut group = c.benchmark_group("checkpoint/full-load");
-    group.sample_size(10).measurement_time(Duration::from_secs(8));
+const PARALLELISMS: [u16; 4] = [2, 200, 2000, 4000];
+const STALL_MS: u64 = 50;
+
+fn full_load(c: &mut Criterion) {
+    by_mode(c, "checkpoint/full-load", 0, whole);
+}
+
+fn one_stalls(c: &mut Criterion) {
+    by_mode(c, "checkpoint/one-subtask-stalls", STALL_MS, whole);
+}
+
+fn alignment(c: &mut Criterion) {
+    by_mode(c, "checkpoint/alignment", 0, aligned);
+}
+
+fn by_mode(c: &mut Criterion, name: &str, stall_ms: u64, measure: fn(&Exchange) -> Duration) {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10);
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
     for mode in CheckpointMode::ALL {
-        for parallelism in [2, 2000] {
-            let exchange = Exchange { parallelism, mode, interval_ms: 50, ..Exchange::default() };
+        for parallelism in PARALLELISMS {
+            let exchange = Exchange {
+                parallelism,
+                mode,
+                stall_ms,
+                interval_ms: 20,
+                records: scaled(4_000_000),
+                ..Exchange::default()
+            };
             let id = BenchmarkId::new(mode.name(), parallelism);
             group.bench_with_input(id, &exchange, |b, exchange| {
-                b.iter_custom(|times| (0..times).map(|_| mean_checkpoint(exchange)).sum());
+                b.iter_custom(|times| (0..times).map(|_| measure(exchange)).sum());
             });
         }
     }
     group.finish();
 }
 
-fn mean_checkpoint(exchange: &Exchange) -> Duration {
-    let durations = exchange.run().checkpoints_us;
-    let sum: u64 = durations.iter().sum();
-    Duration::from_micros(sum / durations.len().max(1) as u64)
+fn whole(exchange: &Exchange) -> Duration {
+    mean(&exchange.run().checkpoints_us)
 }
 
-criterion_group!(benches, by_mode);
+fn aligned(exchange: &Exchange) -> Duration {
+    let ran = exchange.job().0.run();
+    let durations_us: Vec<u64> = ran.checkpoints().map(|stats| stats.alignment_us).collect();
+    mean(&durations_us)
+}
+
+/// At least a nanosecond: criterion divides by it.
+fn mean(durations_us: &[u64]) -> Duration {
+    let sum: u64 = durations_us.iter().sum();
+    Duration::from_nanos((sum * 1000 / durations_us.len().max(1) as u64).max(1))
+}
+
+criterion_group!(benches, full_load, one_stalls, alignment);
 criterion_main!(benches);

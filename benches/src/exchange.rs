@@ -1,19 +1,20 @@
-//! A job of the real engine in this process, over memory.
-//!
 //! generator -> (partitioner) -> blackhole, at any parallelism; a run ends when every record has
-//! arrived. A bench measures whole runs and counts records, so that start and end are part of the
-//! figure; give it enough records.
+//! arrived.
+//!
+//! A bench measures whole runs and counts records, so that start and end are part of the figure;
+//! give it enough records.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use stormproof_engine::connectors::blackhole::BlackholeFactory;
+use stormproof_engine::connectors::blackhole::{BlackholeCounts, BlackholeFactory};
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory, KeySkew};
 use stormproof_engine::graph::{JobGraph, Partitioner};
-use stormproof_engine::runtime::{
-    CheckpointConfig, CheckpointMode, Job, JobConfig, JobEvent, JobSeams, RestartStrategy,
-};
-use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
+use stormproof_engine::ids::SubtaskIndex;
+use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, JobConfig, RestartStrategy};
+
+use crate::job::BenchJob;
+use crate::stall::{disarmed, stall_at_barrier};
 
 /// One exchange.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Exchange {
     pub mode: CheckpointMode,
     /// Checkpoint interval.
     pub interval_ms: u64,
+    /// How long the last sink subtask stands still at each checkpoint; 0 = never.
+    pub stall_ms: u64,
 }
 
 impl Default for Exchange {
@@ -44,6 +47,7 @@ impl Default for Exchange {
             records: 2_000_000,
             mode: CheckpointMode::ExactlyOnce,
             interval_ms: 1000,
+            stall_ms: 0,
         }
     }
 }
@@ -55,21 +59,32 @@ pub struct Measured {
     pub elapsed: Duration,
     /// Durations of completed checkpoints, in microseconds.
     pub checkpoints_us: Vec<u64>,
+    /// The largest share of all records that one sink subtask took.
+    pub busiest_share: f64,
 }
 
 impl Exchange {
     /// Different keys.
     pub const KEYS: u64 = 100_000;
 
-    /// Runs the exchange to its end.
+    /// Records that arrive: a broadcast record arrives everywhere.
+    pub fn arrivals(&self) -> u64 {
+        match self.partitioner {
+            Partitioner::Broadcast => self.records * u64::from(self.parallelism),
+            _ => self.records,
+        }
+    }
+
+    /// Payload bytes that arrive.
+    pub fn payload_bytes(&self) -> u64 {
+        self.arrivals() * self.record_bytes as u64
+    }
+
+    /// The job, and what its sink counts.
     ///
     /// # Panics
-    /// When the job fails or a record does not arrive: there is nothing to measure then.
-    pub fn run(&self) -> Measured {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .build()
-            .expect("the system gives a thread");
+    /// When the exchange describes no valid job.
+    pub fn job(&self) -> (BenchJob, Arc<BlackholeCounts>) {
         let mut graph = JobGraph::builder();
         let generator = GeneratorFactory::new(GeneratorConfig {
             record_bytes: self.record_bytes,
@@ -93,26 +108,28 @@ impl Exchange {
             restart: RestartStrategy::None,
             ..JobConfig::default()
         };
-        let (events, heard) = std::sync::mpsc::channel();
-        let memory = Arc::new(object_store::memory::InMemory::new());
-        let storage = ObjectStorage::new(memory, runtime.handle().clone(), "memory".to_owned());
-        let seams = JobSeams {
-            clock: Arc::new(MonotonicClock::starting_at(0)),
-            storage: Arc::new(storage),
-            probe: Probe::default(),
-            events: Arc::new(move |event| {
-                let _ = events.send(event.event);
-            }),
+        let mut job = BenchJob::new(graph.build().expect("the bench's graph is valid"), config);
+        let last = SubtaskIndex(self.parallelism - 1);
+        job.probe = match self.stall_ms {
+            0 => disarmed(),
+            stall_ms => stall_at_barrier(sink, last, stall_ms * 1000),
         };
-        let job = Job::new(graph.build().expect("the bench's graph is valid"), config, seams);
-        let started = Instant::now();
-        job.run().expect("the bench's job runs");
-        let elapsed = started.elapsed();
-        assert_eq!(counts.records.get(), self.records, "every record arrives");
-        let durations = heard.try_iter().filter_map(|event| match event {
-            JobEvent::CheckpointCompleted { stats, .. } => Some(stats.duration_us),
-            _ => None,
-        });
-        Measured { elapsed, checkpoints_us: durations.collect() }
+        (job, counts)
+    }
+
+    /// Runs the exchange to its end.
+    ///
+    /// # Panics
+    /// When the job fails or a record does not arrive: there is nothing to measure then.
+    pub fn run(&self) -> Measured {
+        let (job, counts) = self.job();
+        let ran = job.run();
+        let arrived = counts.records.get();
+        assert_eq!(arrived, self.arrivals(), "every record arrives");
+        Measured {
+            elapsed: ran.elapsed,
+            checkpoints_us: ran.checkpoints().map(|stats| stats.duration_us).collect(),
+            busiest_share: counts.busiest_subtask_records.get() as f64 / arrived as f64,
+        }
     }
 }

@@ -1,15 +1,25 @@
 //! What the benches share.
 //!
-//! [`Exchange`] is a job of the real engine; [`Paired`] is what two contestants that take turns
-//! have measured; [`Invocation`] is how Cargo has called a bench that is not criterion's.
+//! [`Exchange`] is a job of the real engine, [`BenchJob`] any other; [`Paired`] is what two
+//! contestants that take turns have measured; [`Invocation`] is how Cargo has called a bench that
+//! is not criterion's.
 
 mod exchange;
 mod invocation;
+mod job;
 mod paired;
+mod stall;
 
 pub use exchange::{Exchange, Measured};
 pub use invocation::Invocation;
+pub use job::{BenchJob, Ran};
 pub use paired::{Estimate, Paired};
+pub use stall::{disarmed, stall_at_barrier};
+
+/// `records` when measuring, a handful when a bench runs as a test.
+pub fn scaled(records: u64) -> u64 {
+    if Invocation::current().is_bench { records } else { records.min(20_000) }
+}
 
 #[cfg(test)]
 mod tests {

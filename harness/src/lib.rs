@@ -10,6 +10,7 @@
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
+pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod error;
 pub mod measure;
 pub mod oracle;
 pub mod output;
+pub mod proof;
 pub mod run;
 pub mod scenario;
 pub mod sim;

@@ -7,6 +7,7 @@
 //!
 //! This module does not judge: the verdicts are the oracle's.
 
+mod bench;
 mod chaos;
 mod checks;
 mod consistency;
@@ -16,6 +17,7 @@ mod number;
 mod store;
 mod verdict;
 
+pub use bench::{BenchSummary, BenchTrial};
 pub use chaos::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, FaultSummary, Recovery,
 };
@@ -131,6 +133,9 @@ pub struct RunResult {
     /// What the run spent its time on, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// What was tried and found, if this is a bench and not a run.
+    #[serde(default)]
+    pub bench: Option<BenchSummary>,
 }
 
 impl Default for RunResult {
@@ -173,6 +178,7 @@ impl Default for RunResult {
             notes: Vec::new(),
             started_at: String::new(),
             phases: Vec::new(),
+            bench: None,
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Search for the load that pipelines sustain, and measure latency and recovery at it.
+    Bench(BenchArgs),
     /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.
     Broker(BrokerArgs),
     /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
@@ -68,6 +70,14 @@ pub(super) enum Command {
     Keep(KeepArgs),
     /// What an invariant says, who checks it, and which seeded bugs exercise it.
     Explain(ExplainArgs),
+    /// Convict every seeded bug by simulated schedules, and the sound engine by none.
+    Mutants(super::mutants::MutantsArgs),
+    /// Strike every named step with every action, in every mode, with every sink design.
+    Matrix(super::matrix::MatrixArgs),
+    /// Make a failing simulated schedule as small as it gets.
+    Shrink(super::shrink::ShrinkArgs),
+    /// Run simulated schedules from fresh seeds for hours; save and shrink what fails.
+    Soak(super::soak::SoakArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {
@@ -207,6 +217,30 @@ impl RunArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(super) struct BenchArgs {
+    /// What to run; benches/scenarios has some.
+    #[arg(value_name = "SCENARIO.toml")]
+    pub(super) scenarios: Vec<PathBuf>,
+    /// Trials at the rate that was found [default: as the scenario says].
+    #[arg(long, value_name = "TIMES")]
+    pub(super) repetitions: Option<u32>,
+    /// The database of pipelines that write to one [default: SQLite in a temporary folder].
+    #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
+    pub(super) database: Option<String>,
+    /// Where results are kept [default: stormproof-runs].
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl BenchArgs {
+    pub(super) fn console(&self) -> Console {
+        self.output.console()
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 pub(super) struct CleanArgs {
     /// Where a run was told to keep its services' data.
     #[arg(long, value_name = "DIR")]
@@ -260,8 +294,11 @@ pub(super) struct ExplainArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// A run's folder, its result.json, or a FAILURE.json.
+    /// A run's folder, its result.json, a FAILURE.json, or a simulated schedule that was saved.
     pub(super) what: PathBuf,
+    /// Run it so often, and say how often it was violated.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) tries: u32,
     /// The database's address, if it needs a password.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     pub(super) database: Option<String>,

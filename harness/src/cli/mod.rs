@@ -3,13 +3,18 @@
 //! Exit codes: 0 proven, 1 violated, 2 unknown or invalid.
 
 mod args;
+mod bench;
 mod broker;
 mod clean;
 mod explain;
 mod keep;
+mod matrix;
+mod mutants;
 mod replay;
 mod run;
+mod shrink;
 mod sim;
+mod soak;
 mod verify;
 
 use std::process::ExitCode;
@@ -31,6 +36,7 @@ pub fn main() -> ExitCode {
             return crate::driver::engine_main::main(&spec, parent);
         }
         Some(Command::Keep(args)) => return keep::keep(&args),
+        Some(Command::Bench(args)) => (args.console(), bench::bench(&args)),
         Some(Command::Clean(args)) => (args.console(), clean::clean(&args)),
         None => (cli.run.console(), run::run(&cli.run)),
         Some(Command::Run(args)) => (args.console(), run::run(&args)),
@@ -38,6 +44,10 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Mutants(args)) => (args.console(), mutants::mutants(&args)),
+        Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
+        Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
+        Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {
