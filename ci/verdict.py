@@ -47,6 +47,9 @@ if name == "default":
         for key, least in minimums.items()
         if result[key] < least
     ]
+    latency = result["latency"] or {}
+    if latency.get("samples") != result["records"] or latency.get("negative") != 0:
+        problems.append(f"latency was not measured for every record: {latency}")
 if name == "at-least-once" and result["duplicates"] <= 0:
     problems.append("at-least-once without a duplicate shows nothing")
 for problem in problems:

@@ -23,7 +23,7 @@ impl Armed {
                 let at = vertices.iter().position(|shape| shape.name == *vertex);
                 at.map(|index| VertexId(index as u16))
             }
-            FaultTarget::AnySubtask | FaultTarget::Process => None,
+            _ => None,
         };
         Self { fault, vertex, first_seen: None }
     }

@@ -10,6 +10,8 @@ use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::seam::Step;
 use thiserror::Error;
 
+pub use crate::action::{Confirmation, FaultAction, Healer};
+
 /// The longest pause, stall or delay, in milliseconds: longer ones look like a hang.
 pub const MAX_DURATION_MS: u64 = 60_000;
 
@@ -24,115 +26,6 @@ impl fmt::Display for FaultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "fault-{}", self.0)
     }
-}
-
-/// What happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum FaultAction {
-    /// One subtask panics; its region fails.
-    Panic,
-    /// The engine process dies by SIGKILL.
-    Sigkill,
-    /// The engine process is stopped (SIGSTOP) and continued (SIGCONT).
-    Pause {
-        /// How long.
-        ms: u64,
-    },
-    /// One subtask makes no progress.
-    Stall {
-        /// How long.
-        ms: u64,
-    },
-    /// The step fails, as if the service behind it had.
-    Error,
-    /// The thread that reaches the step sleeps.
-    Delay {
-        /// How long.
-        ms: u64,
-    },
-}
-
-impl FaultAction {
-    /// The action's name, without its duration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Panic => "panic",
-            Self::Sigkill => "sigkill",
-            Self::Pause { .. } => "pause",
-            Self::Stall { .. } => "stall",
-            Self::Error => "error",
-            Self::Delay { .. } => "delay",
-        }
-    }
-
-    /// How long it lasts, in milliseconds; `None` for faults of a moment.
-    pub fn duration_ms(self) -> Option<u64> {
-        match self {
-            Self::Pause { ms } | Self::Stall { ms } | Self::Delay { ms } => Some(ms),
-            Self::Panic | Self::Sigkill | Self::Error => None,
-        }
-    }
-
-    /// Whether it ends the execution attempt.
-    pub fn ends_attempt(self) -> bool {
-        matches!(self, Self::Panic | Self::Sigkill)
-    }
-
-    /// What undoes it.
-    pub fn healer(self) -> Healer {
-        match self {
-            Self::Panic | Self::Error => Healer::RestartStrategy,
-            Self::Sigkill => Healer::NewProcess,
-            Self::Pause { .. } => Healer::Continue,
-            Self::Stall { .. } | Self::Delay { .. } => Healer::Elapses,
-        }
-    }
-
-    /// What has to be observed before it counts as landed.
-    pub fn confirmation(self) -> Confirmation {
-        match self {
-            Self::Panic => Confirmation::LaterAttempt,
-            Self::Sigkill => Confirmation::KilledBySignal,
-            Self::Pause { .. } => Confirmation::StoppedAndContinued,
-            Self::Stall { .. } | Self::Error | Self::Delay { .. } => Confirmation::Announced,
-        }
-    }
-}
-
-impl fmt::Display for FaultAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.duration_ms() {
-            Some(ms) => write!(f, "{} {ms} ms", self.name()),
-            None => f.write_str(self.name()),
-        }
-    }
-}
-
-/// What undoes a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Healer {
-    /// The engine's own restart strategy starts the next attempt.
-    RestartStrategy,
-    /// The harness starts the engine process again.
-    NewProcess,
-    /// The harness sends SIGCONT.
-    Continue,
-    /// It is over by itself.
-    Elapses,
-}
-
-/// The effect that confirms a fault, as seen from outside the engine process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmation {
-    /// A later attempt starts after the shot.
-    LaterAttempt,
-    /// The process's wait status is signal 9.
-    KilledBySignal,
-    /// The process was seen stopped (state T), then not stopped.
-    StoppedAndContinued,
-    /// The engine announced the shot; nothing more can be seen from outside.
-    Announced,
 }
 
 /// What a fault strikes.
@@ -151,6 +44,23 @@ pub enum FaultTarget {
     },
     /// The engine process.
     Process,
+    /// The broker.
+    Broker,
+    /// The database.
+    Database,
+    /// The link between the engine and the broker.
+    BrokerLink,
+    /// The link between the engine and the database.
+    DatabaseLink,
+    /// The disk under the checkpoint folder.
+    Disk,
+}
+
+impl FaultTarget {
+    /// Whether it is beside the engine: a service, the way to it, or the disk.
+    pub fn is_outside(&self) -> bool {
+        !matches!(self, Self::AnySubtask | Self::Subtask { .. } | Self::Process)
+    }
 }
 
 impl fmt::Display for FaultTarget {
@@ -159,6 +69,11 @@ impl fmt::Display for FaultTarget {
             Self::AnySubtask => f.write_str("any subtask"),
             Self::Subtask { vertex, index } => write!(f, "{vertex}[{index}]"),
             Self::Process => f.write_str("process"),
+            Self::Broker => f.write_str("broker"),
+            Self::Database => f.write_str("database"),
+            Self::BrokerLink => f.write_str("broker link"),
+            Self::DatabaseLink => f.write_str("database link"),
+            Self::Disk => f.write_str("checkpoint disk"),
         }
     }
 }
@@ -234,8 +149,11 @@ impl Fault {
         }
     }
 
-    /// Whether the engine's hook fires it. The others are signals from the harness.
+    /// Whether the engine's hook fires it. The others are the harness's to execute.
     pub fn is_fired_by_hook(&self) -> bool {
+        if self.target.is_outside() {
+            return false;
+        }
         let is_signal = matches!(self.action, FaultAction::Sigkill | FaultAction::Pause { .. });
         !is_signal || self.step().is_some()
     }
@@ -246,6 +164,7 @@ impl Fault {
             FaultTarget::AnySubtask if self.is_fired_by_hook() => String::new(),
             FaultTarget::AnySubtask | FaultTarget::Process => " the engine process".to_owned(),
             FaultTarget::Subtask { .. } => format!(" {}", self.target),
+            _ => format!(" of the {}", self.target),
         };
         let when = match &self.when {
             FaultTrigger::AtMs(ms) => format!("at {ms} ms"),
@@ -278,6 +197,18 @@ impl Fault {
             return refuse(
                 "checkpoint = { nth = 0 }".to_owned(),
                 "the first checkpoint after arming is nth = 1".to_owned(),
+            );
+        }
+        if !self.action.fits(&self.target) {
+            return refuse(
+                format!("{} does not strike the target {}", self.action.name(), self.target),
+                format!("its targets are {}", self.action.targets()),
+            );
+        }
+        if self.target.is_outside() && self.step().is_some() {
+            return refuse(
+                format!("a fault of the {} cannot wait for a step of the engine", self.target),
+                "give it a moment: when = { at_ms = ... } or { at_records = ... }".to_owned(),
             );
         }
         let FaultTarget::Subtask { vertex, index } = &self.target else { return Ok(()) };

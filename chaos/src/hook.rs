@@ -100,6 +100,11 @@ impl Armory {
     /// When the fault can never land in this job.
     pub fn arm(&self, fault: Fault) -> Result<(), FaultError> {
         fault.check(&self.inner.vertices)?;
+        if fault.target.is_outside() {
+            let problem = format!("{} is not the hook's to fire", fault.describe());
+            let remedy = "the harness executes it".to_owned();
+            return Err(FaultError { id: fault.id, problem, remedy });
+        }
         let mut armed = self.inner.lock();
         armed.retain(|other| other.fault.id != fault.id);
         armed.push(Armed::new(fault, &self.inner.vertices));
@@ -159,6 +164,7 @@ fn strike(fault: &Fault, step: Step, at: &StepContext) {
         FaultAction::Error => {
             OUTCOME.replace(StepAction::Fail(format!("{} at {step}", fault.id)));
         }
+        other => unreachable!("{} is no fault of a step: arming it was refused", other.name()),
     }
 }
 

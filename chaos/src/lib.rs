@@ -13,12 +13,15 @@
 //!
 //! This crate decides nothing about right or wrong: verdicts are the oracle's.
 
+pub mod action;
 mod armed;
 pub mod coverage;
 pub mod fault;
 pub mod hook;
 pub mod log;
 pub mod matrix;
+pub mod outside;
 pub mod schedule;
 pub mod shrink;
 pub mod sim;
+pub mod storage;

@@ -42,7 +42,8 @@ pub struct StormParameters {
     pub duration_ms: u64,
     /// The steps to strike.
     pub steps: Vec<StormStep>,
-    /// The stall that makes one source's barrier late; `None` = no such stall.
+    /// The stall that makes one source's barrier late; the other stalls then strike subtasks that
+    /// have an input. `None` = no such stall, and the others strike anybody.
     pub skew: Option<Skew>,
 }
 
@@ -119,6 +120,7 @@ impl Schedule {
             let id = FaultId(index as u32 + 1);
             faults.push(match (kind, &parameters.skew) {
                 (Kind::Skew, Some(skew)) => skewed(id, skew, at_ms, &mut rng),
+                (Kind::Stall, Some(skew)) => parked(id, parameters, skew, at_ms, &mut rng),
                 _ => draw(id, *kind, at_ms, &mut deck, &mut rng),
             });
         }
@@ -237,14 +239,39 @@ fn draw(id: FaultId, kind: Kind, at_ms: u64, deck: &mut Deck<'_>, rng: &mut Pcg6
     }
 }
 
+/// A stall of a subtask that has an input, long enough for records to pile up before it.
+fn parked(
+    id: FaultId,
+    parameters: &StormParameters,
+    skew: &Skew,
+    at_ms: u64,
+    rng: &mut Pcg64Mcg,
+) -> Fault {
+    let is_downstream = |vertex: &&VertexShape| !skew.step.vertices.contains(vertex);
+    let downstream = parameters.steps.iter().map(|storm| StormStep {
+        step: storm.step,
+        vertices: storm.vertices.iter().filter(is_downstream).cloned().collect(),
+    });
+    let steps: Vec<_> = downstream.filter(|storm| !storm.vertices.is_empty()).collect();
+    let ms = rng.random_range(300..=600);
+    if steps.is_empty() {
+        return stalled(id, ms, &skew.step, at_ms, rng);
+    }
+    stalled(id, ms, &steps[rng.random_range(0..steps.len())], at_ms, rng)
+}
+
 fn skewed(id: FaultId, skew: &Skew, at_ms: u64, rng: &mut Pcg64Mcg) -> Fault {
     let late_ms = rng.random_range(200..=500);
+    stalled(id, skew.until_trigger_ms + late_ms, &skew.step, at_ms, rng)
+}
+
+fn stalled(id: FaultId, ms: u64, at: &StormStep, at_ms: u64, rng: &mut Pcg64Mcg) -> Fault {
     Fault {
         id,
-        action: FaultAction::Stall { ms: skew.until_trigger_ms + late_ms },
-        target: subtask_of(&skew.step, rng),
+        action: FaultAction::Stall { ms },
+        target: subtask_of(at, rng),
         when: FaultTrigger::AtStep {
-            step: skew.step.step,
+            step: at.step,
             checkpoint: CheckpointRef::default(),
             attempt: None,
             armed_at_ms: at_ms,

@@ -112,6 +112,11 @@ proptest! {
         let is_source =
             matches!(&late[0].target, FaultTarget::Subtask { vertex, .. } if vertex == "source");
         prop_assert!(is_source);
+        let parked = schedule.faults.iter().filter(|f| {
+            matches!(f.action, FaultAction::Stall { ms: 300..=600 })
+                && matches!(&f.target, FaultTarget::Subtask { vertex, .. } if vertex != "source")
+        });
+        prop_assert_eq!(parked.count(), 1);
         let declines = schedule.faults.iter().filter(|f| f.action == FaultAction::Error);
         prop_assert_eq!(declines.filter_map(Fault::step).collect::<Vec<_>>(), [Step::SnapshotAsync]);
         let kills = schedule.faults.iter().filter(|f| f.action.ends_attempt()).count();

@@ -43,6 +43,7 @@ fn words(commands: &[Command]) -> Vec<String> {
             Command::Notify { checkpoint, .. } => format!("notify {checkpoint}"),
             Command::Abort { checkpoint, reason } => format!("abort {checkpoint}: {reason}"),
             Command::Delete(checkpoint) => format!("delete {checkpoint}"),
+            Command::Discard(checkpoint) => format!("discard {checkpoint}"),
             Command::FailJob(_) => "fail job".to_owned(),
         })
         .collect()
@@ -65,7 +66,7 @@ fn completes_only_with_every_subtasks_acknowledgement() {
     assert!(c.on_acknowledged(ack(1, 1, 4), 11_000).is_empty(), "one subtask is missing");
     assert!(c.on_time(100_000).is_empty(), "one at a time");
     let late = words(&c.on_time(110_000));
-    assert_eq!(late, ["abort 1: expired after 100 ms", "delete 1", "trigger 2"]);
+    assert_eq!(late, ["abort 1: expired after 100 ms", "discard 1", "trigger 2"]);
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn refuses_acknowledgements_of_another_attempt_and_of_given_up_checkpoints() {
     c.on_time(10_000);
     let stale = Acknowledgement { attempt: AttemptId(2), ..ack(1, 0, 5) };
     assert!(c.on_acknowledged(stale, 11_000).is_empty());
-    assert_eq!(words(&c.on_declined(CheckpointId(1), "disk")), ["abort 1: disk", "delete 1"]);
+    assert_eq!(words(&c.on_declined(CheckpointId(1), "disk")), ["abort 1: disk", "discard 1"]);
     assert!(c.on_acknowledged(ack(1, 0, 5), 12_000).is_empty());
     assert!(c.on_acknowledged(ack(1, 1, 5), 12_000).is_empty());
 }
@@ -93,7 +94,7 @@ fn a_completed_checkpoint_subsumes_the_older_pending_ones() {
     assert_eq!(words(&c.on_time(10_000)), ["trigger 1"]);
     assert_eq!(
         complete(&mut c, 2, 20_000),
-        ["abort 1: subsumed by checkpoint 2", "delete 1", "notify 2"]
+        ["abort 1: subsumed by checkpoint 2", "discard 1", "notify 2"]
     );
 }
 

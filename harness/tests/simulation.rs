@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stormproof_chaos::sim::{self, Plan};
 use stormproof_harness::sim::campaign::Campaign;
-use stormproof_harness::sim::{Outcome, judge};
+use stormproof_harness::sim::{Outcome, Saved, judge};
 
 /// Seeds that no earlier run of this test has seen.
 fn fresh_seed() -> u64 {
@@ -71,4 +71,21 @@ fn two_thousand_subtasks_are_simulated_and_judged() {
     let judged = judge(&plan, &run);
     assert!(judged.outcome != Outcome::Violated, "{:#?}", judged.reasons);
     assert!(run.evidence.audit.len() >= plan.load.records as usize);
+}
+
+/// Plans that once convicted the engine, each named after the bug that it found.
+#[test]
+fn what_was_found_stays_fixed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds");
+    let mut plans = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder of seeds") {
+        let file = entry.expect("it can be listed").path();
+        let json = std::fs::read(&file).expect("a file");
+        let saved: Saved = serde_json::from_slice(&json).expect("a saved schedule");
+        let judged = judge(&saved.plan, &sim::run(&saved.plan, false));
+        let name = file.display();
+        assert!(judged.outcome != Outcome::Violated, "{name}: {:#?}", judged.reasons);
+        plans += 1;
+    }
+    assert!(plans >= 4, "the seeds were moved");
 }

@@ -173,10 +173,7 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
             format!("p50 {p50}, p99 {p99}, max {max}")
         };
         rows.push(("Latency", format!("{}, from intended send time", shown(&latency.intended))));
-        rows.push((
-            "Latency, actual",
-            format!("{}, from actual send time", shown(&latency.actual)),
-        ));
+        rows.push(("Actual latency", format!("{}, from actual send time", shown(&latency.actual))));
     }
     rows
 }

@@ -8,24 +8,23 @@
 //! later. Steps that the client drives do not happen while its process stands still; the server
 //! ends sessions that are quiet for too long.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stormproof_engine::connectors::sql::{
-    Batch, BatchTry, ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fence_timed_out, fenced,
+    Batch, BatchTry, ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fenced,
 };
 use stormproof_engine::error::Result;
 use stormproof_engine::ids::{AttemptId, CheckpointId};
+use stormproof_engine::mutants;
 use stormproof_engine::seam::{TicketSender, TimeUs};
 
-use super::core::{Actor, Core, Event, ProcessId, Span};
+use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
 use super::weather::{Disturbance, Weather};
-
-/// Between two tries of a fence.
-const FENCE_RETRY_US: TimeUs = 2_000;
 
 /// A call under way, by its number.
 pub(super) type CallId = u64;
@@ -139,10 +138,6 @@ impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Database")
     }
-}
-
-fn transient(what: &str) -> SqlFailure {
-    SqlFailure::Transient(format!("simulated database: {what}"))
 }
 
 impl Database {
@@ -287,7 +282,9 @@ impl Database {
             Work::Fence { attempt, .. } => *attempt,
             Work::Resolve { .. } => unreachable!("a look does not lock the owner"),
         };
-        if owner > attempt {
+        let is_write = matches!(call.work, Some(Work::Write { .. }));
+        let has_fence = !(is_write && mutants::is_active(mutants::NO_FENCE));
+        if owner > attempt && has_fence {
             drop(tables);
             let error = fenced(attempt, owner);
             self.end(id);
@@ -327,16 +324,7 @@ impl Database {
                 return;
             }
             call.versions_guarded = terms.versions_guarded;
-            call.upserts = upserts
-                .iter()
-                .map(|u| ResultRow {
-                    key_hash: u.key_hash,
-                    key: Bytes::copy_from_slice(u.key),
-                    value: u.value.map(Bytes::copy_from_slice),
-                    version: u.version,
-                    record_count: u.record_count,
-                })
-                .collect();
+            call.upserts = upserts.iter().map(ResultRow::of).collect();
             row_locks.extend(upserts.iter().map(|u| (u.key_hash, id)));
         }
         call.phase = Phase::Commit;
@@ -440,155 +428,10 @@ impl Database {
         self.grant();
     }
 
-    /// Looks for a batch, once every earlier try of it is over.
-    fn resolve(&self, id: CallId) {
-        let mut tables = self.tables();
-        let Some(call) = tables.calls.get(&id) else { return };
-        let Some(batch) = call.batch else { return };
-        let is_open = tables.calls.iter().any(|(other, call)| {
-            *other != id
-                && call.batch == Some(batch)
-                && matches!(call.phase, Phase::Commit | Phase::Committing | Phase::WaitRow)
-        });
-        if is_open {
-            tables.resolve_queue.push(id);
-            return;
-        }
-        let is_found = tables.batches.contains(&batch);
-        let call = tables.calls.remove(&id).expect("it was just there");
-        drop(tables);
-        self.core.trace(|| format!("database: batch {} found: {is_found}", batch.1));
-        if let Some(Work::Resolve { answer, .. }) = call.work {
-            answer.fulfil(if is_found { ResolveOutcome::Found } else { ResolveOutcome::Missing });
-            self.core.wake(call.owner);
-        }
-    }
-
-    /// A call fails before its commit was sent: nothing of it is left.
-    fn fail_at_server(&self, id: CallId, phase: Phase, what: &str) {
-        if self.is_in(id, phase) {
-            self.core.trace(|| format!("database: call {id} fails: {what}"));
-            self.end(id);
-            self.give_back(id, what);
-        }
-    }
-
-    /// The client gives up waiting. The server may go on with a commit that it has.
-    fn client_timeout(&self, id: CallId, phase: Phase) {
-        if !self.is_in(id, phase) {
-            return;
-        }
-        if phase == Phase::Committing {
-            self.answer_in_doubt(id, "no answer to COMMIT in time");
-        } else {
-            self.fail_at_server(id, phase, "no answer in time");
-        }
-    }
-
-    /// Connections are cut: what was not yet committing is rolled back, the rest the server ends
-    /// as it pleases.
-    fn cut(&self, is_cut: impl Fn(&Call) -> bool) {
-        let calls: Vec<(CallId, Phase)> = {
-            let mut tables = self.tables();
-            let cut = tables.calls.iter_mut().filter(|(_, call)| is_cut(call));
-            cut.map(|(id, call)| {
-                call.work = call.work.take().filter(|work| matches!(work, Work::Fence { .. }));
-                (*id, call.phase)
-            })
-            .collect()
-        };
-        for (id, phase) in calls {
-            if phase != Phase::Committing || self.core.chance(300) {
-                self.end(id);
-            }
-            if let Some(call) = self.tables().calls.get_mut(&id)
-                && call.phase != Phase::Committing
-            {
-                call.work = None;
-            }
-            self.forget_if_over(id);
-        }
-    }
-
-    fn forget_if_over(&self, id: CallId) {
-        let mut tables = self.tables();
-        let is_over = |call: &Call| call.phase == Phase::Ended && call.work.is_none();
-        if tables.calls.get(&id).is_some_and(is_over) {
-            tables.calls.remove(&id);
-        }
-    }
-
-    /// A client drops its connection.
-    pub(super) fn on_disconnect(&self, connection: u64) {
-        self.cut(|call| call.connection == connection);
-    }
-
-    /// A process has died.
-    pub(super) fn on_death(&self, process: ProcessId) {
-        self.cut(|call| call.owner.process == process);
-    }
-
-    fn take_work(&self, id: CallId) -> Option<(Work, Actor)> {
-        let mut tables = self.tables();
-        let call = tables.calls.get_mut(&id)?;
-        let (work, owner) = (call.work.take(), call.owner);
-        if call.phase == Phase::Ended {
-            tables.calls.remove(&id);
-        }
-        drop(tables);
-        self.core.wake(owner);
-        work.map(|work| (work, owner))
-    }
-
-    fn answer_done(&self, id: CallId) {
-        match self.take_work(id) {
-            Some((Work::Write { answer, .. }, _)) => answer.fulfil(WriteOutcome::Confirmed),
-            Some((Work::Fence { answer, .. }, _)) => answer.fulfil(Ok(())),
-            Some((Work::Resolve { .. }, _)) | None => {}
-        }
-    }
-
-    fn answer_in_doubt(&self, id: CallId, what: &str) {
-        // A fence whose outcome is unknown is taken once more: that changes nothing.
-        if matches!(self.tables().calls[&id].work, Some(Work::Fence { .. })) {
-            return;
-        }
-        if let Some((Work::Write { answer, .. }, owner)) = self.take_work(id) {
-            self.core.trace(|| format!("database: call {id} of {owner} is in doubt: {what}"));
-            answer.fulfil(WriteOutcome::InDoubt(format!("simulated database: {what}")));
-        }
-    }
-
-    fn answer_failed(&self, id: CallId, failure: SqlFailure) {
-        match self.take_work(id) {
-            Some((Work::Write { answer, .. }, _)) => answer.fulfil(WriteOutcome::Failed(failure)),
-            Some((Work::Resolve { answer, .. }, _)) => {
-                answer.fulfil(ResolveOutcome::Failed(failure));
-            }
-            Some((Work::Fence { answer, .. }, _)) => answer.fulfil(match failure {
-                SqlFailure::Permanent(error) => Err(error),
-                SqlFailure::Transient(what) => Err(fence_timed_out("simulated database", &what)),
-            }),
-            None => {}
-        }
-    }
-
-    /// A transient failure: the sink decides about its batches, a fence is tried until its
-    /// deadline.
-    fn give_back(&self, id: CallId, what: &str) {
-        let mut tables = self.tables();
-        let Some(call) = tables.calls.get_mut(&id) else { return };
-        let now = self.core.now();
-        if let Some(Work::Fence { deadline_us, .. }) = &call.work
-            && now + FENCE_RETRY_US < *deadline_us
-        {
-            call.phase = Phase::Begin;
-            let event = DatabaseEvent::Go(id, Phase::Begin);
-            return self.core.at(now + FENCE_RETRY_US, Event::Database(event));
-        }
-        call.phase = Phase::Ended;
-        drop(tables);
-        self.answer_failed(id, transient(what));
+    /// Somebody who is no part of the job locks the owner's row, or lets it go.
+    pub(super) fn lock_owner(&self, is_locked: bool) {
+        self.tables().exclusive = is_locked.then_some(CallId::MAX);
+        self.grant();
     }
 
     /// The tables as they are: audit by `seq`, fence by attempt, results by key hash.
@@ -609,7 +452,7 @@ impl Database {
     }
 }
 
-fn audit_rows(batch: &Batch, batch_try: BatchTry, next_seq: &mut u64) -> Vec<AuditRow> {
+pub(super) fn audit_rows(batch: &Batch, batch_try: BatchTry, next_seq: &mut u64) -> Vec<AuditRow> {
     let row = |effect: &stormproof_engine::connectors::sql::Effect| {
         *next_seq += 1;
         let from = effect.record.view().provenance();

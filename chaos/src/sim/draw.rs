@@ -11,7 +11,9 @@ use stormproof_engine::seam::Step;
 
 use super::core::Span;
 use super::database::DatabaseTraits;
-use super::plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, VERTICES};
+use super::plan::{
+    Load, PATIENT_US, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES,
+};
 use super::weather::{Disturbance, Window};
 use super::world::HEALED_US;
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
@@ -66,7 +68,7 @@ impl Plan {
         let topology = topology(size, draw);
         let load = load(&topology, draw);
         let sink = sink(draw);
-        let checkpoint = checkpoint(feasible_ms(&load, &sink), draw);
+        let checkpoint = checkpoint(size, feasible_ms(&load, &sink), draw);
         let safety_us = load.over_us + draw.range(5_000, 60_000);
         let services = services(draw);
         let mut plan = Self {
@@ -88,6 +90,7 @@ impl Plan {
         };
         plan.faults = faults(&plan, draw);
         plan.windows = windows(&plan, draw);
+        rare(&mut plan, draw);
         plan
     }
 }
@@ -126,7 +129,16 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
     };
     let max_parallelism = u16::max(128, size.next_power_of_two());
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
-    Topology { workers, parallelism, max_parallelism, partitions, into_count, into_sink }
+    let is_bounded = false;
+    Topology {
+        workers,
+        parallelism,
+        max_parallelism,
+        partitions,
+        is_bounded,
+        into_count,
+        into_sink,
+    }
 }
 
 fn load(topology: &Topology, draw: &mut Draw) -> Load {
@@ -143,11 +155,13 @@ fn load(topology: &Topology, draw: &mut Draw) -> Load {
     }
 }
 
-fn checkpoint(feasible_ms: u64, draw: &mut Draw) -> CheckpointConfig {
+fn checkpoint(size: u16, feasible_ms: u64, draw: &mut Draw) -> CheckpointConfig {
+    // The work of a checkpoint grows with the job; a large one has fewer.
+    let (shortest_ms, longest_ms) = if size >= 200 { (20, 100) } else { (2, 40) };
     let mode = draw.of(&CheckpointMode::ALL);
     CheckpointConfig {
         mode,
-        interval_ms: draw.magnitude(2, 40),
+        interval_ms: draw.magnitude(shortest_ms, longest_ms),
         min_pause_ms: draw.of(&[0, 0, 1, 10]),
         timeout_ms: draw.of(&[20, 100, 1_000, 10_000]).max(feasible_ms),
         max_concurrent: draw.of(&[1, 1, 2, 3]),
@@ -179,6 +193,7 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
 fn sink(draw: &mut Draw) -> SinkPlan {
     SinkPlan {
         design: draw.of(&[BufferDesign::BufferInState, BufferDesign::FlushOnBarrier]),
+        transactional_us: None,
         batch_rows: draw.of(&[1, 3, 10, 100]),
         batch_interval_ms: draw.of(&[1, 5, 20, 60]),
         transaction_rows: draw.of(&[1, 5, 50, 1_000]),
@@ -217,28 +232,43 @@ fn services(draw: &mut Draw) -> Services {
 fn faults(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
     let count = draw.of(&[1, 1, 2, 2, 3, 5, 8]);
     // A swarm: each seed has its own few kinds of trouble.
-    let kinds: Vec<u64> = (0..draw.range(1, 4)).map(|_| draw.range(0, 5)).collect();
+    let kinds: Vec<u64> = (0..draw.range(1, 4)).map(|_| draw.range(0, 9)).collect();
     (1..=count).map(|n| fault(FaultId(n), &kinds, plan, draw)).collect()
+}
+
+/// Steps that this plan's job passes.
+fn steps(plan: &Plan) -> Vec<Step> {
+    let mode = plan.checkpoint.mode;
+    let is_passed = |step: &Step| match step {
+        Step::Aligning => mode == CheckpointMode::ExactlyOnce,
+        Step::Aligned => matches!(mode, CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce),
+        Step::TransactionPreCommit
+        | Step::TransactionCommitSent
+        | Step::TransactionCommitConfirmed => false,
+        _ => true,
+    };
+    Step::ALL.iter().copied().filter(is_passed).collect()
 }
 
 fn fault(id: FaultId, kinds: &[u64], plan: &Plan, draw: &mut Draw) -> Fault {
     let ms = draw.magnitude(1, 60);
     let action = match draw.of(kinds) {
-        0 => FaultAction::Panic,
-        1 => FaultAction::Sigkill,
-        2 => FaultAction::Pause { ms },
-        3 => FaultAction::Stall { ms },
-        4 => FaultAction::Error,
+        0..=2 => FaultAction::Panic,
+        3..=5 => FaultAction::Sigkill,
+        6 => FaultAction::Pause { ms },
+        7 => FaultAction::Stall { ms },
+        8 => FaultAction::Error,
         _ => FaultAction::Delay { ms },
     };
-    let last_ms = (plan.safety_us / 1000).max(1);
-    let at_ms = draw.range(0, last_ms);
+    // While records arrive there is something to lose.
+    let last_us = if draw.one_in(4) { plan.safety_us } else { plan.load.over_us };
+    let at_ms = draw.range(0, (last_us / 1000).max(1));
     let is_signal = matches!(action, FaultAction::Sigkill | FaultAction::Pause { .. });
     let (target, when) = if is_signal && draw.one_in(3) {
         (FaultTarget::Process, FaultTrigger::AtMs(at_ms))
     } else {
         let checkpoint = CheckpointRef::Nth(draw.range(1, 3) as u32);
-        let step = draw.of(Step::ALL);
+        let step = draw.of(&steps(plan));
         let trigger = FaultTrigger::AtStep { step, checkpoint, attempt: None, armed_at_ms: at_ms };
         (target(plan, draw), trigger)
     };
@@ -253,6 +283,24 @@ fn target(plan: &Plan, draw: &mut Draw) -> FaultTarget {
     let parallelism = plan.vertices()[at].parallelism;
     let index = draw.range(0, u64::from(parallelism) - 1) as u16;
     FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
+}
+
+/// What few plans have: an input that ends, a transactional sink, retention that passes the job.
+fn rare(plan: &mut Plan, draw: &mut Draw) {
+    plan.topology.is_bounded = draw.one_in(6);
+    if draw.one_in(6) {
+        let patience_us = draw.of(&[PATIENT_US, PATIENT_US, PATIENT_US, 30_000]);
+        plan.sink.transactional_us = Some(patience_us);
+        // Its contract has no answer to two processes at once, nor to a lost notification.
+        plan.pace.heartbeat_us = PATIENT_US;
+        plan.windows.retain(|window| window.disturbance != Disturbance::NotificationLost);
+    }
+    if draw.one_in(20) {
+        let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;
+        let most = u64::from(plan.load.records) * 2 / u64::from(plan.topology.partitions) + 1;
+        let at_us = draw.range(0, plan.safety_us);
+        plan.truncations.push(Truncation { at_us, partition, low: draw.range(1, most) });
+    }
 }
 
 fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {

@@ -1,6 +1,6 @@
 //! What a simulated run leaves behind: the evidence that the oracle judges, and what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use stormproof_engine::ids::{AttemptId, CheckpointId, Offset, PartitionId, SubtaskIndex};
@@ -70,6 +70,8 @@ pub struct Evidence {
     pub results: Vec<ResultRow>,
     /// The consumer group's offsets, where there are any.
     pub committed: BTreeMap<PartitionId, Offset>,
+    /// Every offset that the group has ever seen committed.
+    pub commits: BTreeSet<(PartitionId, Offset)>,
 }
 
 /// How a run ended.
@@ -119,4 +121,7 @@ pub struct SimRun {
     pub completed: u64,
     /// Restores of a checkpoint.
     pub restores: u64,
+    /// Whether nothing kept the last checkpoint's offsets from being committed since its trigger:
+    /// no notification was lost, no commit refused.
+    pub commits_settled: bool,
 }

@@ -131,6 +131,7 @@ impl StepHook for SimHook {
             }
             FaultAction::Stall { ms } => StepAction::Stall { duration_us: ms * 1000 },
             FaultAction::Error => StepAction::Fail(format!("fault {index} at {step}")),
+            other => unreachable!("{} is no fault of a step", other.name()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
+use stormproof_engine::api::{SinkFactory, SourceFactory};
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
 use stormproof_engine::connectors::sql::{SqlSinkConfig, SqlSinkFactory};
 use stormproof_engine::error::Result;
@@ -12,7 +13,9 @@ use stormproof_engine::graph::JobGraph;
 use stormproof_engine::operators::{CountFactory, CountedValue};
 use stormproof_engine::runtime::{JobConfig, RestartStrategy};
 
+use super::bounded::Bounded;
 use super::connection::Backend;
+use super::escrow::{Escrow, EscrowFactory};
 use super::plan::{Load, Parallelism, Plan, VERTICES};
 use super::topic::{LogHandle, Stored};
 
@@ -22,16 +25,28 @@ pub(super) fn graph(
     parallelism: Parallelism,
     log: LogHandle,
     database: Backend,
+    escrow: Option<Arc<Escrow>>,
 ) -> Result<JobGraph> {
     let source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
-    let source = KafkaSourceFactory::with_log(source, Arc::new(log))?;
+    let ends = log.0.ends();
+    let inner = KafkaSourceFactory::with_log(source, Arc::new(log))?;
+    let source: Arc<dyn SourceFactory> = match plan.topology.is_bounded {
+        true => Arc::new(Bounded { inner, ends }),
+        false => Arc::new(inner),
+    };
     let mapper = Arc::new(CountedValue);
-    let sink = SqlSinkFactory::with_backend(Arc::new(database), sink_config(plan), mapper)?;
+    let sink: Arc<dyn SinkFactory> = match escrow {
+        Some(escrow) => Arc::new(EscrowFactory(escrow)),
+        None => {
+            let backend = Arc::new(database);
+            Arc::new(SqlSinkFactory::with_backend(backend, sink_config(plan), mapper)?)
+        }
+    };
     let mut graph = JobGraph::builder();
     let [source_name, count_name, sink_name] = VERTICES;
-    let source = graph.source(source_name, parallelism.source, Arc::new(source));
+    let source = graph.source(source_name, parallelism.source, source);
     let count = graph.operator(count_name, parallelism.count, Arc::new(CountFactory));
-    let sink = graph.sink(sink_name, parallelism.sink, Arc::new(sink));
+    let sink = graph.sink(sink_name, parallelism.sink, sink);
     graph.connect(source, count, plan.topology.into_count);
     graph.connect(count, sink, plan.topology.into_sink);
     graph.build()

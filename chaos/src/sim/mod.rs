@@ -14,16 +14,19 @@
 //!
 //! What it does not do: judge. That is the oracle's, in the harness.
 
+mod bounded;
 mod connection;
 mod core;
 mod crew;
 mod database;
 mod draw;
+mod escrow;
 mod evidence;
 mod hook;
 mod job;
 mod plan;
 mod quiet;
+mod services;
 mod store;
 mod topic;
 mod weather;
@@ -33,6 +36,7 @@ pub use core::{ProcessId, Span};
 pub use database::DatabaseTraits;
 pub use evidence::{AuditRow, Evidence, FenceRow, InputRecord, Landed, ResultRow, SimEnd, SimRun};
 pub use plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES};
+pub use services::{KeyValue, SimServices};
 pub use weather::{Disturbance, Window};
 
 /// Runs a plan; `is_traced` keeps a line for each event.

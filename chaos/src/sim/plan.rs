@@ -16,6 +16,9 @@ use crate::fault::{Fault, VertexShape};
 /// The vertices of the simulated job, in the order of their ids.
 pub const VERTICES: [&str; 3] = ["source", "count", "sink"];
 
+/// A transaction that lives so long, in microseconds, outlives every downtime of a run.
+pub(super) const PATIENT_US: u64 = 1_000_000_000;
+
 /// Subtasks of each vertex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +43,9 @@ pub struct Topology {
     pub max_parallelism: u16,
     /// Partitions of the input topic.
     pub partitions: u32,
+    /// Whether the input ends with its last record; otherwise the job is told to drain.
+    #[serde(default)]
+    pub is_bounded: bool,
     /// From the sources to the counting operator.
     pub into_count: Partitioner,
     /// From the counting operator to the sinks.
@@ -92,6 +98,10 @@ pub struct Pace {
 pub struct SinkPlan {
     /// Where buffered rows are at a checkpoint.
     pub design: BufferDesign,
+    /// A transactional sink in the place of the SQL sink: how long a prepared transaction lives,
+    /// in microseconds.
+    #[serde(default)]
+    pub transactional_us: Option<u64>,
     /// Rows that flush a subtask's buffer.
     pub batch_rows: usize,
     /// Age that flushes it.
@@ -190,6 +200,12 @@ impl Plan {
         shapes
             .map(|(name, parallelism)| VertexShape { name: (*name).to_owned(), parallelism })
             .collect()
+    }
+
+    /// Whether the engine may have to give up: what it needs may be gone.
+    pub fn may_refuse(&self) -> bool {
+        !self.truncations.is_empty()
+            || self.sink.transactional_us.is_some_and(|limit| limit < PATIENT_US)
     }
 
     /// Whether records are partitioned by key.

@@ -5,7 +5,8 @@
 //! committed offset is whatever was committed last, whoever did it; a commit is answered late, or
 //! lost with its process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -53,6 +54,7 @@ struct Listener {
 struct Inner {
     partitions: Vec<Partition>,
     committed: BTreeMap<PartitionId, Offset>,
+    ever_committed: BTreeSet<(PartitionId, Offset)>,
     commits: BTreeMap<u64, Commit>,
     serial: u64,
     /// Who reads which partition.
@@ -66,6 +68,8 @@ pub(super) struct Topic {
     core: Arc<Core>,
     weather: Arc<Weather>,
     commit_latency: Span,
+    /// The high watermarks, for figures that are read on every step.
+    high: Box<[AtomicU64]>,
     inner: Mutex<Inner>,
 }
 
@@ -84,9 +88,10 @@ impl Topic {
         records: Vec<Vec<Stored>>,
     ) -> Arc<Self> {
         let partition = |records| Partition { records, low: 0, high: 0 };
-        let partitions = records.into_iter().map(partition).collect();
-        let inner = Inner { partitions, ..Inner::default() };
-        Arc::new(Self { core, weather, commit_latency, inner: Mutex::new(inner) })
+        let partitions: Vec<Partition> = records.into_iter().map(partition).collect();
+        let high = partitions.iter().map(|_| AtomicU64::new(0)).collect();
+        let inner = Mutex::new(Inner { partitions, ..Inner::default() });
+        Arc::new(Self { core, weather, commit_latency, high, inner })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -98,6 +103,7 @@ impl Topic {
         let mut inner = self.inner();
         let held = &mut inner.partitions[partition as usize];
         held.high = (held.high + u64::from(records)).min(held.records.len() as u64);
+        self.high[partition as usize].store(held.high, Ordering::Relaxed);
         self.core.trace(|| format!("log: partition {partition} ends at {}", held.high));
         for listener in inner.listeners.get(&PartitionId(partition)).into_iter().flatten() {
             listener.flags.raise(listener.index, self.core.now() as i64);
@@ -119,8 +125,9 @@ impl Topic {
         let mut inner = self.inner();
         let Some(commit) = inner.commits.remove(&id) else { return };
         if !fails {
-            let offsets = commit.splits.iter().map(|split| (split.partition, split.next));
-            inner.committed.extend(offsets);
+            let offsets = || commit.splits.iter().map(|split| (split.partition, split.next));
+            inner.committed.extend(offsets());
+            inner.ever_committed.extend(offsets());
         }
         self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
         if let Some(answer) = commit.answer {
@@ -159,6 +166,16 @@ impl Topic {
             (position < end).then(|| format!("partition {at} is read up to {position} of {end}"))
         });
         unread.take(3).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The log end offset of each partition, when everything is produced.
+    pub(super) fn ends(&self) -> Vec<u64> {
+        self.inner().partitions.iter().map(|held| held.records.len() as u64).collect()
+    }
+
+    /// Every offset that was ever committed.
+    pub(super) fn ever_committed(&self) -> BTreeSet<(PartitionId, Offset)> {
+        self.inner().ever_committed.clone()
     }
 
     /// Everything that was produced, and the group's offsets.
@@ -263,7 +280,7 @@ impl LogClient for Client {
         let (partition, next) = self.fetching[index];
         let mut inner = self.topic.inner();
         let held = &inner.partitions[partition.index()];
-        if next < held.low {
+        if next < held.low || next > held.high {
             let what = format!("simulated log: offset {next} is out of range");
             return Polled::Failed(LogError { meaning: Meaning::PositionGone, what });
         }
@@ -300,7 +317,7 @@ impl LogClient for Client {
 
     fn high_watermark(&self, index: usize) -> u64 {
         let (partition, _) = self.fetching[index];
-        self.topic.inner().partitions[partition.index()].high
+        self.topic.high[partition.index()].load(Ordering::Relaxed)
     }
 
     fn wall_us(&self) -> i64 {

@@ -3,6 +3,7 @@
 //! A window is data like any other fault; whether a single call inside it is struck is drawn. It
 //! has landed when it has struck a call.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub enum Disturbance {
     LogOpenFails,
     /// The log refuses offset commits.
     LogCommitFails,
+    /// The notification of a completed checkpoint does not reach a worker.
+    NotificationLost,
 }
 
 impl Disturbance {
@@ -55,6 +58,7 @@ impl Disturbance {
         Self::LogSilent,
         Self::LogOpenFails,
         Self::LogCommitFails,
+        Self::NotificationLost,
     ];
 }
 
@@ -75,6 +79,7 @@ pub struct Window {
 #[derive(Debug)]
 struct State {
     windows: Vec<(Window, u64)>,
+    last_us: BTreeMap<Disturbance, TimeUs>,
     is_healed: bool,
 }
 
@@ -88,7 +93,10 @@ pub(super) struct Weather {
 impl Weather {
     pub(super) fn new(core: Arc<Core>, windows: &[Window]) -> Arc<Self> {
         let windows = windows.iter().map(|window| (*window, 0)).collect();
-        Arc::new(Self { core, state: Mutex::new(State { windows, is_healed: false }) })
+        Arc::new(Self {
+            core,
+            state: Mutex::new(State { windows, last_us: BTreeMap::new(), is_healed: false }),
+        })
     }
 
     /// Whether a call is struck by `disturbance` now.
@@ -98,10 +106,12 @@ impl Weather {
             return false;
         }
         let now = self.core.now();
-        for (window, strikes) in &mut state.windows {
+        let State { windows, last_us, .. } = &mut *state;
+        for (window, strikes) in windows {
             let is_open = (window.from_us..window.from_us + window.for_us).contains(&now);
             if window.disturbance == disturbance && is_open && self.core.chance(window.per_mille) {
                 *strikes += 1;
+                last_us.insert(disturbance, now);
                 self.core.trace(|| format!("weather: {disturbance:?} strikes"));
                 return true;
             }
@@ -109,9 +119,27 @@ impl Weather {
         false
     }
 
+    /// From now on every call is struck by `disturbance`, or none is.
+    pub(super) fn set(&self, disturbance: Disturbance, is_on: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.windows.retain(|(window, _)| window.disturbance != disturbance);
+        if is_on {
+            let (from_us, for_us) = (self.core.now(), u64::MAX / 2);
+            let window = Window { disturbance, from_us, for_us, per_mille: 1000 };
+            state.windows.push((window, 0));
+        }
+    }
+
     /// From now on every service is sound.
     pub(super) fn heal(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).is_healed = true;
+    }
+
+    /// When one of these has last struck, in microseconds of virtual time.
+    pub(super) fn last_strike_us(&self, of: &[Disturbance]) -> Option<TimeUs> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let struck = state.last_us.iter().filter(|(disturbance, _)| of.contains(disturbance));
+        struck.map(|(_, at_us)| *at_us).max()
     }
 
     /// How often each window has struck.

@@ -4,6 +4,8 @@
 //! The *safety phase* lets anything fail; then everything is healed and in the *liveness phase* the
 //! job must read, write and confirm everything within a bound.
 
+mod nemesis;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +15,21 @@ use stormproof_engine::runtime::{
     JobEvent, JobMachine, JobOutcome, JobSeams, TimedEvent, Turn, WorkerHost as _,
 };
 use stormproof_engine::seam::{Probe, TimeUs};
+use stormproof_engine::worker::Control;
 
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
 use super::database::Database;
+use super::escrow::Escrow;
 use super::evidence::{Evidence, Landed, SimEnd, SimRun};
-use super::hook::{Armory, SimHook, Strike};
+use super::hook::{Armory, SimHook};
 use super::job::{self, ArrivalOf};
 use super::plan::Plan;
 use super::store::{Store, StoreHandle};
 use super::topic::{LogHandle, Topic};
-use super::weather::Weather;
-use crate::fault::{FaultAction, FaultTrigger};
+use super::weather::{Disturbance, Weather};
+use crate::fault::FaultTrigger;
 
 /// A coordinator that waits for nothing in particular looks around so often.
 const LOOK_AROUND_US: TimeUs = 50_000;
@@ -41,6 +45,7 @@ struct Heard {
     attempts: u32,
     completed: u64,
     restores: u64,
+    last_triggered_us: TimeUs,
 }
 
 struct Process {
@@ -65,6 +70,8 @@ pub(super) struct World<'a> {
     weather: Arc<Weather>,
     store: Arc<Store>,
     database: Arc<Database>,
+    /// The other database, where the sink is transactional.
+    escrow: Option<Arc<Escrow>>,
     topic: Arc<Topic>,
     armory: Arc<Armory>,
     heard: Arc<Mutex<Heard>>,
@@ -93,12 +100,15 @@ impl<'a> World<'a> {
         let database = Database::new(Arc::clone(&core), Arc::clone(&weather), services.database);
         let topic =
             Topic::new(Arc::clone(&core), Arc::clone(&weather), services.log_commit, records);
+        let limit_us = plan.sink.transactional_us;
+        let escrow = limit_us.map(|us| Escrow::new(Arc::clone(&core), Arc::clone(&weather), us));
         let armory = Armory::new(Arc::clone(&core), plan.vertices());
         let world = Self {
             plan,
             weather,
             store,
             database,
+            escrow,
             topic,
             armory,
             heard: Arc::default(),
@@ -169,7 +179,9 @@ impl<'a> World<'a> {
                 }
             }
             Event::Control { process, generation, worker, message } => {
-                if self.is_current(process, generation) {
+                let is_lost = matches!(message, Control::Notify(_))
+                    && self.weather.strikes(Disturbance::NotificationLost);
+                if self.is_current(process, generation) && !is_lost {
                     self.processes
                         .get_mut(&process)
                         .expect("it was just found")
@@ -191,7 +203,10 @@ impl<'a> World<'a> {
             Event::Fault(index) => self.on_fault(index),
             Event::Truncate(index) => {
                 let truncation = self.plan.truncations[index];
-                self.topic.truncate(truncation.partition, truncation.low);
+                // Before the first checkpoint nothing of it was ever promised.
+                if self.has_completed() {
+                    self.topic.truncate(truncation.partition, truncation.low);
+                }
             }
             Event::Store(event) => self.store.on_event(event),
             Event::Database(event) => self.database.on_event(event),
@@ -223,7 +238,7 @@ impl<'a> World<'a> {
             probe: probe.clone(),
             events: self.listener(id),
         };
-        let machine = job::graph(self.plan, parallelism, log, backend)
+        let machine = job::graph(self.plan, parallelism, log, backend, self.escrow.clone())
             .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
         match machine {
             Ok(machine) => {
@@ -236,6 +251,10 @@ impl<'a> World<'a> {
         }
     }
 
+    fn has_completed(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).completed > 0
+    }
+
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
         Arc::new(move |TimedEvent { event, .. }| {
@@ -246,6 +265,7 @@ impl<'a> World<'a> {
                     heard.attempts += 1;
                     heard.restores += u64::from(*restored != CheckpointId::NONE);
                 }
+                JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
                 _ => {}
             }
@@ -378,39 +398,6 @@ impl<'a> World<'a> {
         self.turnouts.retain(|actor, _| actor.process != id);
     }
 
-    fn kill(&mut self, id: ProcessId, down_us: u64) {
-        if !self.processes.contains_key(&id) {
-            return;
-        }
-        self.core.trace(|| format!("{id} is killed"));
-        self.bury(id);
-        if self.current == Some(id) {
-            let after_us = self.core.draw(self.plan.pace.restart) + down_us;
-            self.core.at(self.core.now() + after_us, Event::Start);
-        }
-    }
-
-    fn pause(&mut self, id: ProcessId, duration_us: u64) {
-        if !self.processes.contains_key(&id) {
-            return;
-        }
-        self.core.trace(|| format!("{id} stands still for {duration_us} us"));
-        let now = self.core.now();
-        self.core.pause(id, now + duration_us);
-        self.core.at(now + duration_us, Event::Resume(id));
-        if duration_us > self.plan.pace.heartbeat_us {
-            self.core.at(now + self.plan.pace.heartbeat_us, Event::HeartbeatMissed(id));
-        }
-    }
-
-    /// The supervisor takes a process for dead that only stands still: a second one runs beside it.
-    fn on_heartbeat_missed(&mut self, id: ProcessId) {
-        if self.current == Some(id) && self.core.paused_until(id).is_some() {
-            self.core.trace(|| format!("{id} is taken for dead"));
-            self.start();
-        }
-    }
-
     fn on_arrival(&mut self, partition: u32, records: u32) {
         self.topic.on_arrival(partition, records);
         let before = self.produced;
@@ -421,72 +408,6 @@ impl<'a> World<'a> {
             {
                 self.on_fault(index);
             }
-        }
-    }
-
-    /// A fault's moment: it strikes the process from outside, or waits for its step.
-    fn on_fault(&mut self, index: usize) {
-        if self.is_healed {
-            return;
-        }
-        let fault = &self.plan.faults[index];
-        if fault.is_fired_by_hook() {
-            self.armory.arm(index, fault);
-            return self.show_armed();
-        }
-        let Some(id) = self.current.filter(|id| self.processes.contains_key(id)) else { return };
-        self.core.trace(|| format!("fault {index}: {} from outside", fault.action));
-        self.armory.note(index, fault.action, None);
-        match fault.action {
-            FaultAction::Sigkill => self.kill(id, fault.heal_after_ms * 1000),
-            FaultAction::Pause { ms } => self.pause(id, ms * 1000),
-            _ => unreachable!("only signals come from outside"),
-        }
-    }
-
-    fn show_armed(&self) {
-        let has_armed = self.armory.has_armed();
-        for process in self.processes.values() {
-            process.probe.set_armed(has_armed);
-        }
-    }
-
-    /// What faults at steps ask of the scheduler.
-    fn follow_strikes(&mut self) {
-        let strikes = self.armory.take_strikes();
-        if strikes.is_empty() {
-            return;
-        }
-        for strike in strikes {
-            match strike {
-                Strike::Kill(id) => self.kill(id, 0),
-                Strike::Pause(id, duration_us) => self.pause(id, duration_us),
-                Strike::Delay(duration_us) => {
-                    let (actor, now) = (self.core.current(), self.core.now());
-                    let turnout = self.turnouts.entry(actor).or_default();
-                    turnout.blocked_until_us = now + duration_us;
-                    turnout.at_us = None;
-                    self.plan_step(actor, now + duration_us);
-                }
-            }
-        }
-        self.show_armed();
-    }
-
-    /// The end of the safety phase.
-    fn heal(&mut self) {
-        self.core.trace(|| "everything is healed".to_owned());
-        self.is_healed = true;
-        self.core.hasten(HEALED_US);
-        self.armory.disarm_all();
-        self.show_armed();
-        self.weather.heal();
-        for id in self.core.resume_all() {
-            self.core.trace(|| format!("{id} goes on"));
-        }
-        let actors: Vec<Actor> = self.turnouts.keys().copied().collect();
-        for actor in actors {
-            self.core.wake(actor);
         }
     }
 
@@ -507,10 +428,15 @@ impl<'a> World<'a> {
     }
 
     fn report(self) -> SimRun {
-        let (audit, fences, results) = self.database.evidence();
+        let (audit, fences, results) = match &self.escrow {
+            Some(escrow) => escrow.evidence(),
+            None => self.database.evidence(),
+        };
         let (partitions, input, committed) = self.topic.evidence();
         let objects = self.store.evidence();
-        let evidence = Evidence { partitions, input, objects, audit, fences, results, committed };
+        let commits = self.topic.ever_committed();
+        let evidence =
+            Evidence { partitions, input, objects, audit, fences, results, committed, commits };
         let mut landed = self.armory.landed();
         for (index, strikes) in self.weather.strikes_of_all().into_iter().enumerate() {
             if strikes > 0 {
@@ -520,6 +446,8 @@ impl<'a> World<'a> {
                 landed.push(Landed { index, is_window: true, step: None, action, at_us });
             }
         }
+        let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
+        let lost_us = self.weather.last_strike_us(&losses);
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
             end: self.end.expect("the loop has ended"),
@@ -531,6 +459,7 @@ impl<'a> World<'a> {
             attempts: heard.attempts,
             completed: heard.completed,
             restores: heard.restores,
+            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bounds, limits, times, truncation, retention.
 
 use stormproof_chaos::log::{
-    Isolation, Log, LogConfig, LogError, MemoryStorage, OffsetAt, TopicSettings,
+    Committed, Isolation, Log, LogConfig, LogError, MemoryStorage, OffsetAt, Offsets, TopicSettings,
 };
 
 use crate::support::{Batch, MemoryLog, log_with, partition, restart, values};
@@ -37,6 +37,7 @@ fn a_limit_on_bytes_is_kept_but_one_batch_always_comes() {
     let log = ten_batches_of_two();
     let at = partition(&log, 0);
     let one = log.read(at, 0, 1, true, ALL).unwrap().bytes;
+    assert!(one > 1, "a batch comes, however little was asked for");
     assert_eq!(log.read(at, 0, 1, false, ALL).unwrap().bytes, 0);
     assert_eq!(log.read(at, 0, one * 3 + 1, true, ALL).unwrap().bytes, one * 3);
     assert_eq!(log.read(at, 3, one * 3, true, ALL).unwrap().bytes, one * 3);
@@ -114,4 +115,18 @@ fn segments_without_live_batches_are_removed_and_nothing_else_is() {
     assert_eq!(log.bounds(dropped).unwrap().start_offset, 200);
     let appended = log.append(dropped, &Batch::of(&["y"]).bytes(), 0).unwrap();
     assert_eq!(appended.base_offset, 200);
+}
+
+#[test]
+fn segments_of_changes_alone_are_removed_when_the_next_one_begins() {
+    let config = LogConfig { segment_bytes: 2_000 };
+    let (mut log, _) = Log::open(MemoryStorage::default(), config).unwrap();
+    for offset in 0..500 {
+        let committed = Committed { offset, metadata: String::new() };
+        let offsets = Offsets::from([("t".to_owned(), [(0, committed)].into())]);
+        log.commit_offsets("g", offsets).unwrap();
+    }
+    assert_eq!(log.storage().segments.len(), 1);
+    let (log, _) = Log::open(log.into_storage(), config).unwrap();
+    assert_eq!(log.committed("g", "t", 0, true).unwrap().unwrap().offset, 499);
 }

@@ -63,6 +63,22 @@ fn an_open_transaction_hides_what_others_write_after_it() {
 }
 
 #[test]
+fn aborted_transactions_are_told_in_the_order_of_their_first_offsets() {
+    let mut log = log_with(2);
+    let [one, two] = ["x", "y"].map(|name| (name, begin(&mut log, name)));
+    for (name, producer) in [one, two] {
+        add(&mut log, name, producer, 0).unwrap();
+        write(&mut log, producer, 0, 0).unwrap();
+    }
+    for (name, producer) in [two, one] {
+        log.end_transaction(name, producer, Outcome::Abort, 0).unwrap();
+    }
+    let found = log.read(partition(&log, 0), 0, 1_000, true, COMMITTED).unwrap();
+    let told: Vec<_> = found.aborted.iter().map(|one| (one.producer, one.first_offset)).collect();
+    assert_eq!(told, [(one.1.id, 0), (two.1.id, 1)]);
+}
+
+#[test]
 fn a_zombie_can_neither_write_nor_end_nor_begin() {
     let mut log = log_with(2);
     let zombie = begin(&mut log, "x");

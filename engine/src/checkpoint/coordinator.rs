@@ -59,8 +59,10 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Delete an old checkpoint, or what an aborted one left.
+    /// Delete an old checkpoint.
     Delete(CheckpointId),
+    /// Delete what this attempt has written for a checkpoint that will never complete.
+    Discard(CheckpointId),
     /// Too many failures in a row.
     FailJob(String),
 }
@@ -228,7 +230,7 @@ impl Coordinator {
             self.pending.remove(&id);
             let reason = format!("subsumed by checkpoint {checkpoint}");
             out.push(Command::Abort { checkpoint: id, reason });
-            out.push(Command::Delete(id));
+            out.push(Command::Discard(id));
         }
         let pending = self.pending.remove(&checkpoint).expect("its manifest was being written");
         let stats = merge(pending.acknowledgements.values(), now - pending.triggered_us);
@@ -245,7 +247,7 @@ impl Coordinator {
     /// The manifest could not be written. Whether it exists is unknown, so nothing is deleted.
     pub fn on_manifest_failed(&mut self, checkpoint: CheckpointId, reason: &str) -> Vec<Command> {
         let mut out = self.on_declined(checkpoint, reason);
-        out.retain(|command| !matches!(command, Command::Delete(_)));
+        out.retain(|command| !matches!(command, Command::Discard(_)));
         out
     }
 
@@ -296,7 +298,7 @@ impl Coordinator {
             self.given_up.insert(checkpoint, pending);
             return;
         }
-        out.push(Command::Delete(checkpoint));
+        out.push(Command::Discard(checkpoint));
         self.failures_in_a_row += 1;
         if self.failures_in_a_row > self.config.tolerable_failures {
             out.push(Command::FailJob(format!(

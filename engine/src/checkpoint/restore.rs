@@ -56,13 +56,17 @@ impl Inventory {
         self.files.get(&checkpoint).map_or(&[], Vec::as_slice)
     }
 
-    /// Files of checkpoints that never completed: no manifest, and not among `retained`.
+    /// Files of checkpoints that never completed: no manifest, and older than the newest of
+    /// `retained`. A younger one may be about to complete: its attempt was taken for dead and is
+    /// not, and its manifest is on its way.
     pub fn leftovers<'a>(
         &'a self,
         retained: &'a BTreeSet<CheckpointId>,
     ) -> impl Iterator<Item = &'a str> {
         let never = |(id, files): &(&CheckpointId, &Vec<String>)| {
-            !retained.contains(*id) && !files.contains(&manifest_path(**id))
+            retained.last().is_some_and(|newest| *id < newest)
+                && !retained.contains(*id)
+                && !files.contains(&manifest_path(**id))
         };
         self.files.iter().filter(never).flat_map(|(_, files)| files).map(String::as_str)
     }

@@ -73,7 +73,7 @@ mutants! {
     END_IS_NO_BARRIER = 9, "end-is-no-barrier":
         "the end of an input does not count as its barrier";
         by "a bounded input whose partitions end at different times";
-        ["vacuity"];
+        ["liveness"];
     BUFFER_ALIASED = 11, "buffer-aliased":
         "the sink's buffer is shared with the snapshot instead of copied into it";
         by "a database that answers late";

@@ -11,12 +11,13 @@ use super::claims;
 use super::event::JobEvent;
 use super::host::WorkerHost;
 use super::job::{JobSeams, JobSignals};
-use crate::checkpoint::{Command, Coordinator, checkpoint_folder, manifest_path};
+use crate::checkpoint::{Command, Coordinator, Manifest, checkpoint_folder, manifest_path};
 use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
-use crate::seam::{Step, StepContext, Ticket, TimeUs};
+use crate::mutants;
+use crate::seam::{SnapshotStorage, Step, StepContext, Ticket, TimeUs};
 use crate::worker::{Control, Report};
 
 /// How often figures are reported.
@@ -203,7 +204,9 @@ impl Attempt {
                     self.coordinator.on_manifest_durable(checkpoint, now)
                 }
                 Some(Ok(false)) => {
-                    self.check_ownership(around.seams)?;
+                    if let Some(successor) = self.successor(around.seams)? {
+                        return Err(self.fenced(successor));
+                    }
                     // An earlier attempt that was taken for dead has written its own checkpoint of
                     // this number: it stays, this one is given up.
                     let path = manifest_path(checkpoint);
@@ -231,10 +234,7 @@ impl Attempt {
                 }
                 Command::WriteManifest(manifest) => {
                     self.hit(Step::AllAcked, manifest.checkpoint, around.seams)?;
-                    self.check_ownership(around.seams)?;
-                    let path = manifest_path(manifest.checkpoint);
-                    let ticket = around.seams.storage.put_new(&path, manifest.encode());
-                    self.manifests.push((manifest.checkpoint, ticket));
+                    self.write(&manifest, around)?;
                 }
                 Command::Notify { checkpoint, stats, drain } => {
                     around.signals.exposition.on_completed(checkpoint, &stats);
@@ -251,7 +251,16 @@ impl Attempt {
                     around.seams.emit(event);
                     self.tell(&Control::Abort(checkpoint), around);
                 }
-                Command::Delete(checkpoint) => delete(checkpoint, around.seams),
+                Command::Delete(checkpoint) => {
+                    // An attempt that was taken for dead must leave alone what others restore.
+                    match self.successor(around.seams) {
+                        Ok(None) => delete(checkpoint, around.seams),
+                        Ok(Some(successor)) => return Err(self.fenced(successor)),
+                        // It stays; a later attempt's cleaning finds it.
+                        Err(_) => {}
+                    }
+                }
+                Command::Discard(checkpoint) => discard(checkpoint, attempt, around.seams),
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
                 }
@@ -261,18 +270,41 @@ impl Attempt {
         Ok(())
     }
 
-    /// An attempt that was taken for dead must not complete checkpoints any more: its sinks may be
-    /// idle, so that nothing else would tell it.
-    fn check_ownership(&self, seams: &JobSeams) -> Result<()> {
-        let latest = claims::latest(&*seams.storage)?;
-        if latest <= self.id {
-            return Ok(());
+    /// Writes a manifest, unless a later attempt has taken over: a process that was taken for dead
+    /// must not complete checkpoints, and its sinks may be idle, so that nothing else tells it.
+    fn write(&mut self, manifest: &Manifest, around: &mut Around<'_>) -> Result<()> {
+        let checkpoint = manifest.checkpoint;
+        match self.successor(around.seams) {
+            Ok(None) => {
+                let path = manifest_path(checkpoint);
+                let storage = &*around.seams.storage;
+                let ticket = if mutants::is_active(mutants::MANIFEST_NOT_ATOMIC) {
+                    write_in_place(storage, &path, manifest)
+                } else {
+                    storage.put_new(&path, manifest.encode())
+                };
+                self.manifests.push((checkpoint, ticket));
+                Ok(())
+            }
+            Ok(Some(successor)) => Err(self.fenced(successor)),
+            Err(error) => {
+                let commands = self.coordinator.on_manifest_failed(checkpoint, &error.to_string());
+                self.carry_out(commands, around)
+            }
         }
-        Err(EngineError::Fenced(format!(
-            "attempt {} may not complete checkpoints: attempt {latest} has taken over; stop this \
-             one",
+    }
+
+    /// The latest attempt, if it is a later one than this.
+    fn successor(&self, seams: &JobSeams) -> Result<Option<AttemptId>> {
+        Ok(Some(claims::latest(&*seams.storage)?).filter(|latest| *latest > self.id))
+    }
+
+    fn fenced(&self, successor: AttemptId) -> EngineError {
+        EngineError::Fenced(format!(
+            "attempt {} may not complete checkpoints: attempt {successor} has taken over; stop \
+             this one",
             self.id
-        )))
+        ))
     }
 
     fn tell(&self, message: &Control, around: &mut Around<'_>) {
@@ -311,6 +343,18 @@ pub(super) fn hit(
     seams.probe.hit(step, &at).map(drop)
 }
 
+/// Deletes what one attempt has written for a checkpoint: another one may have completed its own
+/// under the same number.
+fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
+    let folder = checkpoint_folder(checkpoint);
+    let own = format!("{folder}/a{attempt}-");
+    // A listing that fails leaves files behind; a later attempt's cleaning finds them.
+    let files = seams.storage.list(&folder).unwrap_or_default();
+    for path in files.into_iter().filter(|path| path.starts_with(&own)) {
+        drop(seams.storage.delete(&path));
+    }
+}
+
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.
 fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
     let storage = &seams.storage;
@@ -319,4 +363,18 @@ fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
     for path in storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default() {
         drop(storage.delete(&path));
     }
+}
+
+/// [`mutants::MANIFEST_NOT_ATOMIC`]: the manifest is in its place before it is whole, and nobody
+/// waits until it is.
+fn write_in_place(
+    storage: &dyn SnapshotStorage,
+    path: &str,
+    manifest: &Manifest,
+) -> Ticket<Result<bool>> {
+    let mut torn = manifest.clone();
+    torn.files.truncate(torn.files.len() / 2);
+    drop(storage.put(path, torn.encode()));
+    drop(storage.put(path, manifest.encode()));
+    Ticket::ready(Ok(true))
 }

@@ -70,6 +70,14 @@ pub(super) enum Command {
     Keep(KeepArgs),
     /// What an invariant says, who checks it, and which seeded bugs exercise it.
     Explain(ExplainArgs),
+    /// Convict every seeded bug by simulated schedules, and the sound engine by none.
+    Mutants(super::mutants::MutantsArgs),
+    /// Strike every named step with every action, in every mode, with every sink design.
+    Matrix(super::matrix::MatrixArgs),
+    /// Make a failing simulated schedule as small as it gets.
+    Shrink(super::shrink::ShrinkArgs),
+    /// Run simulated schedules from fresh seeds for hours; save and shrink what fails.
+    Soak(super::soak::SoakArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {
@@ -118,6 +126,9 @@ pub(super) struct RunArgs {
     /// The database: needed by --env external, instead of SQLite in the embedded one.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     database: Option<String>,
+    /// Faults of services, links and the checkpoint disk in the storm [default: 0].
+    #[arg(long, value_name = "FAULTS")]
+    service_faults: Option<u32>,
     /// Kafka's distribution folder (--env local) [default: KAFKA_HOME].
     #[arg(long, value_name = "DIR")]
     kafka_home: Option<PathBuf>,
@@ -191,6 +202,7 @@ impl RunArgs {
             brokers: self.brokers.clone(),
             topic: self.topic.clone(),
             database: self.database.clone(),
+            service_faults: self.service_faults,
             kafka_home: self.kafka_home.clone(),
             kafka_image: self.kafka_image.clone(),
             database_image: self.database_image.clone(),
@@ -282,8 +294,11 @@ pub(super) struct ExplainArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// A run's folder, its result.json, or a FAILURE.json.
+    /// A run's folder, its result.json, a FAILURE.json, or a simulated schedule that was saved.
     pub(super) what: PathBuf,
+    /// Run it so often, and say how often it was violated.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) tries: u32,
     /// The database's address, if it needs a password.
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     pub(super) database: Option<String>,

@@ -15,11 +15,13 @@ pub(super) fn clean(args: &CleanArgs) -> Result<u8> {
     roots.extend(args.data.clone());
     roots.sort();
     roots.dedup();
-    let mut findings = sweep_folders(&roots, false);
+    // Containers first: they write into the folders.
+    let mut findings = Vec::new();
     match sweep_containers(false) {
         Some(containers) => findings.extend(containers),
         None => console.remark("no container engine answers: containers were not looked at"),
     }
+    findings.extend(sweep_folders(&roots, false));
     let mut code = 0;
     for finding in &findings {
         console.result(&match finding {

@@ -6,8 +6,8 @@ use stormproof_engine::mutants::{self, Mutant};
 
 use super::args::ExplainArgs;
 use crate::error::{HarnessError, Result, scenario};
-use crate::oracle::registry::{RULES, Rule, rule};
 use crate::output::Console;
+use crate::proof::invariants::{Invariant, all, exercised_by, invariant};
 
 /// The id that stands for the list of seeded bugs.
 const MUTANTS: &str = "mutants";
@@ -17,8 +17,8 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8> {
     let text = match args.what.as_deref() {
         None => list_of_rules(),
         Some(MUTANTS) => list_of_mutants(),
-        Some(id) => match (rule(id), mutant(id)) {
-            (Some(rule), _) => about_rule(rule),
+        Some(id) => match (invariant(id), mutant(id)) {
+            (Some(invariant), _) => about_invariant(&invariant),
             (None, Some(mutant)) => about_mutant(mutant),
             (None, None) => return Err(unknown(id)),
         },
@@ -33,18 +33,13 @@ fn mutant(id: &str) -> Option<&'static Mutant> {
     by_number.or_else(|| mutants::ALL.iter().find(|mutant| mutant.name == id))
 }
 
-/// The mutants that a rule convicts.
-fn exercised_by(rule: &Rule) -> Vec<&'static Mutant> {
-    mutants::ALL.iter().filter(|mutant| mutant.rules.contains(&rule.id)).collect()
-}
-
 fn list_of_rules() -> String {
-    let line = |rule: &Rule| format!("  {:<27}{}", rule.id, rule.title);
-    let rules: Vec<String> = RULES.iter().map(line).collect();
+    let line = |rule: &Invariant| format!("  {:<27}{}", rule.id, rule.title);
+    let rules: Vec<String> = all().iter().map(line).collect();
     format!(
         "Invariants ({}):\n\n{}\n\n`stormproof explain ID` says more, `stormproof explain mutants` \
          lists the seeded bugs.",
-        RULES.len(),
+        rules.len(),
         rules.join("\n")
     )
 }
@@ -55,17 +50,16 @@ fn list_of_mutants() -> String {
     format!("Seeded bugs ({}):\n\n{}", mutants::ALL.len(), lines.join("\n"))
 }
 
-fn about_rule(rule: &Rule) -> String {
+fn about_invariant(about: &Invariant) -> String {
     let line = |mutant: &&Mutant| format!("\n    {:>2}  {}", mutant.number, mutant.text);
-    let mutants: String = exercised_by(rule).iter().map(line).collect();
-    let [fast, plain] = rule.checkers;
+    let mutants: String = exercised_by(about.id).iter().map(line).collect();
     format!(
-        "{} ({})\n\n  {}\n\n  source      {}\n  checked by  oracle::{fast}, and again by \
-         oracle::{plain}\n  mutants     {}",
-        rule.title,
-        rule.id,
-        rule.text,
-        rule.source,
+        "{} ({})\n\n  {}\n\n  source      {}\n  checked by  {}\n  mutants     {}",
+        about.title,
+        about.id,
+        about.text,
+        about.source,
+        about.checkers.join(", "),
         if mutants.is_empty() { "none exercises it" } else { mutants.trim_start_matches(' ') }
     )
 }
@@ -84,7 +78,8 @@ fn about_mutant(mutant: &Mutant) -> String {
 }
 
 fn unknown(id: &str) -> HarnessError {
-    let ids = RULES.iter().map(|rule| rule.id);
+    let ids = all();
+    let ids = ids.iter().map(|invariant| invariant.id);
     let names = mutants::ALL.iter().map(|mutant| mutant.name).chain([MUTANTS]);
     let distance = |known: &&str| (strsim::jaro_winkler(known, id) * 1000.0) as u32;
     let nearest = ids.chain(names).max_by_key(distance).unwrap_or(MUTANTS);
@@ -98,26 +93,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mutant_names_rules_that_exist_and_most_rules_have_a_mutant() {
-        for mutant in mutants::ALL {
-            assert!(!mutant.rules.is_empty(), "{}", mutant.name);
-            for id in mutant.rules {
-                assert!(rule(id).is_some(), "mutant {}: no rule {id}", mutant.number);
-            }
-        }
-        let idle: Vec<_> = RULES.iter().filter(|rule| exercised_by(rule).is_empty()).collect();
-        let idle: Vec<_> = idle.iter().map(|rule| rule.id).collect();
-        assert_eq!(idle, ["no-phantom", "duplicates-bound", "attempt-order", "per-key-order"]);
-    }
-
-    #[test]
-    fn ids_are_unique_and_an_unknown_one_is_told_the_nearest() {
-        let mut ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), RULES.len());
+    fn an_unknown_id_is_told_the_nearest() {
         assert!(unknown("conservaton").render().contains("`conservation`"));
         let args = ExplainArgs { what: Some("no-los".to_owned()) };
         assert!(explain(&args).is_err());
+    }
+
+    #[test]
+    fn most_invariants_are_exercised_by_a_mutant() {
+        let all = all();
+        let idle = all.iter().filter(|invariant| exercised_by(invariant.id).is_empty());
+        let idle: Vec<_> = idle.map(|invariant| invariant.id).collect();
+        let expected = [
+            "no-phantom",
+            "duplicates-bound",
+            "attempt-order",
+            "per-key-order",
+            "vacuity",
+            "refusal",
+        ];
+        assert_eq!(idle, expected);
     }
 }

@@ -8,9 +8,13 @@ mod broker;
 mod clean;
 mod explain;
 mod keep;
+mod matrix;
+mod mutants;
 mod replay;
 mod run;
+mod shrink;
 mod sim;
+mod soak;
 mod verify;
 
 use std::process::ExitCode;
@@ -40,6 +44,10 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Mutants(args)) => (args.console(), mutants::mutants(&args)),
+        Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
+        Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
+        Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {

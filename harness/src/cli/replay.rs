@@ -1,5 +1,7 @@
-//! `stormproof replay`: the same scenario, seed and schedule, in a new folder.
+//! `stormproof replay`: a failure again. A simulated schedule to the bit; a real run with the same
+//! scenario, seed and schedule, in a new folder, as often as asked for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,8 +10,11 @@ use stormproof_chaos::schedule::Schedule;
 use super::args::ReplayArgs;
 use super::run::show;
 use crate::error::{HarnessError, Result, evidence};
+use crate::output::Console;
+use crate::proof::case::Case;
 use crate::run::{Interrupt, RunFolder, RunOptions, run};
 use crate::scenario::{Overrides, RawScenario, parse, validate};
+use crate::sim::{Outcome, Saved};
 
 /// The content of a FAILURE.json, as far as a replay needs it.
 #[derive(Debug, Deserialize)]
@@ -20,14 +25,70 @@ struct Failure {
 
 /// Runs it again; returns the exit code.
 pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
+    if args.what.is_file()
+        && let Some(saved) = Saved::load(&args.what)?
+    {
+        return replay_simulated(args.console(), &args.what, &saved);
+    }
     let (mut raw, schedule) = load(&args.what)?;
     raw.override_with(&Overrides { database: args.database.clone(), ..Overrides::default() });
     let scenario = validate(raw)?;
     let console = args.console();
-    let options = RunOptions { out: args.out.clone(), console, schedule: Some(schedule) };
-    let (result, folder) = run(&scenario, &options, &Interrupt::listen()?)?;
-    show(console, &result, Some(&folder));
-    Ok(result.shown_verdict().exit_code())
+    let interrupt = Interrupt::listen()?;
+    let mut ends: BTreeMap<u8, u32> = BTreeMap::new();
+    for n in 1..=args.tries {
+        let out = args.out.as_ref().map(|out| numbered(out, n, args.tries));
+        let options = RunOptions { out, console, schedule: Some(schedule.clone()) };
+        let (result, folder) = run(&scenario, &options, &interrupt)?;
+        show(console, &result, Some(&folder));
+        *ends.entry(result.shown_verdict().exit_code()).or_default() += 1;
+    }
+    let of = |code: u8| ends.get(&code).copied().unwrap_or(0);
+    if args.tries > 1 {
+        console.remark(&format!(
+            "{} tries: {} violated, {} proven, {} unknown",
+            args.tries,
+            of(1),
+            of(0),
+            of(super::UNKNOWN)
+        ));
+    }
+    // A violation in any of the tries is one.
+    Ok(if of(1) > 0 { 1 } else { ends.keys().next_back().copied().unwrap_or(super::UNKNOWN) })
+}
+
+/// The folder of the n-th try.
+fn numbered(out: &Path, n: u32, tries: u32) -> PathBuf {
+    if tries == 1 { out.to_owned() } else { out.join(format!("try-{n}")) }
+}
+
+/// Runs a simulated schedule again and compares it with what was saved.
+fn replay_simulated(console: Console, file: &Path, saved: &Saved) -> Result<u8> {
+    let ran = Case::of(saved)?.run(true);
+    for line in &ran.run.trace {
+        console.remark(line);
+    }
+    if console.json {
+        let json = serde_json::to_string_pretty(&ran.judged).expect("a judgement is plain data");
+        console.result(&json);
+    } else {
+        ran.judged.reasons.iter().for_each(|reason| console.result(reason));
+    }
+    let fingerprint = ran.fingerprint();
+    let is_same = saved.fingerprint.as_ref().is_none_or(|saved| *saved == fingerprint)
+        && saved.broken == ran.judged.broken
+        && saved.reasons == ran.judged.reasons;
+    if !is_same {
+        return Err(evidence("the schedule does not run as it did when it was saved")
+            .at(file.display().to_string())
+            .remedy("it was saved by another version: check out that one, or shrink it again"));
+    }
+    console.remark(&format!("the same run, to the bit: {fingerprint}"));
+    Ok(match ran.judged.outcome {
+        Outcome::Violated => 1,
+        Outcome::Proven => 0,
+        Outcome::Vacuous | Outcome::Unknown => super::UNKNOWN,
+    })
 }
 
 fn load(what: &Path) -> Result<(RawScenario, Schedule)> {

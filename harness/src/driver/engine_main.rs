@@ -8,11 +8,14 @@ use std::io::{BufRead as _, Stdout};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
+use stormproof_chaos::fault::{Fault, FaultAction};
 use stormproof_chaos::hook::{Armory, FailHook, FaultShot, INJECTED_PREFIX};
+use stormproof_chaos::storage::{DiskSwitch, DiskTrouble, TroubledStorage};
 use stormproof_engine::runtime::{Job, JobControl, JobSeams};
 use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
 
@@ -64,6 +67,8 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
     let refuse = |error: stormproof_engine::error::EngineError| engine(error.to_string());
     let storage =
         ObjectStorage::folder(&spec.checkpoints, runtime.handle().clone()).map_err(refuse)?;
+    let disk = DiskSwitch::default();
+    let storage = TroubledStorage::new(storage, disk.clone());
     let graph = job::graph(&spec, runtime.handle()).map_err(refuse)?;
     let events = reports.clone();
     let job = Job::new(
@@ -80,7 +85,7 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
         let address = metrics_http::serve(port, job.control(), runtime.handle())?;
         reports.send(&Report::Metrics { url: format!("http://{address}/metrics") });
     }
-    let parent = Parent { control: job.control(), armory, probe, reports: reports.clone() };
+    let parent = Parent { control: job.control(), armory, probe, reports: reports.clone(), disk };
     std::thread::Builder::new()
         .name("parent".to_owned())
         .spawn(move || parent.obey())
@@ -125,6 +130,7 @@ struct Parent {
     armory: Armory,
     probe: Probe,
     reports: Reports,
+    disk: DiskSwitch,
 }
 
 impl Parent {
@@ -140,8 +146,30 @@ impl Parent {
         die();
     }
 
+    /// The disk is in trouble for a while; then its effect is told.
+    fn trouble(&self, fault: &Fault) {
+        let (trouble, ms) = match fault.action {
+            FaultAction::DiskFull { ms } => (DiskTrouble::Full, ms),
+            FaultAction::DiskSlow { ms, for_ms } => (DiskTrouble::Slow(ms), for_ms),
+            _ => {
+                let reason = format!("{} is not the engine's to carry out", fault.describe());
+                return self.reports.send(&Report::Refused { reason });
+            }
+        };
+        let (disk, reports, id) = (self.disk.clone(), self.reports.clone(), fault.id);
+        let (before, lasts) = (disk.struck(), Duration::from_millis(ms));
+        disk.strike(trouble, lasts);
+        // Without the thread nothing is told, and the fault has not landed.
+        let _ = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
+            std::thread::sleep(lasts);
+            let struck = disk.struck() - before;
+            reports.send(&Report::Disk { id, t_us: monotonic_us(), struck });
+        });
+    }
+
     fn carry_out(&self, command: Command) {
         match command {
+            Command::Arm { fault } if fault.target.is_outside() => self.trouble(&fault),
             Command::Arm { fault } => match self.armory.arm(fault) {
                 Ok(()) => self.probe.set_armed(true),
                 Err(error) => self.reports.send(&Report::Refused { reason: error.to_string() }),

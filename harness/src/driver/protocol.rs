@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use stormproof_chaos::fault::Fault;
+use stormproof_chaos::fault::{Fault, FaultId};
 use stormproof_chaos::hook::FaultShot;
 use stormproof_engine::runtime::{JobConfig, TimedEvent};
 
@@ -96,6 +96,15 @@ pub enum Report {
     Metrics {
         /// Where.
         url: String,
+    },
+    /// A trouble of the disk is over.
+    Disk {
+        /// Which fault.
+        id: FaultId,
+        /// When it was over, in microseconds of `CLOCK_MONOTONIC`.
+        t_us: u64,
+        /// Writes that met it.
+        struck: u64,
     },
     /// A fault cannot be armed.
     Refused {

@@ -192,8 +192,9 @@ pub(crate) fn usual_roots() -> Vec<PathBuf> {
 
 /// Takes away at once what this program owns: it is about to end without ceremony.
 pub(crate) fn sweep_own() {
-    sweep_folders(&usual_roots(), true);
+    // Containers first: they write into the folders.
     super::service::sweep_containers(true);
+    sweep_folders(&usual_roots(), true);
 }
 
 /// The last lines of a log, for an error.

@@ -34,7 +34,8 @@ pub use embedded::Embedded;
 pub use external::External;
 pub use facts::machine_facts;
 pub(crate) use kafka::Client;
-pub(crate) use mysql::{lacks_password, without_password};
+pub(crate) use mysql::{block_on, lacks_password, without_password};
+pub(crate) use owned::admin_url;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

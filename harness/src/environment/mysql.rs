@@ -94,7 +94,7 @@ fn is_refusal(code: u16) -> bool {
 }
 
 /// Runs a future on a runtime of its own.
-pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, HarnessError> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, HarnessError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
             environment(format!("cannot start a runtime: {error}"))

@@ -92,6 +92,11 @@ pub(super) fn url(address: &str) -> String {
     format!("mysql://{USER}:{PASSWORD}@{address}/{DATABASE}")
 }
 
+/// The same as the database's administrator.
+pub(crate) fn admin_url(address: &str) -> String {
+    format!("mysql://root:{PASSWORD}@{address}/{DATABASE}")
+}
+
 /// Makes a topic of a single replica.
 pub(super) fn create_topic(brokers: &str, topic: &str, partitions: u32) -> Result<()> {
     let refuse = |error: &dyn std::fmt::Display| {

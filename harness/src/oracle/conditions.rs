@@ -29,6 +29,8 @@ pub struct Conditions {
     /// Whether an attempt begins only when the one before it is dead and its last manifest is
     /// either there or will never be: then the newest completed checkpoint is no matter of luck.
     pub restores_alone: bool,
+    /// How many checkpoints of one attempt may be under way at the same time.
+    pub concurrent_checkpoints: usize,
     /// The pause and the timeout of checkpoints, if they are known.
     pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
@@ -52,6 +54,7 @@ impl Conditions {
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
             restores_alone: false,
+            concurrent_checkpoints: 1,
             pace: None,
             faults_landed: 0,
             required: Required::default(),

@@ -85,19 +85,13 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
                     attempt.id, attempt.restored
                 )
             });
-        } else if let [second, .., newest] = newer[..] {
+        } else if let Some((first, last)) =
+            too_many_of_one(history, &newer, case.conditions.concurrent_checkpoints)
+        {
             faults.add(site, || {
                 format!(
-                    "attempt {} restored checkpoint {} although {second} and up to {newest} were \
+                    "attempt {} restored checkpoint {} although {first} and up to {last} were \
                      completed before",
-                    attempt.id, attempt.restored
-                )
-            });
-        } else if let ([newest], true) = (&newer[..], case.conditions.restores_alone) {
-            faults.add(site, || {
-                format!(
-                    "attempt {} restored checkpoint {} although {newest} was completed, and nobody \
-                     else was running",
                     attempt.id, attempt.restored
                 )
             });
@@ -117,8 +111,23 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
         .figure("completed_around_the_restore", one_behind))
 }
 
-/// Whole checkpoints of earlier attempts with a higher id than the restored one. A single one
-/// may have been completed by the dying attempt while the next one already read the folder.
+/// The first and last of more newer checkpoints of one attempt than may have been under way while
+/// the next attempt already read the folder.
+fn too_many_of_one(
+    history: &History,
+    newer: &[CheckpointId],
+    forgiven: usize,
+) -> Option<(CheckpointId, CheckpointId)> {
+    let attempts = history.lineage.attempts.iter();
+    let mut of_each = attempts.map(|attempt| {
+        let own = attempt.cuts.iter().map(|cut| history.cuts[*cut].id());
+        own.filter(|id| newer.contains(id)).collect::<Vec<_>>()
+    });
+    let own = of_each.find(|own| own.len() > forgiven)?;
+    Some((*own.first()?, *own.last()?))
+}
+
+/// Whole checkpoints of earlier attempts with a higher id than the restored one.
 fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<CheckpointId> {
     let earlier = history.lineage.attempts[..at].iter().flat_map(|earlier| &earlier.cuts);
     let ids = earlier.map(|cut| history.cuts[*cut].id());

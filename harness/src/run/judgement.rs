@@ -48,9 +48,16 @@ pub struct Recorded {
     pub faults_landed: u64,
     /// The group's committed offsets after the job's end.
     pub committed: Option<Vec<u64>>,
+    /// Checkpoints that may be under way at the same time.
+    #[serde(default = "one")]
+    pub concurrent_checkpoints: usize,
     /// Minimum pause and timeout of checkpoints, in milliseconds.
     #[serde(default)]
     pub pace_ms: Option<(u64, u64)>,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Recorded {
@@ -72,6 +79,10 @@ impl Recorded {
             drained: committed.is_some(),
             faults_landed,
             committed,
+            concurrent_checkpoints: match scenario.checkpoint.min_pause_ms {
+                0 => scenario.checkpoint.max_concurrent.max(1),
+                _ => 1,
+            },
             pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
         }
     }
@@ -108,6 +119,7 @@ impl Recorded {
             drained: self.drained,
             keyed: self.keyed,
             faults_landed: self.faults_landed,
+            concurrent_checkpoints: self.concurrent_checkpoints,
             pace: self.pace_ms.map(|(min_pause_ms, timeout_ms)| Pace {
                 min_pause_us: min_pause_ms as i64 * 1000,
                 timeout_us: timeout_ms as i64 * 1000,

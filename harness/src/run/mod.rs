@@ -29,6 +29,7 @@ pub(crate) use folder::cannot_write;
 pub use interrupt::Interrupt;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use stormproof_chaos::schedule::Schedule;
 use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
@@ -37,7 +38,7 @@ use stormproof_reports::schema::{RunResult, Verdict};
 use crate::clock::{Utc, monotonic_us};
 use crate::driver::metrics_http::free_port;
 use crate::driver::protocol::EngineSpec;
-use crate::environment::{Addresses, Environment, Host, Stop, choose, machine_facts};
+use crate::environment::{Addresses, Environment, Host, Service, Stop, choose, machine_facts};
 use crate::error::{ErrorKind, Result};
 use crate::output::Console;
 use crate::scenario::{Scenario, print};
@@ -47,6 +48,8 @@ use nemesis::Nemesis;
 use phases::PhaseClock;
 use result::Account;
 use session::{Halt, Parts, Session};
+
+use crate::strike::Striker;
 
 /// How a run is asked for.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +97,7 @@ pub fn run(
     let mut account = Account::new(scenario, &schedule, started, origin_us);
     let started = environment.start(&scenario.load).and_then(|addresses| {
         let reached = environment.engine_addresses(&addresses);
-        let at = (&addresses, &reached);
+        let at = (&addresses, &reached, environment.services());
         begin(scenario, &schedule, &folder, at, options, interrupt, origin_us)
             .map(|session| (addresses, session))
     });
@@ -114,7 +117,7 @@ fn begin(
     scenario: &Scenario,
     schedule: &Schedule,
     folder: &RunFolder,
-    (addresses, reached): (&Addresses, &Addresses),
+    (addresses, reached, services): (&Addresses, &Addresses, Vec<Arc<Service>>),
     options: &RunOptions,
     interrupt: &Interrupt,
     origin_us: u64,
@@ -146,6 +149,8 @@ fn begin(
         deadline_us: origin_us + scenario.time_limit_s * 1_000_000,
         folder: folder.clone(),
         nemesis: Nemesis::new(schedule),
+        striker: Striker::new(services, addresses),
+        addresses: addresses.clone(),
         monitor: Monitor::start(addresses)?,
         interrupt: interrupt.clone(),
         rescale_to: scenario.job.rescale_to,

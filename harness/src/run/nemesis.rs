@@ -8,15 +8,22 @@
 //! attempt that the one before it caused; faults written by hand come when they say.
 
 use nix::sys::signal::Signal;
-use stormproof_chaos::fault::{Confirmation, Fault, FaultAction, FaultTrigger};
+use stormproof_chaos::fault::{Confirmation, Fault, FaultAction, FaultId, FaultTrigger};
 use stormproof_chaos::hook::FaultShot;
 use stormproof_chaos::schedule::Schedule;
+use stormproof_engine::ids::CheckpointId;
 use stormproof_engine::runtime::JobEvent;
+
+use crate::strike::News;
 
 /// A step that is not reached in so long after arming will not be.
 const ARMED_LIMIT_US: u64 = 30_000_000;
 /// An effect that is not seen in so long after the shot will not be.
 const EFFECT_LIMIT_US: u64 = 30_000_000;
+
+/// A fault beside the engine that has not come to its end in so long will not: a killed broker of
+/// 2000 partitions needs half a minute on a slow disk.
+const OUTSIDE_LIMIT_US: u64 = 120_000_000;
 
 /// What the nemesis wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +32,8 @@ pub(super) enum Order {
     Arm(Fault),
     /// Signal the engine process.
     Signal(Signal),
+    /// Strike beside the engine: a service, a link, the disk.
+    Strike(Fault),
 }
 
 /// Where things stand.
@@ -75,11 +84,15 @@ pub(super) struct Tracked {
     pub(super) fired_us: Option<u64>,
     /// When it was healed.
     pub(super) healed_us: Option<u64>,
+    /// When a checkpoint completed that was triggered after the healing.
+    pub(super) recovered_us: Option<u64>,
     /// What was observed.
     pub(super) effect: String,
     /// Whether it struck between a barrier's injection and the notification.
     pub(super) mid_checkpoint: bool,
     was_stopped: bool,
+    /// The first checkpoint that was triggered after the healing.
+    first_after: Option<CheckpointId>,
 }
 
 impl Tracked {
@@ -90,9 +103,11 @@ impl Tracked {
             shot: None,
             fired_us: None,
             healed_us: None,
+            recovered_us: None,
             effect: String::new(),
             mid_checkpoint: false,
             was_stopped: false,
+            first_after: None,
         }
     }
 
@@ -129,7 +144,9 @@ impl Tracked {
     /// A stopped process whose pause is over.
     fn is_pause_over(&self, now_us: u64) -> bool {
         match (self.fault.action, self.fired_us) {
-            (FaultAction::Pause { ms }, Some(fired_us)) if self.progress == Progress::Fired => {
+            (FaultAction::Pause { ms }, Some(fired_us))
+                if self.progress == Progress::Fired && !self.fault.target.is_outside() =>
+            {
                 now_us >= fired_us + ms * 1_000
             }
             _ => false,
@@ -169,6 +186,7 @@ impl Nemesis {
     pub(super) fn watches_process_state(&self) -> bool {
         let is_pause = |tracked: &Tracked| {
             tracked.progress == Progress::Fired
+                && !tracked.fault.target.is_outside()
                 && tracked.fault.action.confirmation() == Confirmation::StoppedAndContinued
         };
         self.faults.iter().any(is_pause)
@@ -199,6 +217,15 @@ impl Nemesis {
         orders
     }
 
+    /// Whether a fault beside the engine is under way, or the job is not over it yet.
+    pub(super) fn is_striking_outside(&self) -> bool {
+        let is_striking = |tracked: &Tracked| {
+            let is_over = tracked.has_landed() && tracked.recovered_us.is_some();
+            tracked.fault.target.is_outside() && tracked.fired_us.is_some() && !is_over
+        };
+        self.faults.iter().any(is_striking)
+    }
+
     /// A storm waits until its last fault is over and the attempt has a checkpoint of its own. What
     /// a stall did to a checkpoint shows only in one that completes after it.
     fn must_wait(&self, moment: &Moment) -> bool {
@@ -209,8 +236,10 @@ impl Nemesis {
         if self.faults.iter().any(is_unproven) {
             return true;
         }
-        let is_under_way = |tracked: &Tracked| {
-            matches!(tracked.progress, Progress::Armed { .. } | Progress::Fired)
+        let is_under_way = |tracked: &Tracked| match tracked.progress {
+            Progress::Armed { .. } | Progress::Fired => true,
+            Progress::Landed => tracked.fault.target.is_outside() && tracked.recovered_us.is_none(),
+            Progress::Waiting | Progress::Missed(_) => false,
         };
         moment.completed_in_attempt == 0 || self.faults.iter().any(is_under_way)
     }
@@ -231,10 +260,66 @@ impl Nemesis {
         }
     }
 
+    /// A fault beside the engine has struck.
+    pub(super) fn on_outside(&mut self, news: &News) {
+        let found = self.faults.iter_mut().find(|tracked| tracked.fault.id == news.id());
+        let Some(tracked) = found.filter(|tracked| tracked.progress == Progress::Fired) else {
+            return;
+        };
+        match news {
+            News::Struck { t_us, .. } => tracked.fired_us = Some(*t_us),
+            News::Healed { t_us, effect, .. } => {
+                tracked.healed_us = Some(*t_us);
+                tracked.land(effect);
+            }
+            News::Missed { why, .. } => tracked.miss(why),
+        }
+    }
+
+    /// The newest checkpoint was damaged while the engine was down; `None` = the fault is not
+    /// waiting for that.
+    pub(super) fn damage_due(&self) -> Option<&Fault> {
+        let is_due = |tracked: &&Tracked| {
+            tracked.progress == Progress::Fired
+                && tracked.effect.is_empty()
+                && is_damage(tracked.fault.action)
+        };
+        self.faults.iter().find(is_due).map(|tracked| &tracked.fault)
+    }
+
+    /// What came of the damage.
+    pub(super) fn on_damaged(&mut self, id: FaultId, damage: Result<String, String>) {
+        let found = self.faults.iter_mut().find(|tracked| tracked.fault.id == id);
+        match (found, damage) {
+            (Some(tracked), Ok(effect)) => tracked.effect = effect,
+            (Some(tracked), Err(why)) => tracked.miss(why),
+            (None, _) => {}
+        }
+    }
+
     /// Something happened in the job.
     pub(super) fn on_event(&mut self, event: &JobEvent, t_us: u64) {
         for tracked in &mut self.faults {
             match event {
+                JobEvent::CheckpointSkipped { checkpoint, reason } => {
+                    let wants = tracked.fault.action.confirmation() == Confirmation::PassedOver;
+                    if tracked.progress == Progress::Fired && wants {
+                        let damage = std::mem::take(&mut tracked.effect);
+                        tracked.land(format!("{damage}; checkpoint {checkpoint}: {reason}"));
+                    }
+                }
+                JobEvent::CheckpointTriggered { checkpoint, .. } => {
+                    let is_after = tracked.healed_us.is_some_and(|healed_us| t_us >= healed_us);
+                    if is_after && tracked.first_after.is_none() {
+                        tracked.first_after = Some(*checkpoint);
+                    }
+                }
+                JobEvent::CheckpointCompleted { checkpoint, .. } => {
+                    let is_after = tracked.first_after.is_some_and(|first| *checkpoint >= first);
+                    if is_after && tracked.recovered_us.is_none() {
+                        tracked.recovered_us = Some(t_us);
+                    }
+                }
                 JobEvent::AttemptStarted { attempt, .. } => {
                     let is_later = tracked.shot.is_some_and(|shot| *attempt > shot.at.attempt);
                     let wants = tracked.fault.action.confirmation() == Confirmation::LaterAttempt;
@@ -243,7 +328,9 @@ impl Nemesis {
                     }
                 }
                 JobEvent::AttemptRunning { .. } => {
-                    let heals = tracked.fault.action.ends_attempt();
+                    let is_service =
+                        tracked.fault.target.is_outside() && !is_damage(tracked.fault.action);
+                    let heals = tracked.fault.action.ends_attempt() && !is_service;
                     if tracked.has_landed() && heals && tracked.healed_us.is_none() {
                         tracked.healed_us = Some(t_us);
                     }
@@ -258,7 +345,7 @@ impl Nemesis {
         for tracked in &mut self.faults {
             let is_over = tracked.is_pause_over(now_us);
             let wants = tracked.fault.action.confirmation() == Confirmation::StoppedAndContinued;
-            if tracked.progress != Progress::Fired || !wants {
+            if tracked.progress != Progress::Fired || !wants || tracked.fault.target.is_outside() {
                 continue;
             }
             if is_stopped {
@@ -274,8 +361,14 @@ impl Nemesis {
     pub(super) fn on_exit(&mut self, is_killed: bool) -> Option<u64> {
         let mut planned_down_ms = None;
         for tracked in &mut self.faults {
+            let is_outside = tracked.fault.target.is_outside();
+            let kills_engine = !is_outside || is_damage(tracked.fault.action);
             match (&tracked.progress, tracked.fault.action.confirmation()) {
                 (Progress::Armed { .. }, _) => tracked.progress = Progress::Waiting,
+                (Progress::Fired, _) if is_outside && !kills_engine => {}
+                (Progress::Fired, _) if is_outside && is_killed => {
+                    planned_down_ms = Some(tracked.fault.heal_after_ms);
+                }
                 (Progress::Fired, Confirmation::KilledBySignal) if is_killed => {
                     planned_down_ms = Some(tracked.fault.heal_after_ms);
                     tracked.land("the process's wait status is signal 9");
@@ -315,10 +408,18 @@ fn start(tracked: &mut Tracked, now_us: u64) -> Order {
     }
     tracked.progress = Progress::Fired;
     tracked.fired_us = Some(now_us);
+    if tracked.fault.target.is_outside() && !is_damage(tracked.fault.action) {
+        return Order::Strike(tracked.fault.clone());
+    }
     match tracked.fault.action {
         FaultAction::Pause { .. } => Order::Signal(Signal::SIGSTOP),
         _ => Order::Signal(Signal::SIGKILL),
     }
+}
+
+/// Whether the engine is killed first, and something is damaged while it is down.
+fn is_damage(action: FaultAction) -> bool {
+    action.kills_engine() && action != FaultAction::Sigkill
 }
 
 fn expire(tracked: &mut Tracked, now_us: u64) {
@@ -328,7 +429,11 @@ fn expire(tracked: &mut Tracked, now_us: u64) {
         }
         Progress::Fired => {
             let lasts_us = tracked.fault.action.duration_ms().unwrap_or(0) * 1_000;
-            let limit_us = tracked.fired_us.unwrap_or(now_us) + lasts_us + EFFECT_LIMIT_US;
+            let effect_limit_us = match tracked.fault.target.is_outside() {
+                true => OUTSIDE_LIMIT_US,
+                false => EFFECT_LIMIT_US,
+            };
+            let limit_us = tracked.fired_us.unwrap_or(now_us) + lasts_us + effect_limit_us;
             if now_us > limit_us {
                 tracked.miss("it struck, and its effect was not seen");
             }

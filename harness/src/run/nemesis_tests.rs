@@ -158,3 +158,57 @@ fn what_is_never_reached_is_missed_with_a_reason() {
     nemesis.give_up("the run was interrupted");
     assert!(nemesis.is_settled() && nemesis.landed() == 0);
 }
+
+fn outside(id: u32, action: FaultAction, target: FaultTarget, ms: u64) -> Fault {
+    Fault { target, ..fault(id, action, FaultTrigger::AtMs(ms)) }
+}
+
+fn triggered(id: u64) -> JobEvent {
+    let (checkpoint, attempt) = (CheckpointId(id), AttemptId(1));
+    JobEvent::CheckpointTriggered { checkpoint, attempt }
+}
+
+fn completed(id: u64) -> JobEvent {
+    let (checkpoint, attempt) = (CheckpointId(id), AttemptId(1));
+    JobEvent::CheckpointCompleted { checkpoint, attempt, stats: Default::default() }
+}
+
+#[test]
+fn a_fault_of_a_service_is_over_when_a_checkpoint_completed_that_began_after_its_healing() {
+    let first = outside(1, FaultAction::Sigkill, FaultTarget::Broker, 10);
+    let second = outside(2, FaultAction::Reset, FaultTarget::DatabaseLink, 20);
+    let mut nemesis = storm(vec![first.clone(), second.clone()]);
+    assert_eq!(nemesis.tick(&at_ms(10)), [Order::Strike(first)]);
+    assert!(nemesis.is_striking_outside());
+    nemesis.on_event(&triggered(3), 30);
+    assert_eq!(nemesis.on_exit(true), None, "nobody planned an end of the engine");
+    let healed = News::Healed { id: FaultId(1), t_us: 50, effect: "refused".to_owned() };
+    nemesis.on_outside(&healed);
+    assert_eq!(nemesis.landed(), 1);
+    nemesis.on_event(&completed(3), 60);
+    assert_eq!(nemesis.tick(&at_ms(21)), [], "checkpoint 3 began before the healing");
+    nemesis.on_event(&triggered(4), 70);
+    nemesis.on_event(&completed(4), 80);
+    assert_eq!(nemesis.faults()[0].recovered_us, Some(80));
+    assert_eq!(nemesis.tick(&at_ms(22)), [Order::Strike(second)]);
+    let why = "nothing was struck".to_owned();
+    nemesis.on_outside(&News::Missed { id: FaultId(2), why });
+    assert!(nemesis.is_settled() && nemesis.landed() == 1);
+}
+
+#[test]
+fn damage_is_done_while_the_engine_is_down_and_lands_when_it_is_passed_over() {
+    let torn = outside(1, FaultAction::TornCheckpoint, FaultTarget::Disk, 10);
+    let mut nemesis = storm(vec![torn]);
+    assert_eq!(nemesis.tick(&at_ms(10)), [Order::Signal(Signal::SIGKILL)]);
+    assert_eq!(nemesis.on_exit(true), Some(40));
+    let due = nemesis.damage_due().expect("the engine is down").id;
+    nemesis.on_damaged(due, Ok("cut".to_owned()));
+    assert_eq!((nemesis.damage_due(), nemesis.landed()), (None, 0));
+    let skipped = JobEvent::CheckpointSkipped { checkpoint: CheckpointId(8), reason: "it".into() };
+    nemesis.on_event(&skipped, 90);
+    assert_eq!(nemesis.landed(), 1);
+    assert_eq!(nemesis.faults()[0].effect, "cut; checkpoint 8: it");
+    nemesis.on_event(&JobEvent::AttemptRunning { attempt: AttemptId(2), restore_us: 1 }, 99);
+    assert_eq!(nemesis.faults()[0].healed_us, Some(99));
+}

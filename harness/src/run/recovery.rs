@@ -43,7 +43,7 @@ pub(super) fn recoveries(
 /// The fault that struck the failed attempt last before the next one began.
 fn cause<'a>(failed: &Attempt, next: &Attempt, faults: &'a [Tracked]) -> Option<&'a Tracked> {
     let struck = |tracked: &&Tracked| {
-        tracked.fault.action.ends_attempt()
+        (tracked.fault.action.ends_attempt() || tracked.fault.target.is_outside())
             && tracked.fired_us.is_some_and(|t| t >= failed.started_us && t <= next.started_us)
     };
     faults.iter().filter(struck).max_by_key(|tracked| tracked.fired_us)

@@ -195,6 +195,7 @@ impl<'a> Account<'a> {
             attempt: tracked.shot.map(|shot| shot.at.attempt.0),
             fired_s: tracked.fired_us.map(|t_us| self.seconds(t_us)),
             healed_s: tracked.healed_us.map(|t_us| self.seconds(t_us)),
+            recovered_s: tracked.recovered_us.map(|t_us| self.seconds(t_us)),
             landed: tracked.has_landed(),
             mid_checkpoint: tracked.has_landed() && tracked.mid_checkpoint,
             effect: match &tracked.progress {

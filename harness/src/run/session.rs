@@ -13,6 +13,9 @@ use super::interrupt::Interrupt;
 use super::monitor::Monitor;
 use super::nemesis::{Moment, Nemesis, Order};
 use super::sampler::{Sampler, Totals};
+use crate::environment::Addresses;
+use crate::strike::{self, News, Striker};
+use stormproof_chaos::fault::{Fault, FaultTarget};
 use stormproof_engine::runtime::{JobEvent, TimedEvent};
 
 use crate::clock::monotonic_us;
@@ -56,6 +59,9 @@ pub(super) struct Session {
     pub(super) deadline_us: u64,
     pub(super) engine: Engine,
     pub(super) nemesis: Nemesis,
+    /// Strikes beside the engine.
+    striker: Striker,
+    addresses: Addresses,
     pub(super) history: History,
     pub(super) sampler: Sampler,
     pub(super) monitor: Monitor,
@@ -91,6 +97,9 @@ pub(super) struct Parts {
     pub(super) deadline_us: u64,
     pub(super) folder: RunFolder,
     pub(super) nemesis: Nemesis,
+    pub(super) striker: Striker,
+    /// Past the proxies.
+    pub(super) addresses: Addresses,
     pub(super) monitor: Monitor,
     pub(super) interrupt: Interrupt,
     /// Subtasks from the first kill on.
@@ -100,11 +109,23 @@ pub(super) struct Parts {
 
 impl Session {
     pub(super) fn new(parts: Parts) -> Result<Self> {
-        let Parts { origin_us, deadline_us, folder, nemesis, monitor, interrupt, .. } = parts;
+        let Parts {
+            origin_us,
+            deadline_us,
+            folder,
+            nemesis,
+            striker,
+            addresses,
+            monitor,
+            interrupt,
+            ..
+        } = parts;
         Ok(Self {
             deadline_us,
             engine: Engine::new(folder.engine_spec(), folder.engine_log()),
             nemesis,
+            striker,
+            addresses,
             history: History::default(),
             sampler: Sampler::new(origin_us),
             monitor,
@@ -158,6 +179,10 @@ impl Session {
             }
         }
         self.strike()?;
+        while let Some(news) = self.striker.hear() {
+            self.note(&format!("{news:?}"))?;
+            self.nemesis.on_outside(&news);
+        }
         let now_us = monotonic_us();
         if self.sampler.is_due(now_us) {
             self.sampler.take(now_us, self.totals(), self.engine.pid());
@@ -195,6 +220,14 @@ impl Session {
                 let was_triggered = self.history.was_triggered(shot.at.checkpoint.0);
                 self.nemesis.on_shot(shot, *t_us, was_triggered);
             }
+            Report::Disk { id, t_us, struck } => self.nemesis.on_outside(&match struck {
+                0 => News::Missed { id: *id, why: "nothing was written meanwhile".to_owned() },
+                struck => News::Healed {
+                    id: *id,
+                    t_us: *t_us,
+                    effect: format!("{struck} writes under the checkpoint folder met it"),
+                },
+            }),
             Report::Refused { reason } => self.nemesis.on_refused(reason),
             Report::Failed { reason } => {
                 let error = crate::error::engine(format!("the job cannot go on: {reason}"))
@@ -211,6 +244,10 @@ impl Session {
         match event {
             JobEvent::CheckpointCompleted { .. } => self.failures_in_a_row = 0,
             JobEvent::AttemptFailed { cause, .. } => {
+                // While a service is away, attempts may fail one after the other.
+                if self.nemesis.is_striking_outside() {
+                    self.failures_in_a_row = 0;
+                }
                 self.failures_in_a_row += 1;
                 if is_full_disk(cause) && self.failures_in_a_row >= FULL_DISK_LIMIT {
                     let what = format!("the disk of the run is full: {cause}");
@@ -240,7 +277,13 @@ impl Session {
             self.has_ended = true;
             return Ok(());
         }
-        match self.nemesis.on_exit(is_killed(status)) {
+        let planned = self.nemesis.on_exit(is_killed(status));
+        if let Some(fault) = self.nemesis.damage_due().cloned() {
+            let damage = strike::damage(&fault, &self.addresses, &self.folder.checkpoints());
+            self.note(&format!("damaged for {}: {damage:?}", fault.id))?;
+            self.nemesis.on_damaged(fault.id, damage);
+        }
+        match planned {
             Some(down_ms) => {
                 if let Some(to) = self.rescale_to.take() {
                     self.engine.rescale(to)?;
@@ -279,6 +322,10 @@ impl Session {
                     self.note(&format!("armed {}: {}", fault.id, fault.describe()))?;
                     self.engine.send(&Command::Arm { fault });
                 }
+                Order::Strike(fault) => {
+                    self.note(&format!("strikes {}: {}", fault.id, fault.describe()))?;
+                    self.strike_outside(fault);
+                }
                 Order::Signal(signal) => {
                     self.note(&format!("sent {signal}"))?;
                     self.engine.signal(signal);
@@ -286,6 +333,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The disk's trouble is the engine's own storage; everything else is the striker's.
+    fn strike_outside(&mut self, fault: Fault) {
+        match fault.target {
+            FaultTarget::Disk => self.engine.send(&Command::Arm { fault }),
+            _ => self.striker.strike(fault),
+        }
     }
 
     /// Writes what the harness did into the event log.

@@ -206,6 +206,8 @@ pub struct Scenario {
     pub restart: RestartStrategy,
     /// The faults.
     pub faults: FaultPlan,
+    /// Faults of services, links and the disk that a storm has beside its own.
+    pub service_faults: u32,
     /// Where.
     pub environment: EnvironmentChoice,
     /// The longest wait for a service that is started, in seconds.
@@ -221,7 +223,14 @@ impl Scenario {
     /// When a fault written by hand can never land in this job.
     pub fn schedule(&self) -> Result<Schedule> {
         match &self.faults {
-            FaultPlan::Storm(faults) => Ok(Schedule::storm(self.seed, &self.storm(*faults))),
+            FaultPlan::Storm(faults) => {
+                let storm = self.storm(*faults);
+                let schedule = Schedule::storm(self.seed, &storm);
+                Ok(match self.service_faults {
+                    0 => schedule,
+                    count => schedule.with_outside(count, self.outside(), storm.duration_ms),
+                })
+            }
             FaultPlan::ByHand(faults) => Schedule::by_hand(faults.clone(), &self.job.vertices())
                 .map_err(|error| {
                     scenario(format!("{}: {}", error.id, error.problem))

@@ -32,7 +32,7 @@ pub fn print(scenario: &Scenario) -> String {
     checkpoint(&mut page, &scenario.checkpoint);
     restart(&mut page, &scenario.restart);
     environment(&mut page, scenario);
-    faults(&mut page, &scenario.faults);
+    faults(&mut page, scenario);
     page.0
 }
 
@@ -178,11 +178,13 @@ fn environment(page: &mut Page, scenario: &Scenario) {
     page.value("ready_limit_s", scenario.ready_limit_s, "longest wait for a service; default 90");
 }
 
-fn faults(page: &mut Page, plan: &FaultPlan) {
+fn faults(page: &mut Page, scenario: &Scenario) {
     page.section("faults", "The faults: a count draws a storm from the seed.");
-    match plan {
+    match &scenario.faults {
         FaultPlan::Storm(count) => {
             page.value("count", count, "default 12");
+            let services = "of services, links and the disk, beside those; default 0";
+            page.value("services", scenario.service_faults, services);
             page.line("# Or by hand:");
             for line in EXAMPLE.lines() {
                 page.line(&format!("# {line}"));

@@ -84,6 +84,7 @@ pub struct RawCheckpoint {
 #[serde(default, deny_unknown_fields)]
 pub struct RawFaults {
     pub(super) count: Option<u32>,
+    pub(super) services: Option<u32>,
     pub(super) schedule: Option<Vec<Fault>>,
 }
 
@@ -156,6 +157,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// `--metrics-port`
     pub metrics_port: Option<u16>,
+    /// `--service-faults`
+    pub service_faults: Option<u32>,
     /// `--mutant`
     pub mutant: Option<u8>,
 }
@@ -214,6 +217,7 @@ impl RawScenario {
         over(&mut self.environment.kafka_image, &options.kafka_image);
         over(&mut self.environment.database_image, &options.database_image);
         over(&mut self.environment.data, &options.data);
+        over(&mut self.faults.services, &options.service_faults);
         over(&mut self.checkpoint.mode, &options.mode);
         self.override_load(options);
     }

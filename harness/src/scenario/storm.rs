@@ -1,11 +1,12 @@
 //! What a storm strikes in the main job: which steps there are, and who passes them.
 
 use stormproof_chaos::fault::VertexShape;
+use stormproof_chaos::outside::Outside;
 use stormproof_chaos::schedule::{Skew, StormParameters, StormStep};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
-use super::Scenario;
+use super::{EnvironmentChoice, Scenario};
 
 /// The storm of a topic that is judged as it is, in milliseconds.
 const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
@@ -13,6 +14,15 @@ const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
 const LONGEST_SKEW_MS: u64 = 5_000;
 
 impl Scenario {
+    /// The services that a storm may strike here.
+    pub(super) fn outside(&self) -> Outside {
+        let owned = matches!(
+            self.environment,
+            EnvironmentChoice::Local { .. } | EnvironmentChoice::Containers { .. }
+        );
+        Outside { broker: owned, database: owned }
+    }
+
     /// The parameters of a storm of `faults` over this scenario's load.
     pub(super) fn storm(&self, faults: u32) -> StormParameters {
         let duration_ms = match self.load.records {

@@ -7,7 +7,8 @@ use stormproof_engine::runtime::CheckpointMode;
 use crate::oracle::checkpoint_reader::{CheckpointObjects, Mode};
 use crate::oracle::evidence::{Effect, Fence, StoredResult};
 use crate::oracle::{
-    self, AttemptId, CheckpointId, Conditions, Input, Judgement, MemoryAudit, Required, Verdict,
+    self, AttemptId, CheckpointId, Commits, Conditions, Input, Judgement, MemoryAudit, Pace,
+    Required, Verdict,
 };
 use crate::workload::ledger::{Ledger, LedgerBuilder, LedgerError, Offset, PartitionId};
 
@@ -39,6 +40,9 @@ pub struct SimJudgement {
     pub judgement: Judgement,
 }
 
+/// How late a coordinator that stood still may notice an acknowledgement.
+const NOTICED_LATE_US: i64 = 1_000_000;
+
 /// Judges a run of `plan`.
 pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
     let judgement = match ledger_of(&run.evidence) {
@@ -57,9 +61,14 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
             broken.push("liveness".to_owned());
             reasons.push(format!("liveness: healed, and not drained in time: {what}"));
         }
-        SimEnd::Refused(what) if plan.truncations.is_empty() => {
+        SimEnd::Refused(what) if !plan.may_refuse() => {
             broken.push("refusal".to_owned());
             reasons.push(format!("refusal: the job gave up although it could go on: {what}"));
+        }
+        // What expired with its transactions is gone, as the refusal says.
+        SimEnd::Refused(_) if plan.sink.transactional_us.is_some() => {
+            let of_cuts = ["conservation", "duplicates-exact", "no-loss", "final-values"];
+            broken.retain(|id| !of_cuts.contains(&id.as_str()));
         }
         SimEnd::Refused(_) | SimEnd::Drained => {}
     }
@@ -97,6 +106,7 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         .iter()
         .map(|(partition, offset)| (PartitionId(partition.0), Offset(offset.0)))
         .collect();
+    let commits = evidence.commits.iter().map(|(p, o)| (PartitionId(p.0), Offset(o.0)));
     let conditions = Conditions {
         drained: is_drained,
         keyed: plan.is_keyed(),
@@ -106,6 +116,20 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         unconfirmed_at_snapshot: false,
         required: Required::default(),
         committed: Some(committed),
+        commits: Some(Commits {
+            offsets: commits.collect(),
+            is_settled: is_drained && run.commits_settled,
+        }),
+        concurrent_checkpoints: match plan.checkpoint.min_pause_ms {
+            0 => plan.checkpoint.max_concurrent.max(1),
+            _ => 1,
+        },
+        pace: Some(Pace {
+            min_pause_us: plan.checkpoint.min_pause_ms as i64 * 1000,
+            timeout_us: plan.checkpoint.timeout_ms as i64 * 1000,
+            slack_us: NOTICED_LATE_US,
+        }),
+        transactional_sink: plan.sink.transactional_us.is_some(),
         ..Conditions::new(mode_of(plan.checkpoint.mode))
     };
     let mut checkpoints = CheckpointObjects::new(&evidence.objects);
@@ -139,7 +163,8 @@ fn ledger_of(evidence: &Evidence) -> Result<Ledger, LedgerError> {
     builder.finish()
 }
 
-fn audit_of(evidence: &Evidence) -> MemoryAudit {
+/// The tables in the oracle's own words.
+pub fn audit_of(evidence: &Evidence) -> MemoryAudit {
     let effects = evidence.audit.iter().map(|row| Effect {
         seq: row.seq,
         partition: PartitionId(row.partition.0),

@@ -8,5 +8,5 @@ pub mod campaign;
 mod judge;
 mod saved;
 
-pub use judge::{Outcome, SimJudgement, judge};
+pub use judge::{Outcome, SimJudgement, audit_of, judge};
 pub use saved::Saved;

@@ -75,6 +75,12 @@ impl Generator {
             .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", "65536")
             .set("message.max.bytes", "2000000")
+            // A broker that comes back is used at once: the load is late by its absence, not by ours.
+            .set("reconnect.backoff.ms", "20")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("retry.backoff.ms", "20")
+            .set("retry.backoff.max.ms", "500")
+            .set("socket.timeout.ms", "10000")
             .create_with_context(Deliveries { figures: Arc::clone(&figures) })
             .map_err(|error| refused(brokers, &error))?;
         let (topic, load, brokers) = (topic.to_owned(), load.clone(), brokers.to_owned());

@@ -121,7 +121,7 @@ fn deleted_records_are_gone_and_reading_them_is_an_error() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_is_not_made_by_asking() {
+fn embedded_a_topic_that_is_not_there_is_not_made_by_asking() {
     let cluster = Cluster::embedded();
     let consumer = cluster.consumer("unknown", &[]);
     let metadata = consumer.fetch_metadata(Some("nowhere"), LIMIT).unwrap();

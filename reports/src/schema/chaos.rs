@@ -90,6 +90,9 @@ pub struct FaultSummary {
     /// When its healing was complete.
     #[serde(default)]
     pub healed_s: Option<f64>,
+    /// When a checkpoint completed that was triggered after the healing: the job is over it.
+    #[serde(default)]
+    pub recovered_s: Option<f64>,
     /// Whether its effect was observed.
     pub landed: bool,
     /// Whether it struck while a checkpoint was in progress.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::connectors::Split;
 use crate::ids::CheckpointId;
+use crate::mutants;
 use crate::seam::TimeUs;
 
 /// Tries of one commit before it is given up: the next checkpoint's takes over.
@@ -42,6 +43,11 @@ impl OffsetCommits {
 
     /// The checkpoint is complete: its offsets may be committed, older snapshots are subsumed.
     pub(super) fn completed(&mut self, checkpoint: CheckpointId) {
+        if mutants::is_active(mutants::NOTIFICATION_NOT_SUBSUMED)
+            && self.snapshots.range(..checkpoint).next().is_some()
+        {
+            return;
+        }
         let later = self.snapshots.split_off(&checkpoint.next());
         let splits = std::mem::replace(&mut self.snapshots, later).remove(&checkpoint);
         if checkpoint <= self.newest {

@@ -33,6 +33,11 @@ impl std::fmt::Debug for KafkaSourceFactory {
     }
 }
 
+/// Real brokers as a log: what a [`KafkaSourceFactory`] reads from.
+pub fn brokers(config: KafkaSourceConfig) -> Arc<dyn LogService> {
+    Arc::new(Brokers::new(Arc::new(config)))
+}
+
 impl KafkaSourceFactory {
     /// A factory for `config`. No broker is asked yet.
     ///

@@ -31,7 +31,7 @@ mod ready;
 mod start;
 
 pub use config::{KafkaSourceConfig, StartFrom};
-pub use factory::KafkaSourceFactory;
+pub use factory::{KafkaSourceFactory, brokers};
 pub use log::{Bounds, LogClient, LogError, LogRecord, LogService, Meaning, Polled};
 pub use ready::ReadyFlags;
 

@@ -17,6 +17,7 @@ use crate::api::{Emission, GroupContext, ListKind, SourceReader, StateSnapshot};
 use crate::connectors::{SPLITS_STATE, Split};
 use crate::error::Result;
 use crate::ids::{AttemptId, CheckpointId, Offset, SubtaskIndex};
+use crate::mutants;
 use crate::record::{Payload, Provenance};
 use crate::seam::{Step, Ticket, TimeUs};
 
@@ -128,6 +129,17 @@ impl KafkaReader {
         Ok(())
     }
 
+    /// The position that goes into a snapshot: that of the next record to emit, but for mutants.
+    fn snapshotted(&self, index: usize, next: Offset) -> Offset {
+        if mutants::is_active(mutants::OFFSET_BEHIND) {
+            return Offset(next.0.saturating_sub(1));
+        }
+        if mutants::is_active(mutants::FETCHER_POSITION) {
+            return Offset(self.client.high_watermark(index).max(next.0));
+        }
+        next
+    }
+
     fn note_committed(&mut self, splits: &[Split]) {
         let committed: HashMap<_, _> = splits.iter().map(|s| (s.partition, s.next)).collect();
         for (partition, slot) in self.partitions.iter().zip(&mut self.committed) {
@@ -187,18 +199,22 @@ impl KafkaReader {
         let mut emitted = 0;
         while emitted < budget {
             let partition = &mut self.partitions[index];
-            if !out.can_emit(partition.subtask) {
+            let can_emit = out.can_emit(partition.subtask);
+            if !can_emit && !mutants::is_active(mutants::STORED_BEFORE_EMIT) {
                 return Ok(Visit { emitted, is_blocked: true });
             }
             let mut event_time_us = 0;
             let polled = self.client.poll(index, &mut |record| {
                 event_time_us = record.event_time_us;
-                if record.offset >= partition.split.next {
+                if !can_emit {
+                    partition.split.next = Offset(record.offset.0 + 1);
+                } else if record.offset >= partition.split.next {
                     emit(partition, attempt, record, out);
                     emitted += 1;
                 }
             });
             match polled {
+                Polled::Record if !can_emit => return Ok(Visit { emitted, is_blocked: true }),
                 Polled::Record => self.note_lags(index, event_time_us, wall_us),
                 Polled::Failed(error) => {
                     self.judge(&error, Some(index))?;
@@ -282,11 +298,12 @@ impl SourceReader for KafkaReader {
         state: &mut StateSnapshot,
     ) -> Result<()> {
         let first = self.partitions.partition_point(|p| p.subtask < subtask);
-        let own = self.partitions[first..].iter().take_while(|p| p.subtask == subtask);
+        let own = self.partitions.iter().enumerate().skip(first);
         let mut items = Vec::new();
-        for Partition { split, .. } in own {
+        for (index, Partition { split, .. }) in own.take_while(|(_, p)| p.subtask == subtask) {
+            let split = Split { next: self.snapshotted(index, split.next), ..*split };
             items.push(split.encode());
-            self.commits.snapshotted(checkpoint, *split);
+            self.commits.snapshotted(checkpoint, split);
         }
         state.put_list(SPLITS_STATE, ListKind::EvenSplit, items);
         Ok(())

@@ -11,6 +11,7 @@ use super::log::{Bounds, LogClient};
 use crate::connectors::Split;
 use crate::error::{EngineError, Result};
 use crate::ids::{Offset, PartitionId};
+use crate::mutants;
 
 /// A split with the end of its partition.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,11 @@ pub(super) fn resolve(
             let next = match wanted {
                 Wanted::Exactly(next) => *next,
                 Wanted::Start => committed.get(partition).copied().unwrap_or(Offset(low)),
+            };
+            let next = if mutants::is_active(mutants::RESET_SILENTLY) && next.0 < low {
+                Offset(low)
+            } else {
+                next
             };
             check_range(&config.topic, *partition, next, low, high)?;
             let split = Split { partition: *partition, next };

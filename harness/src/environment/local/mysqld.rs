@@ -108,7 +108,10 @@ fn accounts_sql() -> String {
     format!(
         "CREATE DATABASE IF NOT EXISTS {DATABASE};\n\
          CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
+         GRANT ALL ON {DATABASE}.* TO '{USER}'@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\n\
+         ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
     )
 }
 

@@ -150,6 +150,29 @@ fn a_network_partition_loses_nothing_when_it_heals() {
     assert_eq!(&back, b"new!");
 }
 
+/// Half of the round trips are faster than this.
+fn median_us(connection: &mut TcpStream) -> u128 {
+    let mut times: Vec<_> =
+        (0..2_000).map(|_| round_trip(connection, &[7; 100]).unwrap().as_micros()).collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn in_fair_weather_the_proxy_costs_little() {
+    let server = echo();
+    let proxy = FaultProxy::start(TcpListener::bind("127.0.0.1:0").unwrap(), server).unwrap();
+    let mut past = TcpStream::connect(server).unwrap();
+    past.set_nodelay(true).unwrap();
+    let (mut through, mut added) = (connect(&proxy), u128::MAX);
+    // Machines are noisy: the best of a few tries is the proxy's own share.
+    for _ in 0..5 {
+        added = added.min(median_us(&mut through).saturating_sub(median_us(&mut past)));
+    }
+    eprintln!("the proxy adds {added} us to a round trip");
+    assert!(added < 500, "{added} us");
+}
+
 #[test]
 fn a_service_that_is_away_looks_away() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -28,8 +28,8 @@ pub(super) fn order(run: &Run<'_>) -> Answer {
     Answer::from_cases("attempt-order", cases, Verdict::Proven)
 }
 
-/// What is restored is whole, and the newest there is; the one that the dying attempt completed
-/// while the next one already looked is forgiven, unless it had been restored before.
+/// What is restored is whole, and the newest there is; those that a dying attempt completed while
+/// the next one already looked are forgiven, unless one had been restored before.
 pub(super) fn newest(run: &Run<'_>) -> Answer {
     if run.fences.is_empty() {
         return Answer::unknown("restore-newest");
@@ -57,7 +57,12 @@ pub(super) fn newest(run: &Run<'_>) -> Answer {
             let is_left = run.cuts.contains_key(&highest) || run.torn.contains(&highest);
             newer.contains(&highest) || highest > restored && !is_left
         });
-        if went_back || newer.len() >= 2 {
+        let mut by_maker: BTreeMap<AttemptId, usize> = BTreeMap::new();
+        for id in &newer {
+            *by_maker.entry(run.cuts[id].manifest.attempt).or_default() += 1;
+        }
+        let forgiven = run.conditions.concurrent_checkpoints;
+        if went_back || by_maker.values().any(|count| *count > forgiven) {
             cases.insert(site);
         }
     }
@@ -129,7 +134,8 @@ pub(super) fn pace(run: &Run<'_>) -> Option<Answer> {
         }
         let before = last.insert(maker, manifest.completed_us);
         let earliest = before.map(|completed_us| completed_us + pace.min_pause_us);
-        let too_early = earliest.is_some_and(|earliest| manifest.triggered_us < earliest);
+        let too_early = pace.min_pause_us > 0
+            && earliest.is_some_and(|earliest| manifest.triggered_us < earliest);
         if too_early && manifest.kind == "checkpoint" && run.attempts.contains_key(&maker) {
             cases.insert(site);
         }

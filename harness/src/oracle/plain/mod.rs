@@ -91,11 +91,13 @@ pub fn second_opinion(input: Input<'_>) -> Result<Opinion, EvidenceError> {
         attempts::newest(&run),
         cuts::coverage(&run),
         table::final_values(&run),
-        records::key_order(&run),
         totals::vacuity(&run, &totals),
     ];
     if run.conditions.mode.has_exact_cuts() {
         answers.push(cuts::no_orphans(&run));
+    }
+    if run.conditions.ordered {
+        answers.push(records::key_order(&run));
     }
     answers.extend(attempts::committed(&run));
     answers.extend(attempts::pace(&run));

@@ -68,6 +68,7 @@ pub(super) fn faults() -> Vec<FaultSummary> {
             attempt: Some(attempt),
             fired_s: Some(*at),
             healed_s: Some(at + lasts_s),
+            recovered_s: Some(at + lasts_s + 1.5),
             landed: true,
             mid_checkpoint: n % 4 != 3,
             effect: if *fatal { "attempt ended, next one ran" } else { "writes retried" }.into(),

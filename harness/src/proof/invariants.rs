@@ -1,0 +1,111 @@
+//! The registry of invariants: the oracle's rules, and what only a simulation can see.
+//!
+//! Each is here once, by id; the seeded bugs name the ids that convict them.
+
+use stormproof_engine::mutants::{self, Mutant};
+
+use crate::oracle::registry::RULES;
+
+/// One invariant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invariant {
+    /// What reports, gates and mutants refer to.
+    pub id: &'static str,
+    /// A few words.
+    pub title: &'static str,
+    /// What it says.
+    pub text: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// Who checks it.
+    pub checkers: &'static [&'static str],
+    /// Whether a look at the end state alone would tell.
+    pub is_end_state: bool,
+}
+
+/// What a simulation knows beyond the evidence: how the run ended.
+const OF_RUNS: [Invariant; 2] = [
+    Invariant {
+        id: "liveness",
+        title: "The job drains",
+        text: "When every fault is healed, everything that was produced is read, written and \
+               confirmed within a bound.",
+        source: "TigerBeetle's liveness phase: safe and stuck is not enough",
+        checkers: &["sim::judge"],
+        is_end_state: true,
+    },
+    Invariant {
+        id: "refusal",
+        title: "The job gives up only for good reason",
+        text: "The engine refuses to go on only when going on would lose records: retention has \
+               passed it, or a transaction has expired.",
+        source: "an error that a restart heals is not the user's to mend",
+        checkers: &["sim::judge"],
+        is_end_state: true,
+    },
+];
+
+/// Rules that a look at the final tables alone would apply, too.
+const END_STATE: [&str; 3] = ["no-loss", "no-phantom", "final-values"];
+
+/// Every invariant: the oracle's in the order of reports, then those of runs.
+pub fn all() -> Vec<Invariant> {
+    let of_the_oracle = RULES.iter().map(|rule| Invariant {
+        id: rule.id,
+        title: rule.title,
+        text: rule.text,
+        source: rule.source,
+        checkers: &rule.checkers,
+        is_end_state: END_STATE.contains(&rule.id),
+    });
+    of_the_oracle.chain(OF_RUNS).collect()
+}
+
+/// The invariant with this id.
+pub fn invariant(id: &str) -> Option<Invariant> {
+    all().into_iter().find(|invariant| invariant.id == id)
+}
+
+/// The mutants that an invariant convicts.
+pub fn exercised_by(id: &str) -> Vec<&'static Mutant> {
+    mutants::ALL.iter().filter(|mutant| mutant.rules.contains(&id)).collect()
+}
+
+/// Whether breaking `broken` convicts a mutant: by more than the end state, unless the table says
+/// that nothing else can.
+pub fn is_telling(broken: &[String], mutant: &Mutant) -> bool {
+    let beyond = |id: &str| {
+        invariant(id).is_some_and(|invariant| !invariant.is_end_state)
+            || mutant.rules.first() == Some(&id)
+    };
+    broken.iter().any(|id| beyond(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_listed_once_and_every_mutant_names_some() {
+        let mut ids: Vec<_> = all().iter().map(|invariant| invariant.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all().len());
+        for mutant in mutants::ALL {
+            assert!(!mutant.rules.is_empty(), "{}", mutant.name);
+            for id in mutant.rules {
+                assert!(invariant(id).is_some(), "mutant {}: no invariant {id}", mutant.number);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_state_alone_does_not_tell_unless_nothing_else_can() {
+        let of = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let appended = mutants::numbered(mutants::LIST_APPENDED).expect("it is listed");
+        assert!(!is_telling(&of(&["no-loss", "final-values", "liveness"]), appended));
+        assert!(is_telling(&of(&["no-loss", "conservation"]), appended));
+        let stuck = mutants::numbered(mutants::END_IS_NO_BARRIER).expect("it is listed");
+        assert!(is_telling(&of(&["liveness"]), stuck));
+    }
+}

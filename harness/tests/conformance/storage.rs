@@ -1,0 +1,139 @@
+//! Checkpoint storage: the local disk and the simulated one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stormproof_chaos::sim::{Disturbance, SimServices};
+use stormproof_engine::error::Result;
+use stormproof_engine::seam::{ObjectStorage, SnapshotStorage, Ticket};
+
+use super::{runtime, wait};
+
+/// A storage and how to wait for its answers.
+trait Subject {
+    fn storage(&self) -> Arc<dyn SnapshotStorage>;
+    fn done(&self, ticket: Ticket<Result<()>>);
+    fn created(&self, ticket: Ticket<Result<bool>>) -> bool;
+}
+
+struct Disk {
+    storage: Arc<ObjectStorage>,
+    _runtime: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let (runtime, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+        let storage = ObjectStorage::folder(folder.path(), runtime.handle().clone());
+        let storage = Arc::new(storage.expect("a storage"));
+        Self { storage, _runtime: runtime, _folder: folder }
+    }
+}
+
+impl Subject for Disk {
+    fn storage(&self) -> Arc<dyn SnapshotStorage> {
+        Arc::clone(&self.storage) as _
+    }
+
+    fn done(&self, ticket: Ticket<Result<()>>) {
+        wait(&ticket).expect("the storage works");
+    }
+
+    fn created(&self, ticket: Ticket<Result<bool>>) -> bool {
+        wait(&ticket).expect("the storage works")
+    }
+}
+
+impl Subject for SimServices {
+    fn storage(&self) -> Arc<dyn SnapshotStorage> {
+        self.storage()
+    }
+
+    fn done(&self, ticket: Ticket<Result<()>>) {
+        self.wait(&ticket).expect("it answers").expect("the storage works");
+    }
+
+    fn created(&self, ticket: Ticket<Result<bool>>) -> bool {
+        self.wait(&ticket).expect("it answers").expect("the storage works")
+    }
+}
+
+fn both(check: impl Fn(&dyn Subject)) {
+    check(&Disk::new());
+    for seed in 0..20 {
+        check(&SimServices::new(seed, Vec::new()));
+    }
+}
+
+#[test]
+fn what_was_put_is_read_whole_and_listed() {
+    both(|subject| {
+        let storage = subject.storage();
+        for (path, bytes) in [("chk-1/a", 0), ("chk-1/b", 1), ("chk-2/a", 100_000)] {
+            subject.done(storage.put(path, Bytes::from(vec![7; bytes])));
+            let read = storage.read(path).expect("it can be read").expect("it is there");
+            assert_eq!(read, vec![7; bytes]);
+        }
+        subject.done(storage.put("chk-1/a", Bytes::from_static(b"newer")));
+        assert_eq!(storage.read("chk-1/a").unwrap().unwrap(), "newer");
+        assert_eq!(storage.list("").unwrap(), ["chk-1/a", "chk-1/b", "chk-2/a"]);
+        assert_eq!(storage.read("chk-3/a").unwrap(), None, "a missing object is no error");
+    });
+}
+
+#[test]
+fn a_prefix_is_a_folder_and_not_the_beginning_of_a_name() {
+    both(|subject| {
+        let storage = subject.storage();
+        for path in ["chk-1/a", "chk-10/a", "attempts/x"] {
+            subject.done(storage.put(path, Bytes::from_static(b"x")));
+        }
+        assert_eq!(storage.list("chk-1").unwrap(), ["chk-1/a"]);
+        assert_eq!(storage.list("attempts").unwrap(), ["attempts/x"]);
+        assert_eq!(storage.list("nothing").unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn of_two_that_create_an_object_one_wins_and_its_content_stays() {
+    both(|subject| {
+        let storage = subject.storage();
+        let one = storage.put_new("m/manifest", Bytes::from_static(b"one"));
+        let two = storage.put_new("m/manifest", Bytes::from_static(b"two"));
+        let (one, two) = (subject.created(one), subject.created(two));
+        assert!(one != two, "one creates it, the other is told that it exists");
+        let content = if one { "one" } else { "two" };
+        assert_eq!(storage.read("m/manifest").unwrap().unwrap(), content);
+        assert!(!subject.created(storage.put_new("m/manifest", Bytes::from_static(b"three"))));
+        assert_eq!(storage.read("m/manifest").unwrap().unwrap(), content);
+    });
+}
+
+#[test]
+fn a_deleted_object_is_gone_and_can_be_created_again() {
+    both(|subject| {
+        let storage = subject.storage();
+        subject.done(storage.put("m/a", Bytes::from_static(b"x")));
+        subject.done(storage.delete("m/a"));
+        subject.done(storage.delete("m/a"));
+        assert_eq!(storage.read("m/a").unwrap(), None);
+        assert_eq!(storage.list("m").unwrap(), [""; 0]);
+        assert!(subject.created(storage.put_new("m/a", Bytes::from_static(b"y"))));
+    });
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_and_one_in_doubt_leaves_all_of_it() {
+    let services = SimServices::new(1, Vec::new());
+    let storage = services.storage();
+    services.disturb(Disturbance::StoreWriteFails, true);
+    let failed = storage.put_new("m/a", Bytes::from_static(b"x"));
+    services.wait(&failed).expect("it answers").expect_err("it fails");
+    services.disturb(Disturbance::StoreWriteFails, false);
+    assert_eq!(storage.read("m/a").unwrap(), None);
+    services.disturb(Disturbance::StoreWriteInDoubt, true);
+    let in_doubt = storage.put_new("m/a", Bytes::from_static(b"x"));
+    services.wait(&in_doubt).expect("it answers").expect_err("nobody knows");
+    assert_eq!(storage.read("m/a").unwrap().unwrap(), "x");
+}
