@@ -84,6 +84,7 @@ fn values_that_contradict_each_other_are_refused() {
         ("[environment]\ndatabase = \"mysql://u:***@h/d\"", "password was not written down"),
         ("[environment]\nkind = \"local\"\nkafka_image = \"k:1\"", "local environment has no use"),
         ("[environment]\nkind = \"external\"", "needs its addresses"),
+        ("[faults]\nservices = 25", "is over before 25 faults of services"),
         ("[checkpoint]\nmode = \"at-least-once\"\nalignment_timeout_ms = 5", "aligns nothing"),
         ("[job]\nrescale_to = 3\n[faults]\ncount = 0", "nothing kills it"),
         ("[checkpoint]\nmin_pause_ms = 5\nmax_concurrent = 2", "implies one checkpoint"),

@@ -19,6 +19,9 @@ pub(super) const DEFAULT_RATE_PER_S: u64 = 40_000;
 const DEFAULT_RETAINED: usize = 1_000;
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
+/// What a fault of a service takes of the load, on average; and one of the engine.
+const SERVICE_FAULT_MS: u64 = 2_500;
+const FAULT_MS: u64 = 1_000;
 /// What a fault of a service may cost: a killed broker has to come back.
 const TIME_LIMIT_PER_SERVICE_FAULT_S: u64 = 30;
 /// The longest wait for a service that is started.
@@ -58,6 +61,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
     };
     let service_faults =
         in_range("faults.services", u64::from(raw.faults.services.unwrap_or(0)), 0..=1_000)? as u32;
+    outlasts(&load, &faults, service_faults)?;
     let fault_count = match &faults {
         FaultPlan::Storm(count) => u64::from(*count),
         FaultPlan::ByHand(faults) => faults.len() as u64,
@@ -94,6 +98,22 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
     }
     validated.schedule()?;
     Ok(validated)
+}
+
+/// Faults of services come one at a time, each after the job got over the one before, and most of
+/// them strike what is on its way: the load has to last as long as they do.
+fn outlasts(load: &Load, faults: &FaultPlan, service_faults: u32) -> Result<()> {
+    let FaultPlan::Storm(count) = faults else { return Ok(()) };
+    let needed_ms = u64::from(service_faults) * SERVICE_FAULT_MS + u64::from(*count) * FAULT_MS;
+    if service_faults == 0 || load.records == 0 || load.duration_ms() >= needed_ms {
+        return Ok(());
+    }
+    Err(scenario(format!(
+        "a load of {} s is over before {service_faults} faults of services and {count} others are",
+        load.duration_ms() / 1_000
+    ))
+    .at("load.records, load.rate_per_s (--duration), faults.services (--service-faults)")
+    .remedy(format!("give it at least {} s, or ask for fewer faults", needed_ms.div_ceil(1_000))))
 }
 
 fn job(raw: &RawScenario) -> Result<JobShape> {
