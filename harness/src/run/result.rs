@@ -211,10 +211,8 @@ impl<'a> Account<'a> {
 
     fn not_tested(&self) -> Vec<String> {
         let mut open = Vec::new();
-        if self.environment.name == "embedded" {
-            open.push(
-                "The broker and the database did not fail: only the engine process did.".to_owned(),
-            );
+        if !self.schedule.faults.iter().any(|fault| fault.target.is_outside()) {
+            open.push("Broker, database, network and disk did not fail.".to_owned());
         }
         if self.schedule.faults.is_empty() {
             open.push("No fault was scheduled.".to_owned());

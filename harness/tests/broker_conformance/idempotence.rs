@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
 use crate::raw::{Connection, batch, outcome, produce};
 
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
@@ -12,9 +12,14 @@ fn new_producer(connection: &mut Connection) -> (i64, i16) {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(60_000);
-    let response = connection.ask(2, &request);
-    assert_eq!(response.error_code, 0);
-    (response.producer_id.0, response.producer_epoch)
+    let mut made = None;
+    // A broker that has just started may not have its ids yet.
+    eventually("there is a producer id", || {
+        let response = connection.ask(2, &request);
+        made = Some((response.producer_id.0, response.producer_epoch));
+        response.error_code == 0
+    });
+    made.expect("eventually")
 }
 
 #[test]
