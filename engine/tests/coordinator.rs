@@ -136,3 +136,18 @@ fn a_drain_is_the_last_checkpoint_and_its_failure_fails_the_attempt() {
     assert!(c.on_time(50_000).is_empty(), "nothing after the drain");
     assert!(words(&c.on_declined(CheckpointId(1), "x")).contains(&"fail job".to_owned()));
 }
+
+/// Found by the simulation: two manifests under way, the younger one is durable first.
+#[test]
+fn a_manifest_that_is_durable_after_a_younger_one_is_deleted_without_a_panic() {
+    let mut c = coordinator(CheckpointConfig { max_concurrent: 2, min_pause_ms: 0, ..config() });
+    for id in 1..=2 {
+        c.on_time(id * 10_000);
+        c.on_acknowledged(ack(id, 0, 5), id * 10_000);
+        let whole = c.on_acknowledged(ack(id, 1, 5), id * 10_000);
+        assert_eq!(words(&whole), [format!("write {id}")]);
+    }
+    let younger = words(&c.on_manifest_durable(CheckpointId(2), 30_000));
+    assert_eq!(younger, ["abort 1: subsumed by checkpoint 2", "discard 1", "notify 2"]);
+    assert_eq!(words(&c.on_manifest_durable(CheckpointId(1), 31_000)), ["delete 1"]);
+}

@@ -291,9 +291,11 @@ fn rare(plan: &mut Plan, draw: &mut Draw) {
     if draw.one_in(6) {
         let patience_us = draw.of(&[PATIENT_US, PATIENT_US, PATIENT_US, 30_000]);
         plan.sink.transactional_us = Some(patience_us);
-        // Its contract has no answer to two processes at once, nor to a lost notification.
+        // Its contract has no answer to two processes at once, to a lost notification, or to a
+        // checkpoint of which nobody knows whether it is complete.
         plan.pace.heartbeat_us = PATIENT_US;
-        plan.windows.retain(|window| window.disturbance != Disturbance::NotificationLost);
+        let beyond = [Disturbance::NotificationLost, Disturbance::StoreWriteInDoubt];
+        plan.windows.retain(|window| !beyond.contains(&window.disturbance));
     }
     if draw.one_in(20) {
         let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;

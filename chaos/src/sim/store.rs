@@ -61,6 +61,8 @@ pub(super) struct Store {
     weather: Arc<Weather>,
     latency: Span,
     torn_per_mille: u32,
+    /// How many of a thousand writes under way are done although their process died.
+    late_per_mille: u32,
     disk: Mutex<Disk>,
 }
 
@@ -76,8 +78,10 @@ impl Store {
         weather: Arc<Weather>,
         latency: Span,
         torn_per_mille: u32,
+        late_per_mille: u32,
     ) -> Arc<Self> {
-        Arc::new(Self { core, weather, latency, torn_per_mille, disk: Mutex::default() })
+        let disk = Mutex::default();
+        Arc::new(Self { core, weather, latency, torn_per_mille, late_per_mille, disk })
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -186,7 +190,7 @@ impl Store {
                     objects.insert(path.clone(), data.slice(..kept));
                     false
                 }
-                _ => self.core.chance(500),
+                _ => self.core.chance(self.late_per_mille),
             }
         });
     }

@@ -224,6 +224,10 @@ impl Coordinator {
 
     /// The manifest is durable: the commit point has passed.
     pub fn on_manifest_durable(&mut self, checkpoint: CheckpointId, now: TimeUs) -> Vec<Command> {
+        if !self.pending.contains_key(&checkpoint) {
+            // Subsumed while its manifest was on its way: a younger one is complete.
+            return vec![Command::Delete(checkpoint)];
+        }
         let mut out = Vec::new();
         let older: Vec<_> = self.pending.range(..checkpoint).map(|(id, _)| *id).collect();
         for id in older {

@@ -193,17 +193,20 @@ impl Attempt {
     }
 
     fn take_manifests(&mut self, now: TimeUs, around: &mut Around<'_>) -> Result<()> {
-        for (checkpoint, ticket) in std::mem::take(&mut self.manifests) {
-            let commands = match ticket.try_take() {
-                None => {
-                    self.manifests.push((checkpoint, ticket));
-                    continue;
-                }
-                Some(Ok(true)) => {
+        let mut at = 0;
+        while let Some((_, ticket)) = self.manifests.get(at) {
+            let Some(outcome) = ticket.try_take() else {
+                at += 1;
+                continue;
+            };
+            // One by one: when one fails the attempt, the others are still waited for.
+            let (checkpoint, _) = self.manifests.remove(at);
+            let commands = match outcome {
+                Ok(true) => {
                     self.hit(Step::MetadataDurable, checkpoint, around.seams)?;
                     self.coordinator.on_manifest_durable(checkpoint, now)
                 }
-                Some(Ok(false)) => {
+                Ok(false) => {
                     if let Some(successor) = self.successor(around.seams)? {
                         return Err(self.fenced(successor));
                     }
@@ -213,9 +216,7 @@ impl Attempt {
                     let why = format!("{path} exists already: an earlier attempt has written it");
                     self.coordinator.on_manifest_failed(checkpoint, &why)
                 }
-                Some(Err(error)) => {
-                    self.coordinator.on_manifest_failed(checkpoint, &error.to_string())
-                }
+                Err(error) => self.coordinator.on_manifest_failed(checkpoint, &error.to_string()),
             };
             self.carry_out(commands, around)?;
         }

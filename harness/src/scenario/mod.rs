@@ -228,7 +228,11 @@ impl Scenario {
                 let schedule = Schedule::storm(self.seed, &storm);
                 Ok(match self.service_faults {
                     0 => schedule,
-                    count => schedule.with_outside(count, self.outside(), storm.duration_ms),
+                    // On a slow machine they come later than they say: the load shall outlast them.
+                    count => {
+                        let spread_ms = storm.duration_ms * 8 / 10;
+                        schedule.with_outside(count, self.outside(), spread_ms)
+                    }
                 })
             }
             FaultPlan::ByHand(faults) => Schedule::by_hand(faults.clone(), &self.job.vertices())

@@ -20,8 +20,8 @@ const DEFAULT_RETAINED: usize = 1_000;
 /// Time for start, drain and judgement, beyond the load and the recoveries.
 const TIME_LIMIT_MARGIN_S: u64 = 180;
 /// What a fault of a service takes of the load, on average; and one of the engine.
-const SERVICE_FAULT_MS: u64 = 2_500;
-const FAULT_MS: u64 = 1_000;
+const SERVICE_FAULT_MS: u64 = 3_000;
+const FAULT_MS: u64 = 1_500;
 /// What a fault of a service may cost: a killed broker has to come back.
 const TIME_LIMIT_PER_SERVICE_FAULT_S: u64 = 30;
 /// The longest wait for a service that is started.

@@ -1,7 +1,7 @@
 //! The judgement of a simulated run.
 
 use serde::{Deserialize, Serialize};
-use stormproof_chaos::sim::{Evidence, Plan, SimEnd, SimRun};
+use stormproof_chaos::sim::{Disturbance, Evidence, Plan, SimEnd, SimRun};
 use stormproof_engine::runtime::CheckpointMode;
 
 use crate::oracle::checkpoint_reader::{CheckpointObjects, Mode};
@@ -107,6 +107,9 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         .map(|(partition, offset)| (PartitionId(partition.0), Offset(offset.0)))
         .collect();
     let commits = evidence.commits.iter().map(|(p, o)| (PartitionId(p.0), Offset(o.0)));
+    // The pause counts from a completion that the job knows of.
+    let in_doubt = format!("{:?}", Disturbance::StoreWriteInDoubt);
+    let has_doubt = run.landed.iter().any(|landed| landed.is_window && landed.action == in_doubt);
     let conditions = Conditions {
         drained: is_drained,
         keyed: plan.is_keyed(),
@@ -124,7 +127,7 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
             0 => plan.checkpoint.max_concurrent.max(1),
             _ => 1,
         },
-        pace: Some(Pace {
+        pace: (!has_doubt).then_some(Pace {
             min_pause_us: plan.checkpoint.min_pause_ms as i64 * 1000,
             timeout_us: plan.checkpoint.timeout_ms as i64 * 1000,
             slack_us: NOTICED_LATE_US,
