@@ -86,6 +86,8 @@ fn reports_know_nobody() {
 fn only_the_output_room_prints() {
     let mut files = sources(&workspace().join("harness/src"));
     files.retain(|file| !file.starts_with(workspace().join("harness/src/output")));
+    // A test may say what it measured.
+    files.retain(|file| !file.ends_with("tests.rs"));
     let printing = ["println!", "eprintln!", "print!(", "stdout()", "stderr()"];
     let mut found = mentions(&files, &printing);
     // The engine process reports to its parent on stdout: that is its protocol, not its voice.

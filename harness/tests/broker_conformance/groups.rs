@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::executor::block_on;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::{GroupId, JoinGroupRequest};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, LIMIT, eventually, options, unique};
+use crate::raw::Connection;
 
 fn member(cluster: &Cluster, group: &str, topic: &str) -> BaseConsumer {
     let settings = [
@@ -77,23 +81,29 @@ fn two_members_share_the_partitions_and_the_last_one_gets_all() {
     assert_eq!(after, (0..6).map(|partition| (partition, 3)).collect::<Vec<_>>());
 }
 
+/// By hand, for a client that is alive leaves by itself: this one says nothing more.
 #[test]
 fn a_member_that_falls_silent_loses_its_partitions() {
     let cluster = Cluster::start();
     let topic = cluster.topic(4);
     let group = unique("group");
-    let settings = [
-        ("auto.offset.reset", "earliest"),
-        ("session.timeout.ms", "6000"),
-        // It goes on to exist, but never says a word again.
-        ("heartbeat.interval.ms", "5900"),
-        ("max.poll.interval.ms", "6000"),
-    ];
-    let silent = cluster.consumer(&group, &settings);
-    silent.subscribe(&[&topic]).unwrap();
-    poll(&[&silent], &mut Vec::new(), |_| assigned(&silent).len() == 4);
+    // Also makes the coordinator ready.
+    poll(&[&member(&cluster, &group, &topic)], &mut Vec::new(), |_| true);
+    let mut connection = Connection::open(&cluster.brokers);
+    let protocol = JoinGroupRequestProtocol::default()
+        .with_name("range".to_owned().into())
+        .with_metadata(Bytes::from_static(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    let join = JoinGroupRequest::default()
+        .with_group_id(GroupId(group.clone().into()))
+        .with_session_timeout_ms(6_000)
+        .with_rebalance_timeout_ms(120_000)
+        .with_protocol_type("consumer".to_owned().into())
+        .with_protocols(vec![protocol]);
+    eventually("it is a member", || connection.ask(2, &join).error_code == 0);
+    let begun = Instant::now();
     let other = member(&cluster, &group, &topic);
     poll(&[&other], &mut Vec::new(), |_| assigned(&other).len() == 4);
+    assert!(begun.elapsed() >= Duration::from_secs(4), "its session was not over yet");
 }
 
 #[test]
