@@ -63,7 +63,7 @@ fn processes_of(data: &Path) -> Vec<u32> {
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let is_harness = String::from_utf8_lossy(&line).contains("--data");
+        let is_harness = String::from_utf8_lossy(&line).contains("\0--data\0");
         if String::from_utf8_lossy(&line).contains(&name) && !is_harness {
             found.push(pid);
         }
