@@ -375,6 +375,10 @@ impl<'a> World<'a> {
         let is_drained = outcome.is_ok() && self.topic.is_read_by(id);
         self.core.trace(|| format!("{id} is over: {outcome:?}"));
         self.bury(id);
+        if self.current != Some(id) {
+            // It was taken for dead: what it says ends nothing.
+            return;
+        }
         match outcome {
             Ok(_) if is_drained => self.end = Some(SimEnd::Drained),
             Err(error @ (EngineError::Config(_) | EngineError::Input(_))) => {
