@@ -289,7 +289,7 @@ fn target(plan: &Plan, draw: &mut Draw) -> FaultTarget {
 fn rare(plan: &mut Plan, draw: &mut Draw) {
     plan.topology.is_bounded = draw.one_in(6);
     if draw.one_in(6) {
-        let patience_us = draw.of(&[PATIENT_US, PATIENT_US, PATIENT_US, 30_000]);
+        let patience_us = draw.of(&[PATIENT_US, 30_000, 10_000]);
         plan.sink.transactional_us = Some(patience_us);
         // Its contract has no answer to two processes at once, to a lost notification, or to a
         // checkpoint of which nobody knows whether it is complete.
@@ -297,11 +297,18 @@ fn rare(plan: &mut Plan, draw: &mut Draw) {
         let beyond = [Disturbance::NotificationLost, Disturbance::StoreWriteInDoubt];
         plan.windows.retain(|window| !beyond.contains(&window.disturbance));
     }
-    if draw.one_in(20) {
+    if draw.one_in(12) {
         let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;
         let most = u64::from(plan.load.records) * 2 / u64::from(plan.topology.partitions) + 1;
-        let at_us = draw.range(0, plan.safety_us);
-        plan.truncations.push(Truncation { at_us, partition, low: draw.range(1, most) });
+        let at_us = draw.range(plan.safety_us / 4, plan.safety_us);
+        // At most everything that is there; a restart soon after meets it.
+        let low = draw.range(1, most);
+        let low = draw.of(&[low, most]);
+        plan.truncations.push(Truncation { at_us, partition, low });
+        let when = FaultTrigger::AtMs(at_us / 1000 + draw.range(0, 2));
+        let id = FaultId(plan.faults.len() as u32 + 1);
+        let (action, target) = (FaultAction::Sigkill, FaultTarget::Process);
+        plan.faults.push(Fault { id, action, target, when, heal_after_ms: 0 });
     }
 }
 
