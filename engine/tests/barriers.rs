@@ -153,3 +153,17 @@ fn a_gate_whose_inputs_all_ended_snapshots_when_it_is_told() {
     let next = words(&h.on_announced(barrier(2)));
     assert_eq!(next, ["begun 2", "snapshot 2", "complete 2"]);
 }
+
+#[test]
+fn a_barrier_that_follows_an_end_of_input_does_not_snapshot_again() {
+    let mut h = BarrierHandler::new(CheckpointMode::ExactlyOnce, Some(1_000), 3);
+    for channel in 0..3 {
+        h.on_end_ingested(channel);
+        h.on_end_processed(channel);
+    }
+    assert_eq!(words(&h.on_ingested(0, barrier(2), 0)), ["begun 2"]);
+    assert_eq!(words(&h.on_announced(barrier(2))), ["begun 2", "snapshot 2", "complete 2"]);
+    assert!(h.on_processed(0, barrier(2)).is_empty(), "it is over");
+    assert_eq!(h.alignment_deadline(), None);
+    assert!(h.on_time(5_000).is_empty(), "nothing is left to time out");
+}

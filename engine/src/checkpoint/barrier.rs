@@ -191,6 +191,8 @@ impl BarrierHandler {
             self.announced.push_back(barrier);
             return Vec::new();
         }
+        // A barrier that an ended channel still carried may have begun it: it must not time out.
+        self.pending.retain(|p| p.barrier.checkpoint > barrier.checkpoint);
         self.over = barrier.checkpoint;
         vec![
             Decision::Begun(barrier),

@@ -2,7 +2,9 @@
 //!
 //! *Follow a fault into the engine:* [`child::EngineChild::send`] writes a [`protocol::Command`] to
 //! the child's stdin, [`engine_main`] arms it, and its shot comes back as a [`protocol::Report`].
-//! The job itself is built in [`job`]: source -> [`count`] -> sink.
+//! The job itself is built in [`job`]: source -> [`CountFactory`] -> sink.
+//!
+//! [`CountFactory`]: stormproof_engine::operators::CountFactory
 
 pub mod child;
 pub mod engine_main;

@@ -9,8 +9,9 @@ use stormproof_reports::schema::{RunResult, SchemaError, Verdict, Witness};
 use crate::storm;
 
 /// The top-level names of version 2, sorted.
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 38] = [
     "attempts",
+    "bench",
     "checkpoints",
     "checkpoints_aborted",
     "checkpoints_completed",

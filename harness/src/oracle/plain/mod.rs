@@ -4,7 +4,7 @@
 //! fingerprints, no ranks. It was written from `docs/formats.md` and the text of the rules and
 //! imports nothing of the checker it checks but the evidence (rows, fences, checkpoints, ledger)
 //! and the vocabulary (ids, verdicts, sites, circumstances). Where the two differ, one of them is
-//! wrong: see [`compare`](super::compare).
+//! wrong: see [`compare`](super::compare()).
 //!
 //! What it does not do: explain. It names every case that breaks a rule, in no words. Time grows
 //! with checkpoints times rows, memory with rows.
