@@ -6,20 +6,24 @@
 //! Invariant: a snapshot that logs nothing is taken only when nothing is parked: everything before
 //! the barrier has then been processed.
 
+mod collector;
+mod control;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use self::collector::GroupCollector;
 use super::Progress;
 use super::parked::{Parked, ParkedRecord};
 use super::snapshots::Snapshots;
 use super::stalls::Stalls;
-use crate::api::{Collector, GroupContext, Operator, Sink, StateSnapshot};
+use crate::api::{GroupContext, Operator, Sink, StateSnapshot};
 use crate::checkpoint::{BarrierHandler, Decision};
 use crate::error::Result;
 use crate::exchange::{Barrier, ChannelSet, Debloat, Inbox, Item, MarkKind, Outputs, Refunds};
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
-use crate::record::{EVERY_SUBTASK, Payload, Record};
+use crate::record::{EVERY_SUBTASK, Record};
 use crate::seam::{Step, TimeUs};
 
 /// Records that one step may process: small enough that control messages are never far, and
@@ -454,77 +458,5 @@ impl GatedGroup {
             GatedTask::Sink(sink) => sink.pending_records() == 0,
         };
         Ok(())
-    }
-
-    /// Bytes that wait here: between emission and processing, and held back by alignment.
-    pub(super) fn waiting_bytes(&self) -> (u64, u64) {
-        (self.inbox.queued_bytes(), self.inbox.held_bytes())
-    }
-
-    /// Records taken by a sink and not confirmed.
-    pub(super) fn pending_records(&self) -> u64 {
-        match &self.task {
-            GatedTask::Operator(_) => 0,
-            GatedTask::Sink(sink) => sink.pending_records(),
-        }
-    }
-
-    pub(super) fn on_trigger(&mut self, barrier: Barrier) {
-        self.decisions.extend(self.handler.on_announced(barrier));
-    }
-
-    pub(super) fn hit_all(&mut self, step: Step, checkpoint: CheckpointId) -> Result<()> {
-        self.stalls.hit_all(&self.context, step, checkpoint)
-    }
-
-    pub(super) fn on_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
-        self.hit_all(Step::Notified, checkpoint)?;
-        match &mut self.task {
-            GatedTask::Operator(operator) => {
-                operator.notify_checkpoint_complete(checkpoint);
-                Ok(())
-            }
-            GatedTask::Sink(sink) => sink.commit(checkpoint),
-        }
-    }
-
-    #[cfg(feature = "mutants")]
-    pub(super) fn forget(&mut self) {
-        if let GatedTask::Sink(sink) = &mut self.task {
-            sink.forget();
-        }
-    }
-
-    pub(super) fn on_aborted(&mut self, checkpoint: CheckpointId) {
-        self.decisions.retain(|decision| match decision {
-            Decision::Begun(barrier) | Decision::Snapshot { barrier, .. } => {
-                barrier.checkpoint > checkpoint
-            }
-            Decision::Complete(id) | Decision::Decline(id, _) => *id > checkpoint,
-            Decision::Hold(_) | Decision::Release => true,
-        });
-        self.inbox.abandon_captures(checkpoint);
-        self.decisions.extend(self.handler.on_aborted(checkpoint));
-        match &mut self.task {
-            GatedTask::Operator(operator) => operator.notify_checkpoint_aborted(checkpoint),
-            GatedTask::Sink(sink) => sink.abort(checkpoint),
-        }
-    }
-}
-
-struct GroupCollector<'a> {
-    outputs: &'a mut Outputs,
-    timers: &'a mut BinaryHeap<Reverse<(TimeUs, u16)>>,
-    now_us: TimeUs,
-}
-
-impl Collector for GroupCollector<'_> {
-    #[inline]
-    fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) {
-        self.outputs.emit(subtask, payload, self.now_us);
-    }
-
-    fn register_timer(&mut self, subtask: SubtaskIndex, at_us: TimeUs) {
-        self.timers.push(Reverse((at_us, subtask.0)));
     }
 }

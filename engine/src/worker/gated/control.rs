@@ -1,0 +1,69 @@
+//! What the worker tells a gated group, and asks it: triggers, notifications, figures.
+
+use super::{GatedGroup, GatedTask};
+use crate::checkpoint::Decision;
+use crate::error::Result;
+use crate::exchange::Barrier;
+use crate::ids::CheckpointId;
+use crate::seam::Step;
+
+impl GatedGroup {
+    /// Bytes that wait here: between emission and processing, and held back by alignment.
+    pub(in crate::worker) fn waiting_bytes(&self) -> (u64, u64) {
+        (self.inbox.queued_bytes(), self.inbox.held_bytes())
+    }
+
+    /// Records taken by a sink and not confirmed.
+    pub(in crate::worker) fn pending_records(&self) -> u64 {
+        match &self.task {
+            GatedTask::Operator(_) => 0,
+            GatedTask::Sink(sink) => sink.pending_records(),
+        }
+    }
+
+    pub(in crate::worker) fn on_trigger(&mut self, barrier: Barrier) {
+        self.decisions.extend(self.handler.on_announced(barrier));
+    }
+
+    pub(in crate::worker) fn hit_all(
+        &mut self,
+        step: Step,
+        checkpoint: CheckpointId,
+    ) -> Result<()> {
+        self.stalls.hit_all(&self.context, step, checkpoint)
+    }
+
+    pub(in crate::worker) fn on_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
+        self.hit_all(Step::Notified, checkpoint)?;
+        match &mut self.task {
+            GatedTask::Operator(operator) => {
+                operator.notify_checkpoint_complete(checkpoint);
+                Ok(())
+            }
+            GatedTask::Sink(sink) => sink.commit(checkpoint),
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(in crate::worker) fn forget(&mut self) {
+        if let GatedTask::Sink(sink) = &mut self.task {
+            sink.forget();
+        }
+    }
+
+    pub(in crate::worker) fn on_aborted(&mut self, checkpoint: CheckpointId) {
+        self.decisions.retain(|decision| match decision {
+            Decision::Begun(barrier) | Decision::Snapshot { barrier, .. } => {
+                barrier.checkpoint > checkpoint
+            }
+            Decision::Complete(id) | Decision::Decline(id, _) => *id > checkpoint,
+            Decision::Hold(_) | Decision::Release => true,
+        });
+        self.inbox.abandon_captures(checkpoint);
+        self.decisions.extend(self.handler.on_aborted(checkpoint));
+        match &mut self.task {
+            GatedTask::Operator(operator) => operator.notify_checkpoint_aborted(checkpoint),
+            GatedTask::Sink(sink) => sink.abort(checkpoint),
+        }
+    }
+}
