@@ -3,11 +3,12 @@
 //! *What is measured:* for each record of the load generator, from a send time to the begin of the
 //! transaction that wrote its first effect. Twice: from the intended send time (what a user who
 //! does not care for the generator's troubles waited) and from the actual one. Duplicates are
-//! counted by the oracle and not measured: they come when the effect is there already.
+//! counted by the oracle and not measured: they come when the effect is there already. How many
+//! records had their first effect by each sample makes the true lag: produced minus those.
 //!
 //! Invariants: a negative latency is counted, recorded as 0 and never dropped; one that is longer
 //! than [`HIGHEST_US`] counts as that. Memory is one bit for each record, and two histograms for
-//! each of at most [`INTERVALS`] intervals.
+//! each of at most [`INTERVALS`] intervals, and a counter for each sample.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -41,6 +42,32 @@ pub struct Latencies {
     negative: u64,
     unmeasured: u64,
     intervals: Intervals,
+    arrivals: Arrivals,
+}
+
+/// Records whose first effect began between one sample of the timeline and the next.
+#[derive(Debug)]
+struct Arrivals {
+    origin_us: u64,
+    /// The moments of the samples, in seconds after the origin, ascending.
+    samples_s: Vec<f64>,
+    records: Vec<u64>,
+}
+
+impl Arrivals {
+    fn new(timeline: &[Sample], origin_us: u64) -> Self {
+        let samples_s: Vec<f64> = timeline.iter().map(|sample| sample.t_s).collect();
+        Self { origin_us, records: vec![0; samples_s.len()], samples_s }
+    }
+
+    /// What comes after the last sample is not in the timeline.
+    fn count(&mut self, t_us: i64) {
+        let t_s = (t_us - self.origin_us as i64) as f64 / 1e6;
+        let at = self.samples_s.partition_point(|sample_s| *sample_s < t_s);
+        if let Some(records) = self.records.get_mut(at) {
+            *records += 1;
+        }
+    }
 }
 
 /// Both latencies of the effects of one interval.
@@ -103,6 +130,7 @@ pub fn measure(
         negative: 0,
         unmeasured: 0,
         intervals: Intervals::new(timeline, origin_us),
+        arrivals: Arrivals::new(timeline, origin_us),
     };
     audit.effects(&mut |effect| latencies.take(ledger, &mut seen, effect))?;
     Ok(latencies)
@@ -117,6 +145,7 @@ impl Latencies {
         if partition.position(effect.offset).is_none() || !seen[slot].insert(relative) {
             return;
         }
+        self.arrivals.count(effect.sent_us);
         match partition.send_times(effect.offset) {
             Some(times) => {
                 self.record(effect.sent_us - times.intended_us, effect.sent_us - times.actual_us);
@@ -146,8 +175,14 @@ impl Latencies {
         })
     }
 
-    /// Writes the quantiles of each interval into its samples. `timeline` is the one measured by.
+    /// Writes the quantiles of each interval into its samples, and the true lag into each sample.
+    /// `timeline` is the one measured by.
     pub fn fill(&self, timeline: &mut [Sample]) {
+        let mut arrived = 0;
+        for (sample, records) in timeline.iter_mut().zip(&self.arrivals.records) {
+            arrived += records;
+            sample.lag_records = sample.produced as i64 - arrived as i64;
+        }
         for (group, pair) in timeline.chunks_mut(self.intervals.samples).zip(&self.intervals.pairs)
         {
             let Some(pair) = pair else { continue };

@@ -137,3 +137,20 @@ fn the_log_is_read_back_by_the_crates_own_reader() {
     assert_eq!(intervals.len(), 4, "two seconds, both latencies: {intervals:?}");
     assert_eq!(intervals.iter().filter(|(tag, _)| tag == "intended").count(), 2);
 }
+
+#[test]
+fn the_true_lag_counts_first_effects_only() {
+    let ledger = ledger(10, 0);
+    let moment = |n: u64| (ORIGIN_US + n * 300_000) as i64;
+    let mut effects: Vec<Effect> = (0..10).map(|n| effect(0, n, moment(n))).collect();
+    effects.extend((0..10).map(|n| effect(0, n, moment(9))));
+    let mut timeline = timeline(3);
+    for (sample, produced) in timeline.iter_mut().zip([5, 8, 10]) {
+        sample.produced = produced;
+    }
+    let mut audit = MemoryAudit { effects, ..MemoryAudit::default() };
+    let latencies = measure(&ledger, &mut audit, &timeline, ORIGIN_US).unwrap();
+    latencies.fill(&mut timeline);
+    let lags: Vec<i64> = timeline.iter().map(|sample| sample.lag_records).collect();
+    assert_eq!(lags, [1, 1, 0]);
+}

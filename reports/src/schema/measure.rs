@@ -54,7 +54,8 @@ pub struct Sample {
     pub emitted: u64,
     /// Effects in the sink, duplicates included.
     pub effects: u64,
-    /// True lag: produced minus effects. Duplicates can make it negative.
+    /// True lag: records produced that had no effect yet. In a run that was not judged, nobody
+    /// knows which effects are duplicates: it is produced minus effects, and may be negative.
     pub lag_records: i64,
     /// Committed lag: log end offsets minus committed offsets.
     pub committed_lag_records: i64,
