@@ -42,6 +42,8 @@ pub(super) const HEALED_US: TimeUs = 100;
 /// What was heard of all attempts.
 #[derive(Debug, Default)]
 struct Heard {
+    /// Everything, if the run is watched.
+    told: Option<Vec<TimedEvent>>,
     attempts: u32,
     completed: u64,
     restores: u64,
@@ -125,6 +127,13 @@ impl<'a> World<'a> {
         };
         world.schedule(&arrivals);
         world
+    }
+
+    /// Keeps what the jobs tell and the steps that they pass.
+    pub(super) fn watched(self) -> Self {
+        self.armory.watch();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).told = Some(Vec::new());
+        self
     }
 
     /// Everything that the plan has fixed.
@@ -259,8 +268,12 @@ impl<'a> World<'a> {
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
-        Arc::new(move |TimedEvent { event, .. }| {
+        Arc::new(move |timed| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(told) = &mut heard.told {
+                told.push(timed.clone());
+            }
+            let TimedEvent { event, .. } = timed;
             match &event {
                 JobEvent::Metrics { .. } => return,
                 JobEvent::AttemptStarted { restored, .. } => {
@@ -454,8 +467,10 @@ impl<'a> World<'a> {
         }
         let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
         let lost_us = self.weather.last_strike_us(&losses);
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
+            told: heard.told.take().unwrap_or_default(),
+            passed: self.armory.take_passed(),
             end: self.end.expect("the loop has ended"),
             evidence,
             landed,

@@ -63,6 +63,8 @@ pub(super) enum Command {
     Broker(BrokerArgs),
     /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
     Sim(super::sim::SimArgs),
+    /// Try the article's claims about Flink at parallelism 2000, each by an experiment.
+    Claims(super::claims::ClaimsArgs),
     /// Take away what runs that were killed left behind: containers, processes, folders.
     Clean(CleanArgs),
     /// Becomes the program of a service. Started by `run`, not by people.

@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod broker;
+mod claims;
 mod clean;
 mod explain;
 mod keep;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
         Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
+        Some(Command::Claims(args)) => (args.console(), claims::claims(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };
     match outcome {
