@@ -20,6 +20,7 @@ pub mod clock;
 pub mod driver;
 pub mod environment;
 pub mod error;
+pub mod foreign;
 pub mod measure;
 pub mod oracle;
 pub mod output;

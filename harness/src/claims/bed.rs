@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stormproof_engine::api::SinkFactory;
+use stormproof_engine::api::{SinkFactory, SourceFactory};
 use stormproof_engine::connectors::blackhole::{BlackholeCounts, BlackholeFactory};
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory, KeySkew};
 use stormproof_engine::error::EngineError;
@@ -14,8 +14,8 @@ use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::ids::{SubtaskIndex, VertexId};
 use stormproof_engine::operators::CountFactory;
 use stormproof_engine::runtime::{
-    CheckpointConfig, CheckpointMode, CheckpointStats, Job, JobConfig, JobEvent, JobSeams,
-    RestartStrategy, TimedEvent,
+    CheckpointConfig, CheckpointMode, CheckpointStats, ExchangeConfig, Job, JobConfig, JobEvent,
+    JobSeams, RestartStrategy, TimedEvent,
 };
 use stormproof_engine::seam::{
     MonotonicClock, ObjectStorage, Probe, Step, StepAction, StepContext, StepHook,
@@ -46,9 +46,15 @@ pub(super) struct Bed {
     pub(super) limit: Duration,
     /// One subtask stands still from time to time.
     pub(super) stall: Option<Stall>,
+    /// Another source than the generator.
+    pub(super) source: Option<Arc<dyn SourceFactory>>,
     /// Another sink than the blackhole.
     pub(super) sink: Option<Arc<dyn SinkFactory>>,
     pub(super) probe: Option<Probe>,
+    /// 0: one for each core.
+    pub(super) workers: u16,
+    /// 0: chosen from the parallelism.
+    pub(super) credit_bytes: usize,
     pub(super) restarts: u32,
 }
 
@@ -68,7 +74,10 @@ impl Default for Bed {
             counts: false,
             limit: Duration::from_secs(2),
             stall: None,
+            source: None,
             sink: None,
+            workers: 0,
+            credit_bytes: 0,
             probe: None,
             restarts: 0,
         }
@@ -148,7 +157,11 @@ impl Bed {
         });
         let generator = generator.map_err(|error| refused(&error))?;
         let mut graph = JobGraph::builder();
-        let mut from = graph.source("source", self.parallelism, Arc::new(generator));
+        let source: Arc<dyn SourceFactory> = match &self.source {
+            Some(source) => Arc::clone(source),
+            None => Arc::new(generator),
+        };
+        let mut from = graph.source("source", self.parallelism, source);
         let mut partitioner = self.partitioner;
         if self.counts {
             let count = graph.operator("count", self.parallelism, Arc::new(CountFactory));
@@ -177,6 +190,11 @@ impl Bed {
                 ..CheckpointConfig::default()
             },
             restart,
+            workers: self.workers,
+            exchange: ExchangeConfig {
+                credit_bytes: self.credit_bytes,
+                ..ExchangeConfig::default()
+            },
             ..JobConfig::default()
         }
     }
@@ -246,4 +264,9 @@ impl Bed {
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The highest of some rates.
+pub(super) fn best(rates: &[f64]) -> f64 {
+    rates.iter().copied().fold(0.0, f64::max)
 }

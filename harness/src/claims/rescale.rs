@@ -29,11 +29,13 @@ fn plan(context: &Context, shapes: &[u16], partitions: u32) -> Plan {
     plan.topology.max_parallelism = u16::max(128, largest.next_power_of_two() * 2);
     plan.load.records = partitions * 3;
     plan.load.keys = plan.load.records;
+    plan.load.over_us = 170_000;
+    plan.safety_us = 190_000;
     let kill = |n: u32| Fault {
         id: FaultId(n),
         action: FaultAction::Sigkill,
         target: FaultTarget::Process,
-        when: FaultTrigger::AtMs(u64::from(n) * 35),
+        when: FaultTrigger::AtMs(u64::from(n) * 60),
         heal_after_ms: 1,
     };
     plan.faults = vec![kill(1), kill(2)];

@@ -8,11 +8,13 @@ mod broker;
 mod claims;
 mod clean;
 mod explain;
+mod judge;
 mod keep;
 mod matrix;
 mod mutants;
 mod replay;
 mod run;
+mod scenario;
 mod shrink;
 mod sim;
 mod soak;
@@ -49,6 +51,8 @@ pub fn main() -> ExitCode {
         Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
         Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
+        Some(Command::Judge(args)) => (args.console(), judge::judge(&args)),
+        Some(Command::Scenario(args)) => (Console::default(), scenario::scenario(&args)),
         Some(Command::Claims(args)) => (args.console(), claims::claims(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
     };

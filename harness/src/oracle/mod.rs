@@ -63,7 +63,7 @@ pub use conditions::{Commits, Conditions, Pace, Required};
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};
-pub use mysql::MysqlAudit;
+pub use mysql::{MysqlAudit, stream_mysql};
 pub use sqlite::SqliteAudit;
 pub use verdict::{
     Check, Failure, Figure, Judgement, Site, Verdict, WITNESS_LIMIT, Witness, Witnesses,

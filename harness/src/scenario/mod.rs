@@ -9,11 +9,13 @@
 mod place;
 mod print;
 mod raw;
+mod reference;
 mod storm;
 mod validate;
 
 pub use print::print;
 pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
+pub use reference::{fields, reference};
 pub use validate::validate;
 
 use std::path::PathBuf;

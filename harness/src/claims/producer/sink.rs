@@ -55,9 +55,14 @@ impl KafkaSinkFactory {
     }
 }
 
+/// Records between two barriers belong together; so many such groups are told apart.
+const GROUPS: usize = 8;
+
 /// Counts what the broker has confirmed and refused.
 #[derive(Debug, Default)]
 struct Counted {
+    /// By group: records that are not confirmed.
+    pending: [AtomicU64; GROUPS],
     confirmed: AtomicU64,
     refused: AtomicU64,
 }
@@ -68,9 +73,10 @@ struct Deliveries(Arc<Counted>);
 impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, group: usize) {
+        self.0.pending[group % GROUPS].fetch_sub(1, Ordering::Relaxed);
         let counter = if result.is_ok() { &self.0.confirmed } else { &self.0.refused };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -96,7 +102,8 @@ impl SinkFactory for KafkaSinkFactory {
             context,
             sent: 0,
             told: 0,
-            settle_at: 0,
+            group: 0,
+            waits: false,
         }))
     }
 }
@@ -115,8 +122,10 @@ struct KafkaSink {
     sent: u64,
     /// Confirmations that the metrics have.
     told: u64,
-    /// A checkpoint waits until so many are confirmed.
-    settle_at: u64,
+    /// The group of what is written now.
+    group: usize,
+    /// Whether a checkpoint waits for what was written before its barrier.
+    waits: bool,
 }
 
 impl KafkaSink {
@@ -136,9 +145,10 @@ impl Sink for KafkaSink {
         let mut key = [0; 12];
         key[..4].copy_from_slice(&provenance.partition.0.to_be_bytes());
         key[4..].copy_from_slice(&provenance.offset.0.to_be_bytes());
+        self.counted.pending[self.group].fetch_add(1, Ordering::Relaxed);
         let partition = (u64::from(view.target().0) % u64::from(self.partitions)) as i32;
         loop {
-            let message = BaseRecord::to(&self.topic)
+            let message = BaseRecord::with_opaque_to(&self.topic, self.group)
                 .key(&key)
                 .payload(view.value().unwrap_or_default())
                 .partition(partition);
@@ -173,7 +183,8 @@ impl Sink for KafkaSink {
         _now_us: TimeUs,
     ) -> Result<()> {
         if drain || self.guarantee == Guarantee::AtLeastOnce {
-            self.settle_at = self.sent;
+            self.waits = true;
+            self.group = (self.group + 1) % GROUPS;
         }
         Ok(())
     }
@@ -188,11 +199,17 @@ impl Sink for KafkaSink {
     }
 
     fn is_settled(&mut self, _checkpoint: CheckpointId) -> Result<bool> {
-        if self.confirmed() < self.settle_at {
+        // What came after the barrier may be confirmed before what came before it.
+        let is_pending = |counted: &Counted, now: usize| {
+            let groups = counted.pending.iter().enumerate();
+            groups.filter(|(at, _)| *at != now).any(|(_, n)| n.load(Ordering::Relaxed) > 0)
+        };
+        if self.waits && is_pending(&self.counted, self.group) {
             // Pushes out what lingers. Not finished in time is what the next call is for.
             let _ = self.producer.flush(Duration::from_millis(1));
+            return Ok(!is_pending(&self.counted, self.group));
         }
-        Ok(self.confirmed() >= self.settle_at)
+        Ok(true)
     }
 
     fn pending_records(&self) -> u64 {
