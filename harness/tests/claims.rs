@@ -55,6 +55,20 @@ fn experiments_on_the_engine_are_carried_out() {
 }
 
 #[test]
+fn claims_about_kafka_are_tried_on_kafka_where_there_is_one() {
+    if std::env::var_os("KAFKA_HOME").is_none_or(|home| home.is_empty()) {
+        let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
+        assert!(!is_required, "KAFKA_HOME is not set");
+        return eprintln!("NOT RUN: KAFKA_HOME is not set");
+    }
+    let (_, claims) = run(&["linger", "sawtooth", "--env", "local"]);
+    for claim in &claims.claims {
+        let shown = claim.shown().unwrap_or_else(|| panic!("{claim:#?}"));
+        assert!(shown.says.iter().any(|fact| fact.text.contains("on Kafka")), "{claim:#?}");
+    }
+}
+
+#[test]
 fn a_claim_that_does_not_exist_is_named_with_the_nearest() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = common::stormproof(&["claims", "sawtoth"], folder.path());

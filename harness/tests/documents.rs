@@ -1,7 +1,8 @@
 //! Every command in the documents: those that can run here do, in small; the others are counted
 //! and listed by what they need.
 //!
-//! A block of commands is fenced as `sh`; `sh needs=WHAT` marks what cannot run here. Commands of
+//! A block of commands is fenced as `sh`, or `console` with a prompt before each command; `needs=WHAT`
+//! behind that marks what cannot run here. Commands of
 //! one document run in one folder, in order. Blocks without a language hold no commands.
 
 mod common;
@@ -14,10 +15,10 @@ use std::time::{Duration, Instant};
 
 /// The options that make a command small, by subcommand: those that are given are replaced.
 const SMALL: &[(&str, &[(&str, &str)])] = &[
-    ("run", &[("--parallelism", "40"), ("--records", "40000"), ("--duration", "5")]),
-    ("sim", &[("--seeds", "100")]),
+    ("run", &[("--parallelism", "40"), ("--records", "24000"), ("--duration", "3")]),
+    ("sim", &[("--seeds", "30")]),
     ("mutants", &[("--seeds", "60"), ("--rounds", "1"), ("--mutant", "16")]),
-    ("matrix", &[("--time-limit", "4")]),
+    ("matrix", &[("--every", "60"), ("--repeats", "1")]),
     ("soak", &[("--time-limit", "2")]),
     ("broker", &[("--port", "0")]),
     ("claims", &[("--parallelism", "60"), ("--schedules", "40"), ("--smaller", "20")]),
@@ -62,6 +63,15 @@ fn commands(text: &str) -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
+/// What is typed of a block: on a console, what stands behind a prompt.
+fn typed(language: &str, content: &str) -> String {
+    let lines = content.lines().filter_map(|line| match language {
+        "console" => line.strip_prefix("$ "),
+        _ => Some(line),
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 fn blocks(file: &Path) -> Vec<Block> {
     let text = fs::read_to_string(file).expect("a document");
     let document = file.strip_prefix(root()).unwrap_or(file).display().to_string();
@@ -71,13 +81,14 @@ fn blocks(file: &Path) -> Vec<Block> {
             (None, Some(info)) => open = Some((at + 1, info.trim().to_owned(), String::new())),
             (Some((begun, info, content)), Some(_)) => {
                 let mut words = info.split_whitespace();
-                if matches!(words.next(), Some("sh" | "console")) {
+                let language = words.next().unwrap_or_default();
+                if matches!(language, "sh" | "console") {
                     let needs = words.find_map(|word| word.strip_prefix("needs="));
                     found.push(Block {
                         document: document.clone(),
                         line: *begun,
                         needs: needs.map(str::to_owned),
-                        commands: commands(&content.replace("$ ", "")),
+                        commands: commands(&typed(language, content)),
                     });
                 }
                 open = None;
@@ -161,7 +172,8 @@ fn run(place: &str, arguments: &[String], to: Option<&str>, folder: &Path) {
     let said = common::said(&output);
     let took = begun.elapsed();
     assert!(output.status.code().is_some_and(|code| code <= 2), "{place}: {text:?}: {said}");
-    let refused = said.contains("error: ") || said.contains("Usage:") && !text.contains(&"--help");
+    let refused = said.lines().any(|line| line.starts_with("error: "))
+        || said.contains("Usage:") && !text.contains(&"--help");
     assert!(!refused, "{place}: {text:?} was refused:\n{said}");
     eprintln!("{place}: {} -> {:?} in {took:.1?}", text.join(" "), output.status.code());
     if let Some(file) = to {

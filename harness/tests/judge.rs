@@ -8,6 +8,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -74,11 +75,19 @@ fn run_job(broker: &Broker, file: &Path, how: Position, attempt: u32, dies_after
         let mut list = TopicPartitionList::new();
         list.add_partition_offset("orders", partition, Offset::Offset(next)).expect("an offset");
         consumer.assign(&list).expect("it is assigned");
-        while let Some(Ok(message)) = consumer.poll(Duration::from_secs(10)) {
-            handled += 1;
-            let dies = dies_after == Some(handled);
-            if !handle(&mut database, &message, how, attempt, dies) {
-                return;
+        loop {
+            match consumer.poll(Duration::from_secs(10)) {
+                Some(Ok(message)) if message.partition() == partition => {
+                    handled += 1;
+                    let dies = dies_after == Some(handled);
+                    if !handle(&mut database, &message, how, attempt, dies) {
+                        return;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
+                // What is left of the partition before.
+                Some(_) => {}
+                None => panic!("partition {partition} does not answer"),
             }
         }
     }
@@ -228,4 +237,49 @@ fn bad_input_is_told_with_its_place_and_a_remedy() {
     let database = Connection::open(&file).expect("a database");
     database.execute("UPDATE effects SET o = NULL WHERE id = 5", ()).expect("a null");
     fails(&[], &["row 5: o is null", "never null"]);
+}
+
+/// The same against MySQL or MariaDB, at `STORMPROOF_TEST_MYSQL_URL`.
+#[test]
+fn a_table_in_mysql_is_judged_likewise() {
+    use mysql_async::prelude::Queryable as _;
+    let Ok(url) = std::env::var("STORMPROOF_TEST_MYSQL_URL") else {
+        let is_required = std::env::var("STORMPROOF_REQUIRE_MYSQL").is_ok_and(|v| v == "1");
+        assert!(!is_required, "STORMPROOF_TEST_MYSQL_URL is not set");
+        return eprintln!("NOT RUN: STORMPROOF_TEST_MYSQL_URL is not set");
+    };
+    let (broker, folder) = (filled(), tempfile::tempdir().expect("a folder"));
+    let table = format!("foreign_{}", std::process::id());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let sql = |statement: String| {
+        runtime.block_on(async {
+            let options = mysql_async::Opts::from_url(&url).expect("an address");
+            let mut connection = mysql_async::Conn::new(options).await.expect("a connection");
+            connection.query_drop(statement).await.expect("a statement");
+            connection.disconnect().await.expect("an end");
+        });
+    };
+    sql(format!("DROP TABLE IF EXISTS {table}"));
+    sql(format!(
+        "CREATE TABLE {table} (id BIGINT AUTO_INCREMENT PRIMARY KEY, p INT, o BIGINT UNSIGNED)"
+    ));
+    let each = RECORDS / PARTITIONS as u64;
+    let rows: Vec<String> =
+        (0..PARTITIONS).flat_map(|p| (0..each).map(move |o| format!("({p}, {o})"))).collect();
+    sql(format!("INSERT INTO {table} (p, o) VALUES {}", rows.join(", ")));
+    let brokers = broker.bootstrap_servers();
+    let judge = || {
+        let mut args = vec!["judge", "--brokers", &brokers, "--topic", "orders", "--table", &table];
+        args.extend(["--database", &url, "--quiet-time", "0", "--restarts", "1"]);
+        args.extend(["--columns", "partition=p,offset=o,order=id"]);
+        common::stormproof(&args, folder.path())
+    };
+    let right = judge();
+    assert_eq!(right.status.code(), Some(0), "{}", common::said(&right));
+    sql(format!("DELETE FROM {table} WHERE p = 2 AND o = 17"));
+    let lossy = judge();
+    sql(format!("DROP TABLE {table}"));
+    let said = common::said(&lossy);
+    assert_eq!(lossy.status.code(), Some(1), "{said}");
+    assert!(said.contains("offset 17 of partition 2 has no effect"), "{said}");
 }

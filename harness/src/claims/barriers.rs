@@ -236,17 +236,21 @@ pub(super) fn one_slow_subtask(context: &Context) -> Result<Outcome> {
             .to_owned(),
         measured_on: format!("{SIMULATION}; the rates on {ENGINE}"),
         schedule: Vec::new(),
-        figure: Some(Figure {
-            title: format!("One source subtask of {p}, late by 100 ms at every checkpoint"),
-            x: Axis::of("checkpoints"),
-            y: Axis::of("records/s"),
-            kind: Kind::Bars(costs.iter().map(|(name, _)| (*name).to_owned()).collect()),
-            series: vec![
-                Series::bars("nobody late", costs.iter().map(|(_, c)| c.0.records_per_s())),
-                Series::bars("one late", costs.iter().map(|(_, c)| c.1.records_per_s())),
-            ],
-        }),
+        figure: Some(picture(p, &costs)),
     })
+}
+
+fn picture(p: usize, costs: &[(&str, (Measured, Measured))]) -> Figure {
+    Figure {
+        title: format!("One source subtask of {p}, late by 100 ms at every checkpoint"),
+        x: Axis::of("checkpoints"),
+        y: Axis::of("records/s"),
+        kind: Kind::Bars(costs.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        series: vec![
+            Series::bars("nobody late", costs.iter().map(|(_, c)| c.0.records_per_s())),
+            Series::bars("one late", costs.iter().map(|(_, c)| c.1.records_per_s())),
+        ],
+    }
 }
 
 /// The synchronous part of a snapshot in milliseconds, with so many keys counted.

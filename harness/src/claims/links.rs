@@ -215,21 +215,22 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
                 .to_owned(),
         measured_on: ENGINE.to_owned(),
         schedule: vec![format!("started in {:.0} ms at P = {p}", last.start_ms)],
-        figure: Some(Figure {
-            title: "Links, and the memory of the job that has them".to_owned(),
-            x: Axis::log("parallelism"),
-            y: Axis::log("links; bytes"),
-            kind: Kind::Lines,
-            series: vec![
-                Series::new("links", by(&all, |t| t.links() as f64)),
-                Series::new("memory, bytes", by(&all, |t| t.memory_bytes.max(1.0))),
-                Series::new(
-                    "a 32 KiB buffer for each",
-                    by(&all, |t| t.links() as f64 * BUFFER_BYTES),
-                ),
-            ],
-        }),
+        figure: Some(picture(&all)),
     })
+}
+
+fn picture(all: &[Taken]) -> Figure {
+    Figure {
+        title: "Links, and the memory of the job that has them".to_owned(),
+        x: Axis::log("parallelism"),
+        y: Axis::log("links; bytes"),
+        kind: Kind::Lines,
+        series: vec![
+            Series::new("links", by(all, |t| t.links() as f64)),
+            Series::new("memory, bytes", by(all, |t| t.memory_bytes.max(1.0))),
+            Series::new("a 32 KiB buffer for each", by(all, |t| t.links() as f64 * BUFFER_BYTES)),
+        ],
+    }
 }
 
 fn by(all: &[Taken], of: impl Fn(&Taken) -> f64) -> Vec<(f64, f64)> {

@@ -100,6 +100,14 @@ fn killed_at(context: &Context, step: Step) -> Option<(CheckpointId, CheckpointI
     restored.into_iter().next().map(|restored| (CheckpointId(3), restored, was_notified))
 }
 
+/// What a kill has shown, in words.
+fn told_of(kill: Option<(CheckpointId, CheckpointId, bool)>) -> String {
+    kill.map_or_else(
+        || "the process was not killed there".to_owned(),
+        |(at, restored, _)| format!("killed in checkpoint {at}, {restored} was restored"),
+    )
+}
+
 /// Runs it.
 pub(super) fn experiment(context: &Context) -> Result<Outcome> {
     let run = sim::watch(&plan(context, context.parallelism));
@@ -109,24 +117,13 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
     let subtasks = usize::from(context.parallelism) * 3;
     let acked: Vec<usize> = whole.iter().map(|(id, _)| acknowledged(&run, **id)).collect();
     let in_order = |before, after| whole.iter().all(|(_, of)| is_ordered(of, before, after));
-    let pair = |before: Step, after: Step| {
-        let told = format!("in {} of {} checkpoints", whole.len(), whole.len());
-        let broken = format!("not in each of {} checkpoints", whole.len());
-        let holds = in_order(before, after);
-        (holds, if holds { told } else { broken })
-    };
     let told = |text: &str, before, after| {
-        let (holds, measured) = pair(before, after);
-        fact(text, holds, measured)
+        let holds = in_order(before, after);
+        let word = if holds { "in each" } else { "not in each" };
+        fact(text, holds, format!("{word} of {} checkpoints", whole.len()))
     };
     let (before, after) =
         (killed_at(context, Step::AllAcked), killed_at(context, Step::MetadataDurable));
-    let kills = |kill: &Option<(CheckpointId, CheckpointId, bool)>| {
-        kill.map_or_else(
-            || "the process was not killed there".to_owned(),
-            |(at, restored, _)| format!("killed in checkpoint {at}, {restored} was restored"),
-        )
-    };
     let schedule = whole.first().map(|(id, _)| lines(&run, **id)).unwrap_or_default();
     ran(Shown {
         premises: vec![
@@ -162,12 +159,12 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
             fact(
                 "before it is durable the checkpoint does not exist",
                 before.is_some_and(|(at, restored, _)| restored < at),
-                kills(&before),
+                told_of(before),
             ),
             fact(
                 "from then on it does, although nobody was notified",
                 after.is_some_and(|(at, restored, notified)| restored == at && !notified),
-                kills(&after),
+                told_of(after),
             ),
         ],
         why: "The order is right, and one step is missing from it: what decides is not the \

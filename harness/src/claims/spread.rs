@@ -159,25 +159,26 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
             .to_owned(),
         measured_on: format!("{ENGINE}; order and counts in {SIMULATION}"),
         schedule: Vec::new(),
-        figure: Some(Figure {
-            title: format!("{HOT_PERCENT} % of the records have one key"),
-            x: Axis::of("partitioner"),
-            y: Axis::log("percent"),
-            kind: Kind::Bars(["keyBy", "rebalance"].map(str::to_owned).to_vec()),
-            series: vec![
-                Series::bars(
-                    "share of the busiest subtask",
-                    [keyed_share, even_share].map(|s| s * 100.0),
-                ),
-                Series::bars(
-                    "stale writes",
-                    [&by_key, &spread].map(|k| k.stale as f64 / k.writes.max(1) as f64 * 100.0),
-                ),
-                Series::bars(
-                    "keys with a wrong count",
-                    [&by_key, &spread].map(|k| k.miscounted as f64 / k.keys.max(1) as f64 * 100.0),
-                ),
-            ],
-        }),
+        figure: Some(picture([keyed_share, even_share], &by_key, &spread)),
     })
+}
+
+fn picture(shares: [f64; 2], by_key: &Keys, spread: &Keys) -> Figure {
+    Figure {
+        title: format!("{HOT_PERCENT} % of the records have one key"),
+        x: Axis::of("partitioner"),
+        y: Axis::log("percent"),
+        kind: Kind::Bars(["keyBy", "rebalance"].map(str::to_owned).to_vec()),
+        series: vec![
+            Series::bars("share of the busiest subtask", shares.map(|s| s * 100.0)),
+            Series::bars(
+                "stale writes",
+                [by_key, spread].map(|k| k.stale as f64 / k.writes.max(1) as f64 * 100.0),
+            ),
+            Series::bars(
+                "keys with a wrong count",
+                [by_key, spread].map(|k| k.miscounted as f64 / k.keys.max(1) as f64 * 100.0),
+            ),
+        ],
+    }
 }
