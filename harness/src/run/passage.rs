@@ -181,7 +181,8 @@ fn source(record: Record, stands: &[Stand], rows: &[Effect]) -> Hop {
 fn channel(at: Option<&Stand>, sink: Option<u32>, is_lost: bool) -> Hop {
     let target = subtask("count", sink);
     let Some(stand) = at else {
-        return hop("channel", format!("to {target}"), Seen::Unknown, "");
+        let seen = if is_lost { Seen::Unknown } else { Seen::Passed };
+        return hop("channel", format!("to {target}"), seen, "");
     };
     let id = stand.manifest.checkpoint;
     let owner = stand.split.map(|split| u32::from(split.subtask));

@@ -50,8 +50,10 @@ fn one(result: &RunResult, check: &CheckResult, shown: usize) -> Markup {
     let line = html! {
         (mark(check.verdict))
         span.what {
-            strong { (show(&check.title)) } " "
-            code { (text::line(&check.id, text::NAME)) }
+            span.title {
+                strong { (show(&check.title)) } " "
+                code { (text::line(&check.id, text::NAME)) }
+            }
             span.saw { (show(&check.summary)) }
         }
         span.word.(check.verdict.as_str()) { (check.verdict.as_str()) }
