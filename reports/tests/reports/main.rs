@@ -3,6 +3,7 @@
 //! The results under test are the ones of `examples/sample`.
 
 mod claims;
+mod formats;
 mod hostile;
 mod page;
 mod schema;
