@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_millis(11_500);
 const GROUP: &str = "claims-sawtooth";
 /// A tooth's end may be seen so much later, in seconds.
-const SEEN_LATE_S: f64 = 0.4;
+const SEEN_LATE_S: f64 = 0.2;
 
 /// One look.
 #[derive(Clone, Copy, Debug)]
