@@ -15,6 +15,9 @@ use crate::error::Result;
 /// alignment costs when somebody is late is far more than the rest.
 const AS_WELL: f64 = 0.75;
 
+/// With one subtask late, modes that need not wait are so much faster than those that do.
+const BETTER: f64 = 1.4;
+
 #[derive(Clone, Copy)]
 struct Contestant {
     name: &'static str,
@@ -111,8 +114,8 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
             fact("aligned does as well while nobody is late", does_as_well(1), told(1)),
             fact("unaligned does as well", does_as_well(3), told(3)),
             fact(
-                "and with one subtask late, unaligned or with a timeout",
-                late_share(2).max(late_share(3)) >= AS_WELL,
+                "with one subtask late, what aligned loses is not lost unaligned or with a timeout",
+                late(2).max(late(3)) >= BETTER * late(1),
                 format!(
                     "of at-least-once's rate: unaligned {:.2}, aligned with a timeout {:.2}, \
                      aligned {:.2}",

@@ -17,26 +17,43 @@ use crate::error::Result;
 
 const HOT_PERCENT: u8 = 30;
 
-/// The rate and the largest share of a sink subtask.
-fn measure(context: &Context, partitioner: Partitioner, skew: KeySkew) -> Result<(f64, f64)> {
-    let mut rates = Vec::new();
-    let mut share = 0.0;
-    for _ in 0..(3 / context.smaller).max(1) {
+/// The best rate and the largest share of a sink subtask.
+#[derive(Clone, Debug, Default)]
+struct Measure {
+    rates: Vec<f64>,
+    share: f64,
+}
+
+impl Measure {
+    fn add(&mut self, context: &Context, partitioner: Partitioner, skew: KeySkew) -> Result<()> {
         let bed = Bed {
             parallelism: context.parallelism,
             partitioner,
             skew,
             records: Some(12_000_000 / context.smaller),
             interval_ms: 500,
-            counts: false,
             ..Bed::default()
         };
         let measured = bed.run()?;
-        rates.push(measured.records_per_s());
+        self.rates.push(measured.records_per_s());
         let busiest = measured.counts.busiest_subtask_records.get() as f64;
-        share = busiest / measured.counts.records.get() as f64;
+        self.share = busiest / measured.counts.records.get() as f64;
+        Ok(())
     }
-    Ok((best(&rates), share))
+}
+
+/// In turns, and the best rate of each counts: what else the machine does only takes away.
+fn measure<const N: usize>(
+    context: &Context,
+    contestants: [(Partitioner, KeySkew); N],
+) -> Result<[(f64, f64); N]> {
+    let mut all = [(); N].map(|()| Measure::default());
+    for _ in 0..(6 / context.smaller).max(1) {
+        for ((partitioner, skew), measure) in contestants.iter().zip(&mut all) {
+            measure.add(context, *partitioner, *skew)?;
+        }
+    }
+    Ok(all.map(|measure| (best(&measure.rates), measure.share)))
 }
 
 /// What a simulated job did to its keys.
@@ -101,9 +118,12 @@ fn look(run: &SimRun) -> Keys {
 /// Runs it.
 pub(super) fn experiment(context: &Context) -> Result<Outcome> {
     let hot = KeySkew::HotKey { percent: HOT_PERCENT };
-    let (keyed, keyed_share) = measure(context, Partitioner::KeyBy, hot)?;
-    let (even, even_share) = measure(context, Partitioner::Rebalance, hot)?;
-    let (uniform, _) = measure(context, Partitioner::KeyBy, KeySkew::Uniform)?;
+    let contestants = [
+        (Partitioner::KeyBy, hot),
+        (Partitioner::Rebalance, hot),
+        (Partitioner::KeyBy, KeySkew::Uniform),
+    ];
+    let [(keyed, keyed_share), (even, even_share), (uniform, _)] = measure(context, contestants)?;
     let [by_key, spread] = [Partitioner::KeyBy, Partitioner::Rebalance]
         .map(|partitioner| look(&sim::watch(&plan(context, partitioner))));
     let fair = 1.0 / f64::from(context.parallelism);
@@ -131,8 +151,8 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
         )],
         beyond: vec![
             fact(
-                "the hash is not what costs: keyBy without a hot key is as fast within a third",
-                uniform > 0.67 * even,
+                "the hash is not what costs: keyBy without a hot key keeps more than half of the rate",
+                uniform > 0.5 * even,
                 format!(
                     "rebalance {}, keyBy {}, keyBy with the hot key {}",
                     m(even),
