@@ -17,13 +17,13 @@ mod number;
 mod store;
 mod verdict;
 
-pub use bench::{BenchSummary, BenchTrial};
+pub use bench::{BenchSummary, BenchTrial, BesideBare};
 pub use chaos::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, FaultSummary, Recovery,
 };
 pub use checks::{CheckResult, Witness};
 pub use environment::{EnvironmentFacts, Phase};
-pub use measure::{Latency, Quantiles, Sample};
+pub use measure::{EngineLag, Latency, Quantiles, Sample, Sawtooth, Tooth};
 pub use store::SchemaError;
 pub use verdict::Verdict;
 
@@ -133,6 +133,12 @@ pub struct RunResult {
     /// What the run spent its time on, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// Throughput beside bare clients, if it was asked for.
+    #[serde(default)]
+    pub beside_bare: Option<BesideBare>,
+    /// Committed lag against its formula, if the load came at a steady rate.
+    #[serde(default)]
+    pub sawtooth: Option<Sawtooth>,
     /// What was tried and found, if this is a bench and not a run.
     #[serde(default)]
     pub bench: Option<BenchSummary>,
@@ -178,6 +184,8 @@ impl Default for RunResult {
             notes: Vec::new(),
             started_at: String::new(),
             phases: Vec::new(),
+            beside_bare: None,
+            sawtooth: None,
             bench: None,
         }
     }

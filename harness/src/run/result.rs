@@ -20,6 +20,7 @@ use super::history::{Checkpoint, History};
 use super::nemesis::{Progress, Tracked};
 use super::phases::slip;
 use super::recovery::recoveries;
+use super::sawtooth::sawtooth;
 use super::session::{Halt, Session};
 use super::verdict::{apply_judgement, verdict_of};
 use crate::clock::{Utc, monotonic_us};
@@ -141,6 +142,13 @@ impl<'a> Account<'a> {
                 cause(history, attempt)
             });
         }
+        result.sawtooth = sawtooth(
+            self.scenario.load.rate_per_s,
+            &result.checkpoints,
+            &result.faults,
+            &result.recoveries,
+            &result.timeline,
+        );
         (result.verdict, result.verdict_reason) = verdict_of(&result, self, session);
         result
     }
@@ -228,6 +236,14 @@ impl<'a> Account<'a> {
             notes.push(format!(
                 "After the first kill the job was restored at parallelism {to} instead of {}.",
                 self.scenario.job.parallelism
+            ));
+        }
+        let planned = self.scenario.load.records + session.records_before;
+        let more = session.produced().saturating_sub(planned);
+        if more > 0 && self.scenario.load.records > 0 {
+            notes.push(format!(
+                "The storm lasted longer than the load: {more} more records were written, slower, \
+                 until its last fault was over."
             ));
         }
         let late = slip(session);
