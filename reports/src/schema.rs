@@ -12,9 +12,13 @@ mod chaos;
 mod checks;
 mod consistency;
 mod environment;
+mod matrix;
 mod measure;
 mod number;
+mod origin;
+mod skew;
 mod store;
+mod trace;
 mod verdict;
 
 pub use bench::{BenchSummary, BenchTrial, BesideBare};
@@ -23,8 +27,14 @@ pub use chaos::{
 };
 pub use checks::{CheckResult, Witness};
 pub use environment::{EnvironmentFacts, Phase};
-pub use measure::{EngineLag, Latency, Quantiles, Sample, Sawtooth, Tooth};
+pub use matrix::{MatrixCell, MatrixOutcome, MatrixSummary};
+pub use measure::{
+    CurvePoint, EngineLag, Latency, LatencyCurve, Quantiles, Sample, Sawtooth, Tooth,
+};
+pub use origin::Origin;
+pub use skew::SubtaskFigures;
 pub use store::SchemaError;
+pub use trace::{Hop, Passage, Seen};
 pub use verdict::Verdict;
 
 use serde::{Deserialize, Serialize};
@@ -139,6 +149,18 @@ pub struct RunResult {
     /// Committed lag against its formula, if the load came at a steady rate.
     #[serde(default)]
     pub sawtooth: Option<Sawtooth>,
+    /// The distribution of the latency, for the percentile plot.
+    #[serde(default)]
+    pub latency_curve: Option<LatencyCurve>,
+    /// Figures of every subtask, one list for each thing that was counted.
+    #[serde(default)]
+    pub subtasks: Vec<SubtaskFigures>,
+    /// The kill matrix in simulation, if one belongs to this result.
+    #[serde(default)]
+    pub matrix: Option<MatrixSummary>,
+    /// All that another machine needs to run it again.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// What was tried and found, if this is a bench and not a run.
     #[serde(default)]
     pub bench: Option<BenchSummary>,
@@ -186,6 +208,10 @@ impl Default for RunResult {
             phases: Vec::new(),
             beside_bare: None,
             sawtooth: None,
+            latency_curve: None,
+            subtasks: Vec::new(),
+            matrix: None,
+            origin: None,
             bench: None,
         }
     }
