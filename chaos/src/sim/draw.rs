@@ -63,10 +63,15 @@ impl Plan {
     }
 
     fn of_size(seed: u64, size: u16, draw: &mut Draw) -> Self {
-        let topology = topology(size, draw);
+        let mut topology = topology(size, draw);
         let load = load(&topology, draw);
         let sink = sink(draw);
         let checkpoint = checkpoint(size, &load, feasible_ms(&load, &sink), draw);
+        if checkpoint.mode == CheckpointMode::AtLeastOnce {
+            // A record that leaves between the cuts of two vertices is held in one and taken by
+            // the other: rightly so in this mode, and nothing that the offsets could explain.
+            topology.hold_us = 0;
+        }
         let safety_us = load.over_us + draw.range(5_000, 60_000);
         let services = services(draw);
         let mut plan = Self {

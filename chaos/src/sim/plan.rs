@@ -47,7 +47,7 @@ pub struct Topology {
     #[serde(default)]
     pub is_bounded: bool,
     /// How long the counting operator holds back each record that it has counted, in microseconds;
-    /// 0 is not at all.
+    /// 0 is not at all. Not for `at-least-once`, whose cuts may hold such a record twice.
     #[serde(default)]
     pub hold_us: u64,
     /// From the sources to the counting operator.

@@ -16,7 +16,7 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
-    if !draw.one_in(6) {
+    if !draw.one_in(12) {
         let death = death(plan, draw);
         plan.faults.push(death);
     }
