@@ -115,20 +115,22 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
         Partitioner::KeyBy,
         Partitioner::Rebalance,
     ]);
-    let shape = |draw: &mut Draw| {
-        let count = near(draw);
-        let sink = if into_sink == Partitioner::Forward { count } else { near(draw) };
-        Parallelism { source: near(draw), count, sink }
+    let shape = |draw: &mut Draw, some: &dyn Fn(&mut Draw) -> u16| {
+        let count = some(draw);
+        let sink = if into_sink == Partitioner::Forward { count } else { some(draw) };
+        Parallelism { source: some(draw), count, sink }
     };
-    let mut parallelism = vec![shape(draw)];
+    let mut parallelism = vec![shape(draw, &near)];
+    // Later processes are of any size, so that what is restored is shared out anew.
+    let any = |draw: &mut Draw| draw.range(1, u64::from(size) + 1) as u16;
     while parallelism.len() < 4 && draw.one_in(4) {
-        parallelism.push(shape(draw));
+        parallelism.push(shape(draw, &any));
     }
     let partitions = match draw.range(0, 2) {
         0 => draw.range(1, u64::from(size) * 2) as u32,
         _ => u32::from(size),
     };
-    let max_parallelism = u16::max(128, size.next_power_of_two());
+    let max_parallelism = u16::max(128, (size + 1).next_power_of_two());
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
     let is_bounded = false;
     let hold_us = if draw.one_in(4) { draw.magnitude(100, 20_000) } else { 0 };

@@ -2,10 +2,13 @@
 //! asynchronous call does to records in a real job.
 //!
 //! Invariant: what is held is list state, named `held` in the checkpoint, and every record of it
-//! has a timer. Records leave in the order in which they came, each once.
+//! has a timer. Records leave in the order in which they came, each once, and by their timers alone:
+//! a worker's step fires what is due before it does anything else, so that whoever looks later in
+//! the step finds nothing overdue. What is found all the same is told ([`Mistimed`]).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use stormproof_engine::api::{
@@ -19,11 +22,27 @@ use stormproof_engine::seam::TimeUs;
 /// The list state's name.
 const HELD: &str = "held";
 
+/// The first timer that did not fire as it should, over all processes of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mistimed(Arc<Mutex<Option<String>>>);
+
+impl Mistimed {
+    fn tell(&self, what: impl FnOnce() -> String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
+    }
+
+    /// What was told.
+    pub(super) fn told(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Makes operators that hold back what those of `inner` emit.
 pub(super) struct Holding<F> {
     pub(super) inner: F,
     /// How long a record is held, in microseconds.
     pub(super) hold_us: TimeUs,
+    pub(super) mistimed: Mistimed,
 }
 
 /// What one subtask holds.
@@ -38,11 +57,13 @@ struct Hold {
     context: GroupContext,
     inner: Box<dyn Operator>,
     hold_us: TimeUs,
+    mistimed: Mistimed,
     held: Vec<Held>,
 }
 
 impl<F: OperatorFactory> OperatorFactory for Holding<F> {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Operator>> {
+        let due_us = context.clock.now_us() + self.hold_us;
         let mut held: Vec<Held> = context.each_subtask().map(|_| Held::default()).collect();
         for (subtask, items) in state.lists(HELD) {
             let own = &mut held[context.local(subtask)].records;
@@ -51,11 +72,12 @@ impl<F: OperatorFactory> OperatorFactory for Holding<F> {
                     let what = format!("state {HELD} of {}[{subtask}]: no record", context.name);
                     EngineError::Config(what)
                 })?;
-                own.push_back((TimeUs::MAX, record));
+                own.push_back((due_us, record));
             }
         }
         let inner = self.inner.open(context.clone(), state)?;
-        Ok(Box::new(Hold { context, inner, hold_us: self.hold_us, held }))
+        let mistimed = self.mistimed.clone();
+        Ok(Box::new(Hold { context, inner, hold_us: self.hold_us, mistimed, held }))
     }
 }
 
@@ -83,6 +105,21 @@ impl Collector for Keeper<'_> {
 }
 
 impl Hold {
+    /// Looks for a record whose timer should have fired.
+    fn look_for_overdue(&self, subtask: SubtaskIndex) {
+        let now_us = self.context.clock.now_us();
+        let held = &self.held[self.context.local(subtask)];
+        if let Some((due_us, _)) = held.records.front().filter(|(due_us, _)| *due_us <= now_us) {
+            let attempt = self.context.attempt;
+            self.mistimed.tell(|| {
+                format!(
+                    "attempt {attempt}, count[{subtask}]: a timer was due at {due_us} us and had \
+                     not fired at {now_us} us"
+                )
+            });
+        }
+    }
+
     /// Sends on what is due by `by_us`.
     fn release(&mut self, subtask: SubtaskIndex, by_us: TimeUs, out: &mut dyn Collector) {
         let records = &mut self.held[self.context.local(subtask)].records;
@@ -126,10 +163,13 @@ impl Operator for Hold {
         now_us: TimeUs,
         out: &mut dyn Collector,
     ) -> Result<()> {
-        // It relies on its timers alone, one for each moment: nothing leaves by another's.
-        let due = self.held[self.context.local(subtask)].timers.pop();
-        if let Some(Reverse(due_us)) = due.filter(|Reverse(due_us)| *due_us <= now_us) {
-            self.release(subtask, due_us, out);
+        match self.held[self.context.local(subtask)].timers.pop() {
+            // One timer for each moment: nothing leaves by another's.
+            Some(Reverse(due_us)) if due_us <= now_us => self.release(subtask, due_us, out),
+            early => self.mistimed.tell(|| {
+                let due_us = early.map(|Reverse(due_us)| due_us);
+                format!("count[{subtask}]: a timer fired at {now_us} us, due was {due_us:?}")
+            }),
         }
         self.inner.on_timer(subtask, now_us, out)
     }
@@ -149,6 +189,7 @@ impl Operator for Hold {
         subtask: SubtaskIndex,
         state: &mut StateSnapshot,
     ) -> Result<()> {
+        self.look_for_overdue(subtask);
         let records = &self.held[self.context.local(subtask)].records;
         let items = records.iter().map(|(_, record)| record.frame().clone()).collect();
         state.put_list(HELD, ListKind::EvenSplit, items);
@@ -164,6 +205,7 @@ impl Operator for Hold {
     }
 
     fn finish(&mut self, subtask: SubtaskIndex, out: &mut dyn Collector) -> Result<()> {
+        self.look_for_overdue(subtask);
         self.release(subtask, TimeUs::MAX, out);
         self.inner.finish(subtask, out)
     }

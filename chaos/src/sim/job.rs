@@ -16,7 +16,7 @@ use stormproof_engine::runtime::{JobConfig, RestartStrategy};
 use super::bounded::Bounded;
 use super::connection::Backend;
 use super::escrow::{Escrow, EscrowFactory};
-use super::hold::Holding;
+use super::hold::{Holding, Mistimed};
 use super::plan::{Load, Parallelism, Plan, VERTICES};
 use super::topic::{LogHandle, Stored};
 
@@ -25,8 +25,8 @@ pub(super) fn graph(
     plan: &Plan,
     parallelism: Parallelism,
     log: LogHandle,
-    database: Backend,
-    escrow: Option<Arc<Escrow>>,
+    (database, escrow): (Backend, Option<Arc<Escrow>>),
+    mistimed: &Mistimed,
 ) -> Result<JobGraph> {
     let source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
     let ends = log.0.ends();
@@ -48,7 +48,10 @@ pub(super) fn graph(
     let source = graph.source(source_name, parallelism.source, source);
     let count: Arc<dyn OperatorFactory> = match plan.topology.hold_us {
         0 => Arc::new(CountFactory),
-        hold_us => Arc::new(Holding { inner: CountFactory, hold_us }),
+        hold_us => {
+            let mistimed = mistimed.clone();
+            Arc::new(Holding { inner: CountFactory, hold_us, mistimed })
+        }
     };
     let count = graph.operator(count_name, parallelism.count, count);
     let sink = graph.sink(sink_name, parallelism.sink, sink);

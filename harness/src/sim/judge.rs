@@ -56,6 +56,10 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
         reasons.push(format!("{}: {}", check.id, check.summary));
         reasons.extend(check.witnesses.iter().take(2).map(|w| format!("    {}", w.text)));
     }
+    if let Some(what) = &run.mistimed {
+        broken.push("timers".to_owned());
+        reasons.push(format!("timers: {what}"));
+    }
     match &run.end {
         SimEnd::Stuck(what) => {
             broken.push("liveness".to_owned());

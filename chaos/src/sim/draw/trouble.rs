@@ -14,13 +14,17 @@ use crate::sim::weather::{Disturbance, Window};
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
+    let has_lags = draw.one_in(6);
+    if has_lags {
+        make_room_for_lags(plan, draw);
+    }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     if !draw.one_in(12) {
         let death = death(plan, draw);
         plan.faults.push(death);
     }
-    if draw.one_in(6) {
+    if has_lags {
         let lags = lags(plan, draw);
         plan.faults.extend(lags);
     }
@@ -99,21 +103,40 @@ fn death(plan: &Plan, draw: &mut Draw) -> Fault {
     }
     let mut steps = steps(plan);
     steps.retain(|step| *step < Step::RestoreBegun);
-    let action = draw.of(&[FaultAction::Panic, FaultAction::Sigkill]);
+    let mut action = draw.of(&[FaultAction::Panic, FaultAction::Sigkill]);
+    if plan.topology.parallelism.len() > 1 {
+        // Only another process has another parallelism.
+        action = FaultAction::Sigkill;
+    }
     let when = at_step(draw.of(&steps), draw.of(&[2, 2, 3]), 0);
     struck(action, FaultTarget::AnySubtask, when)
+}
+
+/// Several source subtasks of a worker, and few keys behind their barriers: what a lane that is
+/// held in part puts aside is then worth looking at.
+fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
+    plan.topology.workers = draw.of(&[1, 1, 2]);
+    plan.load.keys = draw.range(1, 8) as u32;
+    if draw.one_in(4) {
+        return;
+    }
+    plan.checkpoint.mode = CheckpointMode::ExactlyOnce;
+    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(5)]);
+    plan.checkpoint.min_pause_ms = 0;
 }
 
 /// Source subtasks that fall behind the others of their worker: their barriers come late, and what
 /// their neighbours send meanwhile is held on lanes that go on.
 fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
     let sources = plan.vertices()[0].parallelism;
-    let count = draw.range(1, 3);
+    let interval_ms = plan.checkpoint.interval_ms;
+    let count = draw.range(2, 6);
     let lag = |_| {
-        let ms = draw.range(1, 2 * plan.checkpoint.interval_ms);
+        // Past the next trigger.
+        let ms = draw.range(interval_ms, 3 * interval_ms);
         let index = draw.range(0, u64::from(sources) - 1) as u16;
         let target = FaultTarget::Subtask { vertex: VERTICES[0].to_owned(), index };
-        let step = draw.of(&[Step::BarrierInjected, Step::SnapshotSync, Step::Notified]);
+        let step = draw.of(&[Step::BarrierInjected, Step::Notified, Step::Notified]);
         let armed_at_ms = draw.range(0, (plan.load.over_us / 1000).max(1));
         struck(FaultAction::Stall { ms }, target, at_step(step, 1, armed_at_ms))
     };
