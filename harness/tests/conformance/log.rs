@@ -219,7 +219,7 @@ fn a_committed_offset_is_the_last_one_even_if_it_goes_back() {
             let ticket = client.commit(&[split(0, next)]);
             let outcome = match log {
                 Log::Simulated(services) => services.wait(&ticket).expect("it answers"),
-                Log::Real { .. } => wait(&ticket),
+                Log::Mock { .. } | Log::Embedded { .. } => wait(&ticket),
             };
             outcome.expect("it is committed");
             let committed = client.committed(&asked).expect("an answer");
