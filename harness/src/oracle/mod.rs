@@ -43,6 +43,7 @@ mod ids;
 mod judge;
 mod lineage;
 mod loss;
+mod marks;
 mod mysql;
 mod order;
 mod pace;

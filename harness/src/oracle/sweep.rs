@@ -25,9 +25,7 @@ use crate::workload::ledger::Ledger;
 pub(super) struct Located<'a> {
     pub(super) effect: &'a Effect,
     pub(super) slot: usize,
-    /// The offset relative to the start, when the ledger has such a record.
-    pub(super) relative: Option<u32>,
-    /// The record's place among the records of its partition.
+    /// The record's place among the records of its partition, when the ledger has it.
     pub(super) position: Option<usize>,
     /// The index of the attempt whose source read the record, if it is known.
     pub(super) source: Option<usize>,
@@ -121,7 +119,7 @@ impl Sweep {
     }
 
     fn absorb(&mut self, located: &Located<'_>, history: &History) {
-        if located.relative.is_none() {
+        if located.position.is_none() {
             self.phantom(located.effect);
         }
         self.seen.observe(located, history);
@@ -175,7 +173,6 @@ pub(super) fn locate<'a>(
     let source = lineage.index(effect.source_attempt);
     let partition = &ledger.partitions()[slot];
     let position = partition.position(effect.offset).filter(|_| effect.index == 0);
-    let relative = position.and_then(|_| partition.relative(effect.offset));
     let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
     let made = &lineage.attempts[sink];
     let tag_rank = made.tag_rank(effect.tag);
@@ -188,5 +185,5 @@ pub(super) fn locate<'a>(
     {
         rank += 1;
     }
-    Some(Located { effect, slot, relative, position, source, sink, tag_rank, rank, origin })
+    Some(Located { effect, slot, position, source, sink, tag_rank, rank, origin })
 }
