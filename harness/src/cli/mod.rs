@@ -11,6 +11,7 @@ mod keep;
 mod matrix;
 mod mutants;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod sim;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Report(args)) => (args.console(), report::report(&args)),
         Some(Command::Mutants(args)) => (args.console(), mutants::mutants(&args)),
         Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
