@@ -3,6 +3,7 @@
 //! *Follow a result:* the harness fills in a [`schema::RunResult`], [`schema::RunResult::save`]s it
 //! as `result.json`, and hands the same value to [`terminal`] (the table at the end of a run),
 //! [`markdown`] (a pull request comment or job summary) and [`html`] (one self-contained page).
+//! [`gate`] does the same for what a gate has found.
 //!
 //! Invariants: a renderer is a pure function of the result; every string in a result is treated as
 //! hostile (escaped, cut to a length, control and direction characters made visible); nothing
@@ -12,6 +13,7 @@
 //! This crate judges nothing and measures nothing, and imports no other room.
 
 mod figures;
+pub mod gate;
 pub mod html;
 pub mod markdown;
 mod proof;

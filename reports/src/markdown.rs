@@ -94,7 +94,7 @@ fn symbol(verdict: Verdict) -> &'static str {
 }
 
 /// Foreign text as prose: nothing in it is markup, and `@` mentions nobody.
-fn prose(foreign: &str, limit: usize) -> String {
+pub(crate) fn prose(foreign: &str, limit: usize) -> String {
     let shown = text::line(foreign, limit);
     let mut out = String::with_capacity(shown.len() + 16);
     for c in shown.chars() {
