@@ -131,10 +131,12 @@ mod tests {
             facts: vec!["Java 17".to_owned()],
             problems: vec![Problem { what: "no\u{1b}[31m Kafka".into(), remedy: "get it".into() }],
         };
-        let plain = rows(&finding, false).join("\n");
-        let expected = "  local       missing   Java 17\n                        no[31m Kafka\n  \
-                                              -> get it";
-        assert_eq!(plain, expected);
+        let expected = [
+            "  local       missing   Java 17",
+            "                        no[31m Kafka",
+            "                        -> get it",
+        ];
+        assert_eq!(rows(&finding, false), expected);
         assert!(rows(&finding, true)[0].contains("\u{1b}[1;31mmissing"));
     }
 }

@@ -4,8 +4,9 @@
 //! *Follow a trial:* the first look comes after [`Rule::first_pairs`], later ones after every few
 //! pairs. An interval wholly below the threshold ends the trial: no regression. One wholly above
 //! zero, whose middle reaches the threshold, is a suspicion: the pairs are put away, and a
-//! confirmation begins from nothing. Only what fails twice, in pairs that are independent, is a
-//! regression. Whoever reaches [`Rule::max_pairs`] undecided gets no verdict.
+//! confirmation begins from nothing. Its length is fixed when it begins, and it is looked at once:
+//! many looks find something in any noise. Only what fails twice, in pairs that are independent, is
+//! a regression. Whoever is undecided at the end of a round gets no verdict.
 //!
 //! Invariants: a regression rests on at least twice [`Rule::first_pairs`]; the size that is told of
 //! it comes from the confirmation alone, since the pairs that raised a suspicion were chosen for
@@ -37,11 +38,20 @@ pub enum Answer {
     NoVerdict,
 }
 
+/// The second round.
+#[derive(Clone, Copy, Debug)]
+struct Confirmation {
+    /// Pairs that raised the suspicion.
+    suspected: usize,
+    /// Pairs after which it is looked at, once.
+    wanted: usize,
+}
+
 /// A decision under way.
 #[derive(Clone, Debug)]
 pub struct Trial {
     rule: Rule,
-    suspected: Option<Vec<f64>>,
+    confirmation: Option<Confirmation>,
     pairs: Vec<f64>,
     answer: Option<Answer>,
 }
@@ -49,7 +59,7 @@ pub struct Trial {
 impl Trial {
     /// A trial that has seen nothing.
     pub fn new(rule: Rule) -> Self {
-        Self { rule, suspected: None, pairs: Vec::new(), answer: None }
+        Self { rule, confirmation: None, pairs: Vec::new(), answer: None }
     }
 
     /// The answer, once there is one.
@@ -59,12 +69,12 @@ impl Trial {
 
     /// Whether a confirmation is under way or was made.
     pub fn is_confirmation(&self) -> bool {
-        self.suspected.is_some()
+        self.confirmation.is_some()
     }
 
     /// Pairs of both rounds.
     pub fn pairs(&self) -> usize {
-        self.pairs.len() + self.suspected.as_ref().map_or(0, Vec::len)
+        self.pairs.len() + self.confirmation.map_or(0, |round| round.suspected)
     }
 
     /// The slowdown in the current round: the logarithm of head over base, positive = worse.
@@ -85,6 +95,9 @@ impl Trial {
 
     fn is_look(&self) -> bool {
         let (n, first) = (self.pairs.len(), self.rule.first_pairs);
+        if let Some(round) = self.confirmation {
+            return n == round.wanted;
+        }
         let between = first.div_ceil(2).max(1);
         n == self.rule.max_pairs || (n >= first && (n - first).is_multiple_of(between))
     }
@@ -97,17 +110,25 @@ impl Trial {
         if found.high < worse {
             self.answer = Some(Answer::Pass);
         } else if found.low > 0.0 && found.value >= worse {
-            match self.suspected {
+            match self.confirmation {
                 Some(_) => self.answer = Some(Answer::Regression),
-                None => self.suspected = Some(std::mem::take(&mut self.pairs)),
+                None => self.suspect(),
             }
         } else {
             self.undecided();
         }
     }
 
+    fn suspect(&mut self) {
+        let suspected = self.pairs.len();
+        // More than raised it: what was just enough by luck is not enough again.
+        let wanted = (suspected + self.rule.first_pairs).min(self.rule.max_pairs);
+        self.pairs.clear();
+        self.confirmation = Some(Confirmation { suspected, wanted });
+    }
+
     fn undecided(&mut self) {
-        if self.pairs.len() >= self.rule.max_pairs {
+        if self.confirmation.is_some() || self.pairs.len() >= self.rule.max_pairs {
             self.answer = Some(Answer::NoVerdict);
         }
     }
@@ -146,7 +167,7 @@ mod tests {
     #[test]
     fn a_slowdown_is_a_regression_only_when_it_is_confirmed() {
         let trial = decide(around(0.05, 0.005));
-        assert_eq!((trial.answer(), trial.pairs()), (Some(Answer::Regression), 10));
+        assert_eq!((trial.answer(), trial.pairs()), (Some(Answer::Regression), 15));
         assert!(trial.is_confirmation());
         // The machine was busy during the first five only.
         let mut slow = around(0.05, 0.005);
