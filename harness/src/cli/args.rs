@@ -57,6 +57,9 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Run again what a run has run: same scenario, same seed, same schedule.
     Replay(ReplayArgs),
+    /// Render results again: one, two side by side with intervals, or many over time.
+    #[command(after_help = super::report::EXAMPLES)]
+    Report(super::report::ReportArgs),
     /// Search for the load that pipelines sustain, and measure latency and recovery at it.
     Bench(BenchArgs),
     /// Run the embedded broker by itself: a Kafka node on loopback, for kcat or any client.

@@ -15,6 +15,7 @@ mod matrix;
 mod measure;
 mod mutants;
 mod replay;
+mod report;
 mod run;
 mod shrink;
 mod sim;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Some(Command::Verify(args)) => (args.console(), verify::verify(&args)),
         Some(Command::Explain(args)) => (Console::default(), explain::explain(&args)),
         Some(Command::Replay(args)) => (args.console(), replay::replay(&args)),
+        Some(Command::Report(args)) => (args.console(), report::report(&args)),
         Some(Command::Mutants(args)) => (args.console(), mutants::mutants(&args)),
         Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stormproof_chaos::schedule::Schedule;
+use stormproof_reports::schema::{Origin, RunResult};
 
 use super::args::ReplayArgs;
 use super::run::show;
@@ -100,10 +101,23 @@ fn load(what: &Path) -> Result<(RawScenario, Schedule)> {
         return Ok((parse(&failure.scenario, &what.display().to_string())?, failure.schedule));
     }
     let folder = if what.is_dir() { what.to_owned() } else { parent_of(what) };
+    if let Some(origin) = alone(what, &folder)? {
+        let schedule = serde_json::from_value(origin.schedule).map_err(|e| broken(what, &e))?;
+        return Ok((parse(&origin.scenario_toml, &what.display().to_string())?, schedule));
+    }
     let folder = RunFolder::open(&folder)?;
     let file = folder.schedule();
     let schedule = serde_json::from_str(&read(&file)?).map_err(|e| broken(&file, &e))?;
     Ok((RawScenario::read(&folder.scenario())?, schedule))
+}
+
+/// The origin in a result.json whose folder did not come along.
+fn alone(what: &Path, folder: &Path) -> Result<Option<Origin>> {
+    if !what.is_file() || folder.join("schedule.json").is_file() {
+        return Ok(None);
+    }
+    let result = RunResult::load(what).map_err(|e| broken(what, &e))?;
+    Ok(result.origin)
 }
 
 fn parent_of(file: &Path) -> PathBuf {

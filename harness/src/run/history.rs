@@ -33,6 +33,8 @@ pub(super) struct Checkpoint {
     pub(super) ended_us: Option<u64>,
     /// Whether its manifest became durable.
     pub(super) is_completed: bool,
+    /// Why it was given up.
+    pub(super) aborted_because: Option<String>,
     /// Its figures, if its completion was told.
     pub(super) stats: Option<CheckpointStats>,
 }
@@ -92,8 +94,9 @@ impl History {
                 self.completed_in_attempt += 1;
                 self.completed_us = t_us;
             }
-            JobEvent::CheckpointAborted { checkpoint, attempt, .. } => {
+            JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 let entry = self.checkpoints.entry(checkpoint.0).or_default();
+                entry.aborted_because = Some(reason.clone());
                 entry.attempt = attempt.0;
                 entry.ended_us = Some(t_us);
             }

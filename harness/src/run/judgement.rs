@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_reports::schema::Sample;
 
+use super::passage::{self, Passages};
 use super::session::Halt;
 use super::{Interrupt, RunFolder};
 use crate::environment::{Addresses, DatabaseAddress, lacks_password, without_password};
@@ -151,6 +152,8 @@ pub(super) struct Judged {
     pub(super) judgement: Judgement,
     /// The latencies; or why there are none.
     pub(super) latencies: Result<Latencies, String>,
+    /// The ways of the records that witnesses name.
+    pub(super) passages: Passages,
 }
 
 /// Judges on a thread of its own, so that Ctrl-C does not have to wait for the verdict. A
@@ -207,7 +210,11 @@ fn judge_run(
     let mut audit = open_audit(&addresses.database, &recorded.addresses.table_prefix)?;
     let latencies = latency::measure(&ledger, &mut *audit, timeline, origin_us)
         .map_err(|error| format!("The latency could not be measured: {error}."));
-    Ok(Judged { judgement, latencies })
+    let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    // A picture of what was judged: without it the judgement stands all the same.
+    let passages =
+        passage::trace(&judgement, &ledger, &mut checkpoints, &mut *audit).unwrap_or_default();
+    Ok(Judged { judgement, latencies, passages })
 }
 
 /// Judges what a run left behind, once more. `database` replaces the recorded address.

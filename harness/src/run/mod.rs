@@ -17,6 +17,9 @@ mod interrupt;
 pub mod judgement;
 mod monitor;
 mod nemesis;
+mod not_tested;
+mod origin;
+mod passage;
 mod phases;
 mod recovery;
 mod result;
@@ -166,6 +169,7 @@ fn finish(
     mut session: Session,
     mut account: Account<'_>,
 ) -> Result<RunResult> {
+    account.folder = folder.path().to_owned();
     let mut clock = PhaseClock::new(account.origin_us);
     let storm = phases::storm(scenario, addresses, &mut session, &mut clock);
     session.engine.end();
@@ -198,10 +202,13 @@ fn finish(
         match judgement::judge_unless_interrupted(folder, &recorded, addresses, cut, interrupt) {
             Ok(judged) => {
                 account.judged = Some(judged.judgement);
+                account.passages = judged.passages;
                 match judged.latencies {
                     Ok(latencies) => {
                         latencies.fill(&mut session.sampler.samples);
                         account.latency = latencies.summary();
+                        account.latency_curve = latencies.curve();
+                        account.subtasks = latencies.subtasks().to_vec();
                         let file = folder.latency();
                         latencies
                             .save(&file, account.started_wall)

@@ -1,69 +1,41 @@
 //! JUnit XML: a test case for each figure; a regression is a failure, no verdict is skipped.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::{Answer, GateReport};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{Answer, Finding, GateReport};
 use crate::text;
 
 /// Renders it.
 #[must_use]
 pub fn render(report: &GateReport) -> String {
-    let of = |answer| report.findings.iter().filter(|f| f.answer == answer).count();
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(
-        out,
-        "<testsuites>\n<testsuite name=\"stormproof gate\" tests=\"{}\" failures=\"{}\" \
-         skipped=\"{}\" time=\"{:.3}\" timestamp=\"{}\">",
-        report.findings.len(),
-        of(Answer::Regression),
-        of(Answer::NoVerdict),
-        report.seconds,
-        escaped(report.at.trim_end_matches('Z')),
-    );
-    for finding in &report.findings {
-        let _ = write!(
-            out,
-            "  <testcase classname=\"gate.{}\" name=\"{}\"",
-            escaped(&finding.part),
-            escaped(&finding.figure)
-        );
-        let tag = match finding.answer {
-            Answer::Pass => {
-                out.push_str("/>\n");
-                continue;
-            }
-            Answer::Regression => "failure",
-            Answer::NoVerdict => "skipped",
-        };
-        let message = [finding.values(), finding.size(), finding.because.clone()];
-        let message: Vec<_> = message.into_iter().filter(|part| !part.is_empty()).collect();
-        let message = escaped(&message.join("; "));
-        let _ = write!(out, ">\n    <{tag} message=\"{message}\"");
-        match (finding.answer, finding.remedy.is_empty()) {
-            (Answer::Regression, false) => {
-                let _ = writeln!(out, ">{}</{tag}>", escaped(&finding.remedy));
-            }
-            _ => out.push_str("/>\n"),
-        }
-        out.push_str("  </testcase>\n");
+    let mut suite = TestSuite::new("stormproof gate");
+    for (name, value) in [("base", &report.base), ("head", &report.head), ("at", &report.at)] {
+        suite.add_property((name, text::line(value, text::NAME).as_str()));
     }
-    out.push_str("</testsuite>\n</testsuites>\n");
-    out
+    if report.seconds.is_finite() && report.seconds >= 0.0 {
+        suite.set_time(Duration::from_secs_f64(report.seconds.min(1e9)));
+    }
+    for finding in &report.findings {
+        let mut case = TestCase::new(text::line(&finding.figure, text::NAME), status(finding));
+        case.set_classname(format!("gate.{}", text::line(&finding.part, text::NAME)));
+        suite.add_test_case(case);
+    }
+    let mut all = Report::new("stormproof gate");
+    all.add_test_suite(suite);
+    // The only error is that of a writer, and a string's has none.
+    all.to_string().unwrap_or_default()
 }
 
-fn escaped(foreign: &str) -> String {
-    let shown = text::line(foreign, text::PROSE);
-    let mut out = String::with_capacity(shown.len());
-    for c in shown.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+fn status(finding: &Finding) -> TestCaseStatus {
+    let mut status = match finding.answer {
+        Answer::Pass => return TestCaseStatus::success(),
+        Answer::Regression => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Answer::NoVerdict => TestCaseStatus::skipped(),
+    };
+    let parts = [finding.values(), finding.size(), finding.because.clone(), finding.remedy.clone()];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    status.set_message(text::line(&parts.join("; "), text::PROSE));
+    status
 }

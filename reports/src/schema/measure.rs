@@ -42,6 +42,25 @@ pub struct Quantiles {
     pub max_us: u64,
 }
 
+/// The distribution of a latency: for ever rarer quantiles, the latency that they do not exceed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LatencyCurve {
+    /// From the time at which a record should have been sent.
+    pub intended: Vec<CurvePoint>,
+    /// From the time at which it was handed to the producer.
+    pub actual: Vec<CurvePoint>,
+}
+
+/// One point of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// The quantile, from 0 to 1.
+    #[serde(deserialize_with = "number::or_nan")]
+    pub q: f64,
+    /// The latency.
+    pub us: u64,
+}
+
 /// One point of the timeline.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sample {
@@ -52,7 +71,8 @@ pub struct Sample {
     pub produced: u64,
     /// Records that the sources have emitted, replays included.
     pub emitted: u64,
-    /// Effects in the sink, duplicates included.
+    /// Effects in the sink, duplicates included: in a judged run by the begin of their
+    /// transactions, else as counted by then.
     pub effects: u64,
     /// True lag: records produced that had no effect yet. In a run that was not judged, nobody
     /// knows which effects are duplicates: it is produced minus effects, and may be negative.
@@ -71,6 +91,9 @@ pub struct Sample {
     /// 99th percentile of the same.
     #[serde(default)]
     pub latency_p99_ms: Option<f64>,
+    /// Median from the actual send time, of the same effects.
+    #[serde(default)]
+    pub latency_actual_p50_ms: Option<f64>,
     /// 99th percentile from the actual send time, of the same effects.
     #[serde(default)]
     pub latency_actual_p99_ms: Option<f64>,
