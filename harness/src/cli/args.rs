@@ -187,6 +187,10 @@ pub(super) struct RunArgs {
     /// Serve the engine's figures as Prometheus text at http://127.0.0.1:PORT/metrics; 0 = any port.
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
+    /// After the verdict, measure a bare consumer and a bare loader on the same services, and the
+    /// job without faults beside them.
+    #[arg(long)]
+    pub(super) beside_bare: bool,
     /// The run's folder; must be new [default: stormproof-runs/TIME-SEED].
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

@@ -81,6 +81,7 @@ pub(crate) fn ask_version(url: &str) -> Result<String> {
             let mut told = refuse(&error);
             if matches!(&error, mysql_async::Error::Server(e) if is_refusal(e.code)) {
                 told.kind = ErrorKind::Refused;
+                told.what = format!("the database does not let us in: {error}");
             }
             Err(told)
         }

@@ -189,7 +189,9 @@ fn server_properties(folder: &Path, listeners: Listeners) -> String {
 }
 
 /// What a single broker of a run needs, wherever it runs: internal topics without replicas, small
-/// indexes, and a registration that does not make a killed broker wait for its own ghost.
+/// indexes, and a registration that does not make a killed broker wait for its own ghost. The group
+/// coordinator writes at once: a broker that is killed with a deleted group in an unwritten batch
+/// comes back with a coordinator that disagrees with its own log, and commits nothing any more.
 pub(in crate::environment) const COMMON: &str = "\
 listener.security.protocol.map=ENGINE:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=DIRECT
@@ -208,6 +210,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.coordinator.append.linger.ms=0
 log.index.size.max.bytes=262144
 log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=1000
