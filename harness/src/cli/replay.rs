@@ -39,7 +39,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
     let mut ends: BTreeMap<u8, u32> = BTreeMap::new();
     for n in 1..=args.tries {
         let out = args.out.as_ref().map(|out| numbered(out, n, args.tries));
-        let options = RunOptions { out, console, schedule: Some(schedule.clone()) };
+        let options =
+            RunOptions { out, console, schedule: Some(schedule.clone()), ..RunOptions::default() };
         let (result, folder) = run(&scenario, &options, &interrupt)?;
         show(console, &result, Some(&folder));
         *ends.entry(result.shown_verdict().exit_code()).or_default() += 1;

@@ -31,6 +31,7 @@ mod committed;
 mod compare;
 mod conditions;
 mod conservation;
+mod copy;
 mod coverage;
 mod cut;
 mod details;
@@ -62,6 +63,7 @@ mod verdict;
 
 pub use compare::{Disagreement, compare};
 pub use conditions::{Commits, Conditions, Pace, Required};
+pub use copy::copy_tables;
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};
