@@ -1,23 +1,36 @@
-//! The result as one self-contained HTML page.
+//! Results as one self-contained HTML page: one, two side by side, or many over time.
 //!
 //! Invariants: the page loads nothing (its content security policy forbids it); every foreign
-//! string goes through [`show`] or [`charts::embed`]; tables, witnesses and the timeline are
+//! string goes through [`show`] or [`chart_data::embed`]; tables, witnesses and the timeline are
 //! bounded, and say so when they were cut. Without scripts everything but the charts is there.
 
+mod answers;
+mod chart_data;
 mod charts;
+mod checkpoints;
+mod compare;
 mod evidence;
 mod figures;
+mod matrix;
 mod origin;
+mod passage;
+mod skew;
 mod storm;
+mod trend;
 mod verdict;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::compare::Side;
 use crate::schema::RunResult;
 use crate::text;
 
 const STYLE: &str = include_str!("../assets/report.css");
-const SCRIPT: &str = include_str!("../assets/report.js");
+const BASE: &str = include_str!("../assets/base.js");
+const TIMELINE: &str = include_str!("../assets/timeline.js");
+const DISTRIBUTION: &str = include_str!("../assets/distribution.js");
+const SKEW: &str = include_str!("../assets/skew.js");
+const OVERLAY: &str = include_str!("../assets/overlay.js");
 const UPLOT_STYLE: &str = include_str!("../assets/uPlot.min.css");
 const UPLOT_SCRIPT: &str = include_str!("../assets/uPlot.iife.min.js");
 const UPLOT_LICENSE: &str = include_str!("../assets/uPlot.LICENSE.txt");
@@ -32,6 +45,64 @@ const ROWS: usize = 300;
 pub fn render(result: &RunResult) -> String {
     let name = text::line(&result.scenario, text::NAME);
     let word = crate::proof::headline(result.shown_verdict());
+    let body = html! {
+        (verdict::header(result))
+        main {
+            (answers::section(result))
+            (figures::section(result))
+            (charts::section(result))
+            (evidence::checks(result))
+            (storm::faults(result))
+            (storm::failures(result))
+            (storm::recoveries(result))
+            (checkpoints::section(result))
+            (figures::latency(result))
+            (skew::section(result))
+            (storm::coverage(result))
+            (matrix::section(result))
+            (origin::section(result))
+        }
+        (origin::footer())
+        (chart_data::embed(result))
+        script { (PreEscaped(UPLOT_SCRIPT)) }
+        @for source in [BASE, TIMELINE, DISTRIBUTION, SKEW] { script { (PreEscaped(source)) } }
+    };
+    shell(&format!("{word}: {name}"), &body)
+}
+
+/// Renders two results, or two sets of repetitions, side by side.
+#[must_use]
+pub fn comparison(a: &Side, b: &Side) -> String {
+    let body = html! {
+        (compare::header(a, b))
+        main {
+            (compare::charts(a, b))
+            (compare::figures(a, b))
+            (compare::checks(a, b))
+            (compare::circumstances(a, b))
+        }
+        (origin::footer())
+        (chart_data::script(&compare::data(a, b)))
+        script { (PreEscaped(UPLOT_SCRIPT)) }
+        @for source in [BASE, OVERLAY] { script { (PreEscaped(source)) } }
+    };
+    let [a, b] = [a, b].map(|side| text::line(&side.name, text::NAME));
+    shell(&format!("{a} against {b}"), &body)
+}
+
+/// Renders many results over time.
+#[must_use]
+pub fn trend(results: &[RunResult]) -> String {
+    let body = html! {
+        (trend::header(results))
+        main { (trend::courses(results)) (trend::results(results)) }
+        (origin::footer())
+    };
+    shell("Trend", &body)
+}
+
+/// The page around `body`.
+fn shell(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,27 +113,10 @@ pub fn render(result: &RunResult) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 link rel="icon" href="data:,";
-                title { (word) ": " (name) " · Stormproof" }
+                title { (title) " · Stormproof" }
                 style { (PreEscaped(UPLOT_STYLE)) (PreEscaped(STYLE)) }
             }
-            body {
-                (verdict::header(result))
-                main {
-                    (figures::section(result))
-                    (charts::section(result))
-                    (evidence::checks(result))
-                    (storm::failures(result))
-                    (storm::faults(result))
-                    (storm::coverage(result))
-                    (storm::recoveries(result))
-                    (figures::latency(result))
-                    (origin::section(result))
-                }
-                (origin::footer())
-                (charts::embed(result))
-                script { (PreEscaped(UPLOT_SCRIPT)) }
-                script { (PreEscaped(SCRIPT)) }
-            }
+            body { (body) }
         }
     };
     page.into_string()

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::harm;
 use crate::proof;
 use crate::schema::{CheckResult, RunResult, Verdict};
 use crate::text;
@@ -28,6 +29,7 @@ pub fn render(result: &RunResult) -> String {
     for why in result.contradictions().iter().take(SENTENCES) {
         let _ = writeln!(out, "> **This result contradicts itself.** {}\n", prose(why, text::CELL));
     }
+    answers(&mut out, result);
     figures(&mut out, result);
     checks(&mut out, &result.checks);
     list(&mut out, "Not tested", &result.not_tested);
@@ -35,6 +37,15 @@ pub fn render(result: &RunResult) -> String {
         let _ = write!(out, "Run it again:\n\n{}\n", fenced(&result.reproduce));
     }
     out
+}
+
+fn answers(out: &mut String, result: &RunResult) {
+    if let Some(worst) = harm::worst(result) {
+        let _ = writeln!(out, "**Hurt most:** {}\n", prose(&worst, text::PROSE));
+    }
+    let said = proof::sentences(result);
+    let lost: Vec<String> = said.iter().map(|sentence| prose(sentence, text::PROSE)).collect();
+    let _ = writeln!(out, "{}\n", lost.join(" "));
 }
 
 fn figures(out: &mut String, result: &RunResult) {
@@ -85,7 +96,7 @@ fn list(out: &mut String, title: &str, sentences: &[String]) {
     out.push('\n');
 }
 
-fn symbol(verdict: Verdict) -> &'static str {
+pub(crate) fn symbol(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Proven => "✅",
         Verdict::Violated => "❌",
@@ -94,7 +105,7 @@ fn symbol(verdict: Verdict) -> &'static str {
 }
 
 /// Foreign text as prose: nothing in it is markup, and `@` mentions nobody.
-fn prose(foreign: &str, limit: usize) -> String {
+pub(crate) fn prose(foreign: &str, limit: usize) -> String {
     let shown = text::line(foreign, limit);
     let mut out = String::with_capacity(shown.len() + 16);
     for c in shown.chars() {

@@ -12,19 +12,29 @@ mod chaos;
 mod checks;
 mod consistency;
 mod environment;
+mod matrix;
 mod measure;
 mod number;
+mod origin;
+mod skew;
 mod store;
+mod trace;
 mod verdict;
 
-pub use bench::{BenchSummary, BenchTrial};
+pub use bench::{BenchSummary, BenchTrial, BesideBare};
 pub use chaos::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, FaultSummary, Recovery,
 };
 pub use checks::{CheckResult, Witness};
 pub use environment::{EnvironmentFacts, Phase};
-pub use measure::{Latency, Quantiles, Sample};
+pub use matrix::{MatrixCell, MatrixOutcome, MatrixSummary};
+pub use measure::{
+    CurvePoint, EngineLag, Latency, LatencyCurve, Quantiles, Sample, Sawtooth, Tooth,
+};
+pub use origin::Origin;
+pub use skew::SubtaskFigures;
 pub use store::SchemaError;
+pub use trace::{Hop, Passage, Seen};
 pub use verdict::Verdict;
 
 use serde::{Deserialize, Serialize};
@@ -133,6 +143,24 @@ pub struct RunResult {
     /// What the run spent its time on, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// Throughput beside bare clients, if it was asked for.
+    #[serde(default)]
+    pub beside_bare: Option<BesideBare>,
+    /// Committed lag against its formula, if the load came at a steady rate.
+    #[serde(default)]
+    pub sawtooth: Option<Sawtooth>,
+    /// The distribution of the latency, for the percentile plot.
+    #[serde(default)]
+    pub latency_curve: Option<LatencyCurve>,
+    /// Figures of every subtask, one list for each thing that was counted.
+    #[serde(default)]
+    pub subtasks: Vec<SubtaskFigures>,
+    /// The kill matrix in simulation, if one belongs to this result.
+    #[serde(default)]
+    pub matrix: Option<MatrixSummary>,
+    /// All that another machine needs to run it again.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// What was tried and found, if this is a bench and not a run.
     #[serde(default)]
     pub bench: Option<BenchSummary>,
@@ -178,6 +206,12 @@ impl Default for RunResult {
             notes: Vec::new(),
             started_at: String::new(),
             phases: Vec::new(),
+            beside_bare: None,
+            sawtooth: None,
+            latency_curve: None,
+            subtasks: Vec::new(),
+            matrix: None,
+            origin: None,
             bench: None,
         }
     }

@@ -327,8 +327,12 @@ impl Attempt {
         self.metrics_due_us = now + METRICS_EVERY_US;
         let mut figures: Vec<(String, u64)> = Vec::new();
         for (_, metrics) in &self.workers {
-            for (i, (name, _, value)) in metrics.all().into_iter().enumerate() {
+            for (i, (name, kind, value)) in metrics.all().into_iter().enumerate() {
                 match figures.get_mut(i) {
+                    // Ages do not add up: the job is as late as its latest worker.
+                    Some((_, most)) if kind == "gauge" && name.ends_with("_us") => {
+                        *most = value.max(*most);
+                    }
                     Some((_, sum)) => *sum += value,
                     None => figures.push((name.to_owned(), value)),
                 }

@@ -176,11 +176,13 @@ fn checkpoints(outcome: &TrialOutcome) -> Vec<CheckpointSummary> {
         status: CheckpointStatus::Completed,
         triggered_s: seconds(t_us) - stats.duration_us as f64 / 1e6,
         completed_s: Some(seconds(t_us)),
+        start_delay_ms: Some(ms(stats.start_delay_us)),
         alignment_ms: ms(stats.alignment_us),
         sync_ms: ms(stats.sync_us),
         async_ms: ms(stats.async_us),
         state_bytes: stats.state_bytes,
         in_flight_bytes: stats.in_flight_bytes,
+        aborted_because: None,
     };
     let completed = outcome.events.iter().filter_map(|timed| match &timed.event {
         JobEvent::CheckpointCompleted { checkpoint, attempt, stats } => {
@@ -214,6 +216,7 @@ fn recovery(outcome: &TrialOutcome) -> Option<Recovery> {
     Some(Recovery {
         attempt: 2,
         fault: Some("kill of a subtask at snapshot_async".to_owned()),
+        struck_s: Some((killed_us as f64 - outcome.began_us as f64) / 1e6),
         detect_ms: ms(killed_us, failed),
         restart_ms: ms(failed, started),
         restore_ms: ms(started, running),

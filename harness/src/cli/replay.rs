@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stormproof_chaos::schedule::Schedule;
+use stormproof_reports::schema::{Origin, RunResult};
 
 use super::args::ReplayArgs;
 use super::run::show;
@@ -38,7 +39,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
     let mut ends: BTreeMap<u8, u32> = BTreeMap::new();
     for n in 1..=args.tries {
         let out = args.out.as_ref().map(|out| numbered(out, n, args.tries));
-        let options = RunOptions { out, console, schedule: Some(schedule.clone()) };
+        let options =
+            RunOptions { out, console, schedule: Some(schedule.clone()), ..RunOptions::default() };
         let (result, folder) = run(&scenario, &options, &interrupt)?;
         show(console, &result, Some(&folder));
         *ends.entry(result.shown_verdict().exit_code()).or_default() += 1;
@@ -102,10 +104,23 @@ fn load(what: &Path) -> Result<(RawScenario, Schedule)> {
         return Ok((parse(&failure.scenario, &what.display().to_string())?, failure.schedule));
     }
     let folder = if what.is_dir() { what.to_owned() } else { parent_of(what) };
+    if let Some(origin) = alone(what, &folder)? {
+        let schedule = serde_json::from_value(origin.schedule).map_err(|e| broken(what, &e))?;
+        return Ok((parse(&origin.scenario_toml, &what.display().to_string())?, schedule));
+    }
     let folder = RunFolder::open(&folder)?;
     let file = folder.schedule();
     let schedule = serde_json::from_str(&read(&file)?).map_err(|e| broken(&file, &e))?;
     Ok((RawScenario::read(&folder.scenario())?, schedule))
+}
+
+/// The origin in a result.json whose folder did not come along.
+fn alone(what: &Path, folder: &Path) -> Result<Option<Origin>> {
+    if !what.is_file() || folder.join("schedule.json").is_file() {
+        return Ok(None);
+    }
+    let result = RunResult::load(what).map_err(|e| broken(what, &e))?;
+    Ok(result.origin)
 }
 
 fn parent_of(file: &Path) -> PathBuf {

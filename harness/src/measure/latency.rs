@@ -19,8 +19,11 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use roaring::RoaringBitmap;
-use stormproof_reports::schema::{Latency, Quantiles, Sample};
+use stormproof_reports::schema::{
+    CurvePoint, Latency, LatencyCurve, Quantiles, Sample, SubtaskFigures,
+};
 
+use super::subtasks::Subtasks;
 use crate::oracle::AuditSource;
 use crate::oracle::evidence::{Effect, EvidenceError};
 use crate::workload::ledger::Ledger;
@@ -31,6 +34,8 @@ const HIGHEST_US: u64 = 3_600_000_000;
 const RUN_DIGITS: u8 = 3;
 /// Significant digits of an interval's quantiles.
 const INTERVAL_DIGITS: u8 = 2;
+/// Points of the kept distribution for each halving of the distance to 1.
+const CURVE_TICKS: u32 = 5;
 /// Intervals of the run at most; longer runs have longer intervals.
 const INTERVALS: usize = 600;
 
@@ -43,29 +48,36 @@ pub struct Latencies {
     unmeasured: u64,
     intervals: Intervals,
     arrivals: Arrivals,
+    subtasks: Subtasks,
+    figures: Vec<SubtaskFigures>,
 }
 
-/// Records whose first effect began between one sample of the timeline and the next.
+/// Effects, and records whose first effect it was, that began between one sample of the timeline
+/// and the next.
 #[derive(Debug)]
 struct Arrivals {
     origin_us: u64,
     /// The moments of the samples, in seconds after the origin, ascending.
     samples_s: Vec<f64>,
+    effects: Vec<u64>,
     records: Vec<u64>,
 }
 
 impl Arrivals {
     fn new(timeline: &[Sample], origin_us: u64) -> Self {
         let samples_s: Vec<f64> = timeline.iter().map(|sample| sample.t_s).collect();
-        Self { origin_us, records: vec![0; samples_s.len()], samples_s }
+        let none = vec![0; samples_s.len()];
+        Self { origin_us, effects: none.clone(), records: none, samples_s }
     }
 
     /// What comes after the last sample is not in the timeline.
-    fn count(&mut self, t_us: i64) {
+    fn count(&mut self, t_us: i64, is_first: bool) {
         let t_s = (t_us - self.origin_us as i64) as f64 / 1e6;
         let at = self.samples_s.partition_point(|sample_s| *sample_s < t_s);
-        if let Some(records) = self.records.get_mut(at) {
-            *records += 1;
+        if let (Some(effects), Some(records)) = (self.effects.get_mut(at), self.records.get_mut(at))
+        {
+            *effects += 1;
+            *records += u64::from(is_first);
         }
     }
 }
@@ -131,8 +143,11 @@ pub fn measure(
         unmeasured: 0,
         intervals: Intervals::new(timeline, origin_us),
         arrivals: Arrivals::new(timeline, origin_us),
+        subtasks: Subtasks::default(),
+        figures: Vec::new(),
     };
     audit.effects(&mut |effect| latencies.take(ledger, &mut seen, effect))?;
+    latencies.figures = latencies.subtasks.figures(ledger);
     Ok(latencies)
 }
 
@@ -142,15 +157,22 @@ impl Latencies {
         let Some(slot) = ledger.slot(effect.partition) else { return };
         let partition = &ledger.partitions()[slot];
         let Some(relative) = partition.relative(effect.offset) else { return };
-        if partition.position(effect.offset).is_none() || !seen[slot].insert(relative) {
+        if partition.position(effect.offset).is_none() {
             return;
         }
-        self.arrivals.count(effect.sent_us);
+        self.subtasks.effect(effect.subtask);
+        let is_first = seen[slot].insert(relative);
+        self.arrivals.count(effect.sent_us, is_first);
+        if !is_first {
+            return;
+        }
         match partition.send_times(effect.offset) {
             Some(times) => {
+                let latency_us = recorded(effect.sent_us - times.intended_us);
+                self.subtasks.first_effect(effect.subtask, latency_us);
                 self.record(effect.sent_us - times.intended_us, effect.sent_us - times.actual_us);
                 if let Some(pair) = self.intervals.at(effect.sent_us) {
-                    pair.intended.saturating_record(recorded(effect.sent_us - times.intended_us));
+                    pair.intended.saturating_record(latency_us);
                     pair.actual.saturating_record(recorded(effect.sent_us - times.actual_us));
                 }
             }
@@ -175,13 +197,30 @@ impl Latencies {
         })
     }
 
-    /// Writes the quantiles of each interval into its samples, and the true lag into each sample.
-    /// `timeline` is the one measured by.
+    /// The distribution, for the percentile plot; `None` when no record had times.
+    pub fn curve(&self) -> Option<LatencyCurve> {
+        (!self.intended.is_empty())
+            .then(|| LatencyCurve { intended: curve(&self.intended), actual: curve(&self.actual) })
+    }
+
+    /// The figures of every subtask.
+    pub fn subtasks(&self) -> &[SubtaskFigures] {
+        &self.figures
+    }
+
+    /// Writes the quantiles of each interval into its samples, and into each sample the true lag
+    /// and the effects: when they came, not when somebody had counted them. `timeline` is the one
+    /// measured by.
     pub fn fill(&self, timeline: &mut [Sample]) {
-        let mut arrived = 0;
-        for (sample, records) in timeline.iter_mut().zip(&self.arrivals.records) {
+        let (mut arrived, mut written, mut then_s) = (0, 0, 0.0);
+        let counted = self.arrivals.records.iter().zip(&self.arrivals.effects);
+        for (sample, (records, effects)) in timeline.iter_mut().zip(counted) {
             arrived += records;
+            written += effects;
             sample.lag_records = sample.produced as i64 - arrived as i64;
+            sample.effects = written;
+            sample.rate_out_per_s = *effects as f64 / (sample.t_s - then_s).max(1e-3);
+            then_s = sample.t_s;
         }
         for (group, pair) in timeline.chunks_mut(self.intervals.samples).zip(&self.intervals.pairs)
         {
@@ -190,6 +229,7 @@ impl Latencies {
             for sample in group {
                 sample.latency_p50_ms = ms(&pair.intended, 0.5);
                 sample.latency_p99_ms = ms(&pair.intended, 0.99);
+                sample.latency_actual_p50_ms = ms(&pair.actual, 0.5);
                 sample.latency_actual_p99_ms = ms(&pair.actual, 0.99);
             }
         }
@@ -228,6 +268,13 @@ impl Latencies {
 /// What a latency is recorded as; the histogram's lowest value stands for everything below it.
 fn recorded(latency_us: i64) -> u64 {
     latency_us.max(0).unsigned_abs()
+}
+
+/// The quantiles at which the distribution is kept: [`CURVE_TICKS`] for each half of what is left.
+fn curve(of: &Histogram<u64>) -> Vec<CurvePoint> {
+    of.iter_quantiles(CURVE_TICKS)
+        .map(|at| CurvePoint { q: at.quantile_iterated_to(), us: at.value_iterated_to() })
+        .collect()
 }
 
 fn quantiles(of: &Histogram<u64>) -> Quantiles {

@@ -66,6 +66,13 @@ fn both_latencies_are_quantiles_of_first_effects() {
     assert!(near(latency.intended.p99_us, 10_990), "{latency:?}");
     assert!(near(latency.intended.max_us, 10_999), "{latency:?}");
     assert!(near(latency.actual.p50_us, 10_200), "{latency:?}");
+    let curve = measured.curve().unwrap();
+    let (first, last) = (curve.intended.first().unwrap(), curve.intended.last().unwrap());
+    assert!(first.q < 0.01 && near(first.us, 10_000), "{first:?}");
+    assert!(last.q > 0.999 && near(last.us, 10_999), "{last:?}");
+    assert!(curve.intended.windows(2).all(|pair| pair[0].q <= pair[1].q));
+    let written = measured.subtasks().iter().find(|f| f.what == "effects written").unwrap();
+    assert_eq!(written.values, [1_002], "duplicates included, phantoms not");
 }
 
 #[test]
@@ -153,4 +160,7 @@ fn the_true_lag_counts_first_effects_only() {
     latencies.fill(&mut timeline);
     let lags: Vec<i64> = timeline.iter().map(|sample| sample.lag_records).collect();
     assert_eq!(lags, [1, 1, 0]);
+    let effects: Vec<u64> = timeline.iter().map(|sample| sample.effects).collect();
+    assert_eq!(effects, [4, 7, 20], "when they came");
+    assert!((timeline[2].rate_out_per_s - 13.0).abs() < 1e-9, "{}", timeline[2].rate_out_per_s);
 }

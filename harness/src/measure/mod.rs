@@ -3,3 +3,4 @@
 //! Nothing here changes a verdict. Times are microseconds of `CLOCK_MONOTONIC`.
 
 pub mod latency;
+mod subtasks;

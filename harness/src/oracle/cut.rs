@@ -84,6 +84,11 @@ impl Cut {
         self.held.binary_search(&(slot as u32, offset, source_attempt)).is_ok()
     }
 
+    /// Whether the sink buffers hold anything that may turn out to be committed.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     fn take_splits(&mut self, state: &CheckpointState, ledger: &Ledger) {
         let mut splits = state.splits.clone();
         splits.sort_unstable();

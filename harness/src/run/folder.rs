@@ -43,6 +43,8 @@ files! {
     latency = "latency.hlog",
     /// The input, read back from the topic.
     ledger = "ledger.bin",
+    /// The tables of a database that went with the run.
+    tables = "tables.sqlite",
     /// What the engine process wrote to stderr.
     engine_log = "engine.log",
     /// What the engine process is started with.

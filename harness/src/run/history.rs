@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use stormproof_engine::runtime::{CheckpointStats, JobEvent};
+use stormproof_reports::schema::EngineLag;
 
 /// An execution attempt.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,8 @@ pub(super) struct Checkpoint {
     pub(super) ended_us: Option<u64>,
     /// Whether its manifest became durable.
     pub(super) is_completed: bool,
+    /// Why it was given up.
+    pub(super) aborted_because: Option<String>,
     /// Its figures, if its completion was told.
     pub(super) stats: Option<CheckpointStats>,
 }
@@ -50,6 +53,7 @@ pub(super) struct History {
     pub(super) finished: Option<bool>,
     pub(super) completed_in_attempt: u64,
     pub(super) completed_us: u64,
+    pub(super) lag: Option<EngineLag>,
 }
 
 impl History {
@@ -92,16 +96,28 @@ impl History {
                 self.completed_in_attempt += 1;
                 self.completed_us = t_us;
             }
-            JobEvent::CheckpointAborted { checkpoint, attempt, .. } => {
+            JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 let entry = self.checkpoints.entry(checkpoint.0).or_default();
+                entry.aborted_because = Some(reason.clone());
                 entry.attempt = attempt.0;
                 entry.ended_us = Some(t_us);
             }
             JobEvent::Finished { drained, .. } => self.finished = Some(*drained),
             JobEvent::Metrics { attempt, figures } => {
-                let emitted = figures.iter().find(|(name, _)| name == "source_records");
-                if let (Some((_, value)), Some(attempt)) = (emitted, self.attempt(attempt.0)) {
-                    attempt.emitted = *value;
+                let of = |wanted: &str| {
+                    let found = figures.iter().find(|(name, _)| name == wanted);
+                    found.map(|(_, value)| *value)
+                };
+                let ms = |us: u64| us as f64 / 1e3;
+                self.lag = Some(EngineLag {
+                    fetch_ms: ms(of("fetch_event_time_lag_us").unwrap_or(0)),
+                    emit_ms: ms(of("emit_event_time_lag_us").unwrap_or(0)),
+                    pending_records: of("pending_records").unwrap_or(0),
+                    committed_lag_records: of("committed_lag_records").unwrap_or(0),
+                });
+                let emitted = of("source_records");
+                if let (Some(value), Some(attempt)) = (emitted, self.attempt(attempt.0)) {
+                    attempt.emitted = value;
                 }
             }
         }
@@ -155,6 +171,11 @@ impl History {
     /// When a checkpoint was completed last; 0 = never.
     pub(super) fn completed_us(&self) -> u64 {
         self.completed_us
+    }
+
+    /// Lags as the engine told them last.
+    pub(super) fn engine_lag(&self) -> Option<EngineLag> {
+        self.lag
     }
 
     /// Records that sources have emitted, over all attempts.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_reports::schema::Sample;
 
+use super::passage::{self, Passages};
 use super::session::Halt;
 use super::{Interrupt, RunFolder};
 use crate::environment::{Addresses, DatabaseAddress, lacks_password, without_password};
@@ -20,10 +21,11 @@ use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
 use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
-    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit, judge,
+    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit,
+    copy_tables, judge,
 };
 use crate::scenario::{Exchange, Scenario};
-use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
+use crate::workload::ledger::{Ledger, LedgerBuilder, Offset, PartitionId, read_on};
 
 /// Between two looks for an interruption while the oracle judges.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -151,6 +153,8 @@ pub(super) struct Judged {
     pub(super) judgement: Judgement,
     /// The latencies; or why there are none.
     pub(super) latencies: Result<Latencies, String>,
+    /// The ways of the records that witnesses name.
+    pub(super) passages: Passages,
 }
 
 /// Judges on a thread of its own, so that Ctrl-C does not have to wait for the verdict. A
@@ -159,6 +163,7 @@ pub(super) fn judge_unless_interrupted(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
+    input: LedgerBuilder,
     cut: (Vec<Sample>, u64),
     interrupt: &Interrupt,
 ) -> Result<Judged, Halt> {
@@ -167,7 +172,7 @@ pub(super) fn judge_unless_interrupted(
     let judge = move || {
         let (folder, recorded, addresses) = work;
         // Nobody listens: the run was interrupted.
-        let _ = sender.send(judge_run(&folder, &recorded, &addresses, (&cut.0, cut.1)));
+        let _ = sender.send(judge_run(&folder, &recorded, &addresses, input, (&cut.0, cut.1)));
     };
     std::thread::Builder::new().name("judge".to_owned()).spawn(judge).map_err(|error| {
         evidence(format!("cannot start the judgement: {error}"))
@@ -189,17 +194,26 @@ pub(super) fn judge_unless_interrupted(
     }
 }
 
+/// Reads back what `input` does not know yet of the topic.
+pub(super) fn read_back(addresses: &Addresses, mut input: LedgerBuilder) -> Result<LedgerBuilder> {
+    let (brokers, topic) = (&addresses.brokers, &addresses.topic);
+    read_on(&mut input, brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
+        evidence(format!("the topic cannot be read back: {error}"))
+            .at(format!("topic {topic} at {brokers}"))
+    })?;
+    Ok(input)
+}
+
 /// Reads the topic back into the run's ledger, then judges and measures.
 fn judge_run(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
+    input: LedgerBuilder,
     (timeline, origin_us): (&[Sample], u64),
 ) -> Result<Judged> {
-    let (brokers, topic) = (&addresses.brokers, &addresses.topic);
-    let ledger = read_topic(brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
-        evidence(format!("the topic cannot be read back: {error}"))
-            .at(format!("topic {topic} at {brokers}"))
+    let ledger = read_back(addresses, input).and_then(|input| {
+        input.finish().map_err(|error| evidence(format!("the topic makes no ledger: {error}")))
     })?;
     let file = folder.ledger();
     ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
@@ -207,7 +221,11 @@ fn judge_run(
     let mut audit = open_audit(&addresses.database, &recorded.addresses.table_prefix)?;
     let latencies = latency::measure(&ledger, &mut *audit, timeline, origin_us)
         .map_err(|error| format!("The latency could not be measured: {error}."));
-    Ok(Judged { judgement, latencies })
+    let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    // A picture of what was judged: without it the judgement stands all the same.
+    let passages =
+        passage::trace(&judgement, &ledger, &mut checkpoints, &mut *audit).unwrap_or_default();
+    Ok(Judged { judgement, latencies, passages })
 }
 
 /// Judges what a run left behind, once more. `database` replaces the recorded address.
@@ -251,6 +269,10 @@ fn reopen(
             let name = path.file_name().unwrap_or_default();
             DatabaseAddress::Sqlite(folder.path().join(name))
         }
+        // The run's own database is gone; its tables were kept.
+        (DatabaseAddress::Mysql(_), None) if folder.tables().is_file() => {
+            DatabaseAddress::Sqlite(folder.tables())
+        }
         (DatabaseAddress::Mysql(url), None) if lacks_password(url) => {
             return Err(evidence("the database's password was not written down")
                 .at(url.clone())
@@ -261,6 +283,18 @@ fn reopen(
         (address, None) => address.clone(),
     };
     Ok((recorded, address, ledger))
+}
+
+/// Keeps the tables of a database that ends with the run, so that the run can be judged again.
+/// Returns how many rows there are.
+pub(super) fn keep_tables(folder: &RunFolder, addresses: &Addresses) -> Result<u64> {
+    let prefix = &addresses.table_prefix;
+    let mut audit = open_audit(&addresses.database, prefix)?;
+    copy_tables(&mut *audit, &folder.tables(), prefix).map_err(|error| {
+        evidence(format!("the tables cannot be kept: {error}"))
+            .at(folder.tables().display().to_string())
+            .remedy("make room there; the verdict stands, `stormproof verify` cannot repeat it")
+    })
 }
 
 fn judge_evidence(

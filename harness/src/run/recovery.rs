@@ -29,6 +29,7 @@ pub(super) fn recoveries(
         recoveries.push(Recovery {
             attempt: next.id,
             fault: fault.map(|tracked| tracked.fault.id.to_string()),
+            struck_s: Some(struck_s),
             detect_ms: fired_us.map(|fired_us| ms(fired_us, failed_us)),
             restart_ms: Some(ms(failed_us, next.started_us)),
             restore_ms: next.running_us.map(|running_us| ms(next.started_us, running_us)),
@@ -85,7 +86,7 @@ mod tests {
         let all = recoveries(&history, &[], &samples, 0);
         assert_eq!(all.len(), 1);
         let one = &all[0];
-        assert_eq!((one.attempt, one.detect_ms), (2, None));
+        assert_eq!((one.attempt, one.detect_ms, one.struck_s), (2, None, Some(2.0)));
         assert_eq!((one.restart_ms, one.restore_ms), (Some(100.0), Some(300.0)));
         assert!((one.first_output_ms.unwrap() - 500.0).abs() < 1e-6);
         assert!((one.drained_ms.unwrap() - 500.0).abs() < 1e-6);

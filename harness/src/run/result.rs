@@ -4,6 +4,7 @@
 //! fault that did not land, an engine process that ended by itself, a run cut short make it
 //! unknown, whatever the oracle found proven.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use stormproof_chaos::coverage::Coverage;
@@ -11,17 +12,21 @@ use stormproof_chaos::schedule::Schedule;
 use stormproof_reports::html;
 use stormproof_reports::schema::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, EnvironmentFacts, FaultSummary,
-    Latency, Phase, RunResult, Verdict,
+    Latency, LatencyCurve, Phase, RunResult, SubtaskFigures, Verdict,
 };
 
 use super::RunFolder;
 use super::folder::cannot_write;
 use super::history::{Checkpoint, History};
 use super::nemesis::{Progress, Tracked};
+use super::not_tested::not_tested;
+use super::origin;
+use super::passage::Passages;
 use super::phases::slip;
 use super::recovery::recoveries;
+use super::sawtooth::sawtooth;
 use super::session::{Halt, Session};
-use super::verdict::{apply_judgement, verdict_of};
+use super::verdict::{add_passages, apply_judgement, verdict_of};
 use crate::clock::{Utc, monotonic_us};
 use crate::error::{HarnessError, Result};
 use crate::oracle::Judgement;
@@ -41,6 +46,12 @@ pub(super) struct Account<'a> {
     pub(super) phases: Vec<Phase>,
     pub(super) judged: Option<Judgement>,
     pub(super) latency: Option<Latency>,
+    pub(super) latency_curve: Option<LatencyCurve>,
+    pub(super) subtasks: Vec<SubtaskFigures>,
+    /// The ways of the records that witnesses name.
+    pub(super) passages: Passages,
+    /// The run's folder, as a command names it.
+    pub(super) folder: PathBuf,
     /// The run's start on the wall clock, for logs of other tools.
     pub(super) started_wall: SystemTime,
     /// Why the run was cut short.
@@ -64,6 +75,10 @@ impl<'a> Account<'a> {
             phases: Vec::new(),
             judged: None,
             latency: None,
+            latency_curve: None,
+            subtasks: Vec::new(),
+            passages: Passages::new(),
+            folder: PathBuf::new(),
             started_wall: SystemTime::now(),
             halted: None,
         }
@@ -123,14 +138,17 @@ impl<'a> Account<'a> {
             peak_rss_bytes: session.sampler.peak_rss_bytes,
             records_per_s: self.throughput(session),
             latency: self.latency,
+            latency_curve: self.latency_curve.clone(),
+            subtasks: self.subtasks.clone(),
+            origin: Some(origin::of(self.scenario, self.schedule)),
             checkpoints: self.checkpoints(history),
             faults: faults.iter().map(|tracked| self.fault(tracked)).collect(),
             coverage: coverage(faults),
             timeline: session.sampler.samples.clone(),
             recoveries: recoveries(history, faults, &session.sampler.samples, self.origin_us),
             environment: self.environment.clone(),
-            reproduce: self.reproduce(),
-            not_tested: self.not_tested(),
+            reproduce: origin::command(self.scenario, &self.folder),
+            not_tested: not_tested(self.scenario, self.schedule, faults),
             notes: self.notes(session),
             started_at: self.started.rfc3339(),
             phases: self.phases.clone(),
@@ -140,7 +158,15 @@ impl<'a> Account<'a> {
             apply_judgement(&mut result, judged, self.halted.is_none(), |attempt| {
                 cause(history, attempt)
             });
+            add_passages(&mut result, &self.passages);
         }
+        result.sawtooth = sawtooth(
+            self.scenario.load.rate_per_s,
+            &result.checkpoints,
+            &result.faults,
+            &result.recoveries,
+            &result.timeline,
+        );
         (result.verdict, result.verdict_reason) = verdict_of(&result, self, session);
         result
     }
@@ -173,11 +199,13 @@ impl<'a> Account<'a> {
                 },
                 triggered_s: self.seconds(checkpoint.triggered_us),
                 completed_s: checkpoint.ended_us.map(|t_us| self.seconds(t_us)),
+                start_delay_ms: checkpoint.stats.as_ref().map(|stats| ms(stats.start_delay_us)),
                 alignment_ms: ms(stats.alignment_us),
                 sync_ms: ms(stats.sync_us),
                 async_ms: ms(stats.async_us),
                 state_bytes: stats.state_bytes,
                 in_flight_bytes: stats.in_flight_bytes,
+                aborted_because: checkpoint.aborted_because.clone(),
             }
         };
         history.checkpoints.iter().map(summary).collect()
@@ -205,21 +233,6 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn reproduce(&self) -> String {
-        format!("stormproof replay <this folder>   (seed {})", self.scenario.seed)
-    }
-
-    fn not_tested(&self) -> Vec<String> {
-        let mut open = Vec::new();
-        if !self.schedule.faults.iter().any(|fault| fault.target.is_outside()) {
-            open.push("Broker, database, network and disk did not fail.".to_owned());
-        }
-        if self.schedule.faults.is_empty() {
-            open.push("No fault was scheduled.".to_owned());
-        }
-        open
-    }
-
     fn notes(&self, session: &Session) -> Vec<String> {
         let mut notes = self.remarks.clone();
         notes.extend(session.history.skipped.iter().cloned());
@@ -228,6 +241,14 @@ impl<'a> Account<'a> {
             notes.push(format!(
                 "After the first kill the job was restored at parallelism {to} instead of {}.",
                 self.scenario.job.parallelism
+            ));
+        }
+        let planned = self.scenario.load.records + session.records_before;
+        let more = session.produced().saturating_sub(planned);
+        if more > 0 && self.scenario.load.records > 0 {
+            notes.push(format!(
+                "The storm lasted longer than the load: {more} more records were written, slower, \
+                 until its last fault was over."
             ));
         }
         let late = slip(session);

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stormproof_reports::schema::{CheckResult, RunResult, Verdict, Witness};
+use stormproof_chaos::fault::FaultAction;
+use stormproof_reports::schema::{CheckResult, Passage, RunResult, Verdict, Witness};
 
-use super::nemesis::Progress;
+use super::nemesis::{Progress, Tracked};
+use super::passage::Passages;
 use super::result::{Account, attempt_end};
 use super::session::Session;
 use crate::oracle::{Check, Judgement, Site, Verdict as Answer};
+use crate::workload::ledger::{Offset, PartitionId};
 
 /// Puts the oracle's figures and checks into the result.
 ///
@@ -61,7 +64,25 @@ fn witness(witness: &crate::oracle::Witness) -> Witness {
     let details = details(&witness.site);
     let attribution: Vec<String> =
         details.iter().map(|(name, value)| format!("{name} {value}")).collect();
-    Witness { what: witness.text.clone(), attribution: attribution.join(", "), details }
+    let what = witness.text.clone();
+    Witness { what, attribution: attribution.join(", "), details, passage: None }
+}
+
+/// Adds to each witness the way of its record, with the fault that ended the attempt before.
+pub(super) fn add_passages(result: &mut RunResult, passages: &Passages) {
+    let faults: BTreeMap<u32, Option<String>> =
+        result.recoveries.iter().map(|one| (one.attempt, one.fault.clone())).collect();
+    for witness in result.checks.iter_mut().flat_map(|check| &mut check.witnesses) {
+        let number = |name: &str| witness.details.get(name).and_then(Value::as_u64);
+        let (Some(partition), Some(offset)) = (number("partition"), number("offset")) else {
+            continue;
+        };
+        let record = (PartitionId(partition as u32), Offset(offset));
+        witness.passage = passages.get(&record).cloned().map(|passage| Passage {
+            fault: passage.restored_by.and_then(|attempt| faults.get(&attempt).cloned().flatten()),
+            ..passage
+        });
+    }
 }
 
 fn details(site: &Site) -> BTreeMap<String, Value> {
@@ -101,7 +122,19 @@ pub(super) fn verdict_of(
         return (Verdict::Violated, reason);
     }
     if let Some(why) = &account.halted {
-        return (Verdict::Unknown, format!("{}.", capitalised(why)));
+        let why = format!("{}.", capitalised(why));
+        let is_taken = |tracked: &&Tracked| {
+            tracked.has_landed() && tracked.fault.action == FaultAction::Truncate
+        };
+        // The records are lost, and the engine is not to blame: it did not skip them silently.
+        return match session.nemesis.faults().iter().find(is_taken) {
+            Some(tracked) => {
+                let (id, what) = (tracked.fault.id, tracked.fault.describe());
+                let blame = format!("{id} ({what}) took records away that nobody can replay.");
+                (Verdict::Unknown, format!("{} {why}", capitalised(&blame)))
+            }
+            None => (Verdict::Unknown, why),
+        };
     }
     let missed = session.nemesis.faults().iter().find_map(|tracked| match &tracked.progress {
         Progress::Missed(why) => Some((tracked, why)),

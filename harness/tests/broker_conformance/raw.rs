@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::*;
@@ -11,13 +10,15 @@ use kafka_protocol::records::{
     Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
+use crate::cluster::LIMIT;
+
 pub(crate) struct Connection(TcpStream);
 
 impl Connection {
     pub(crate) fn open(brokers: &str) -> Self {
         let address = brokers.split(',').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(3 * LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
     }

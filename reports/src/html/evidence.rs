@@ -6,13 +6,15 @@
 use maud::{Markup, html};
 
 use super::verdict::mark;
-use super::{ROWS, part, remainder, show};
+use super::{ROWS, part, passage, remainder, show};
 use crate::figures::{counted, figure};
 use crate::schema::{CheckResult, RunResult, Verdict, Witness};
 use crate::text;
 
 /// Witnesses shown at most of one check.
 const WITNESSES: usize = 12;
+/// Witnesses of one check whose record's way is drawn.
+const DRAWN: usize = 2;
 /// Checks whose witnesses are shown at most.
 const WITNESSED: usize = 24;
 /// Details and figures shown at most of one thing.
@@ -33,7 +35,7 @@ pub(super) fn checks(result: &RunResult) -> Markup {
     let rows = result.checks.iter().take(ROWS).map(|check| {
         let shown = if budget == 0 { 0 } else { WITNESSES };
         budget -= usize::from(shown > 0 && !check.witnesses.is_empty());
-        one(check, shown)
+        one(result, check, shown)
     });
     let rows: Vec<Markup> = rows.collect();
     let body = html! {
@@ -43,13 +45,15 @@ pub(super) fn checks(result: &RunResult) -> Markup {
     part("checks", "Checks", &lead, &body)
 }
 
-fn one(check: &CheckResult, shown: usize) -> Markup {
+fn one(result: &RunResult, check: &CheckResult, shown: usize) -> Markup {
     let bare = check.figures.is_empty() && check.witnesses.is_empty();
     let line = html! {
         (mark(check.verdict))
         span.what {
-            strong { (show(&check.title)) } " "
-            code { (text::line(&check.id, text::NAME)) }
+            span.title {
+                strong { (show(&check.title)) } " "
+                code { (text::line(&check.id, text::NAME)) }
+            }
             span.saw { (show(&check.summary)) }
         }
         span.word.(check.verdict.as_str()) { (check.verdict.as_str()) }
@@ -60,7 +64,7 @@ fn one(check: &CheckResult, shown: usize) -> Markup {
         } @else {
             details.check open[check.verdict != Verdict::Proven] {
                 summary.line { (line) }
-                div.inside { (figures(check)) (witnesses(check, shown)) }
+                div.inside { (figures(check)) (witnesses(result, check, shown)) }
             }
         }
     }
@@ -78,17 +82,21 @@ fn figures(check: &CheckResult) -> Markup {
     }
 }
 
-fn witnesses(check: &CheckResult, shown: usize) -> Markup {
+fn witnesses(result: &RunResult, check: &CheckResult, shown: usize) -> Markup {
     let total = check.witnesses.len();
     html! {
         @if shown > 0 && total > 0 {
-            ol.witnesses { @for found in check.witnesses.iter().take(shown) { (witness(found)) } }
+            ol.witnesses {
+                @for (n, found) in check.witnesses.iter().take(shown).enumerate() {
+                    (witness(result, found, n < DRAWN))
+                }
+            }
         }
         (remainder(total.min(shown), total))
     }
 }
 
-fn witness(witness: &Witness) -> Markup {
+fn witness(result: &RunResult, witness: &Witness, is_drawn: bool) -> Markup {
     html! {
         li {
             span.anomaly { (show(&witness.what)) }
@@ -101,6 +109,9 @@ fn witness(witness: &Witness) -> Markup {
                         span { (show(name)) " " b { (detail(value)) } }
                     }
                 }
+            }
+            @if let Some(way) = witness.passage.as_ref().filter(|_| is_drawn) {
+                (passage::draw(result, way))
             }
         }
     }

@@ -67,7 +67,22 @@ pub(super) fn latency(result: &RunResult) -> Markup {
         row("from actual send time", &latency.actual),
     ];
     let columns = ["Latency to the first effect", "#p50", "#p90", "#p99", "#p99.9", "#max"];
-    part("latency", "Latency", &remark(latency), &table(&columns, &rows, rows.len()))
+    let body = html! {
+        (table(&columns, &rows, rows.len()))
+        @if result.latency_curve.is_some() {
+            figure {
+                figcaption {
+                    span { "Latency by quantile, both axes logarithmic" }
+                    span.keys {
+                        span.key.a { "from intended send time" }
+                        span.key.b { "from actual send time" }
+                    }
+                }
+                div.percentiles id="percentiles" { div.tip id="percentile-tip" hidden {} }
+            }
+        }
+    };
+    part("latency", "Latency", &remark(latency), &body)
 }
 
 fn remark(latency: &Latency) -> String {

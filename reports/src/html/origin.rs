@@ -7,6 +7,8 @@ use crate::figures::{bytes, counted, seconds};
 use crate::schema::RunResult;
 use crate::text;
 
+/// Characters of a scenario at most.
+const SCENARIO: usize = 20_000;
 /// Entries shown at most of a list.
 const ENTRIES: usize = 40;
 
@@ -26,15 +28,33 @@ pub(super) fn section(result: &RunResult) -> Markup {
 fn again(result: &RunResult) -> Markup {
     let command = text::block(&result.reproduce, text::PROSE);
     let body = html! {
-        @if !command.is_empty() {
-            div.command {
-                pre { code id="command" { (command) } }
-                button type="button" id="copy" hidden { "Copy" }
+        @if !command.is_empty() { (copyable("command", &command)) }
+        @if let Some(origin) = &result.origin {
+            p.lead { "Without the run's folder: " code { "stormproof replay result.json" }
+                " does the same from the result alone, schedule included. With other code or on \
+                 another machine, save the scenario below and run " code {
+                "stormproof run --scenario scenario.toml" } "." }
+            @if let Some(mutant) = &origin.mutant {
+                p.note { "The engine ran with a planted bug: " (show(mutant)) "." }
+            }
+            details {
+                summary { "The scenario" }
+                (copyable("scenario", &text::block(&origin.scenario_toml, SCENARIO)))
             }
         }
         p.note { "Seed " b { (result.seed) } ", schema version " (result.schema_version) "." }
     };
     part("again", "Run it again", "", &body)
+}
+
+/// Text to paste, with a button that copies it.
+fn copyable(id: &str, foreign: &str) -> Markup {
+    html! {
+        div.command {
+            pre { code id=(id) { (foreign) } }
+            button.copy type="button" data-of=(id) hidden { "Copy" }
+        }
+    }
 }
 
 fn environment(result: &RunResult) -> Markup {

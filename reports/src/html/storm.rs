@@ -2,10 +2,13 @@
 //!
 //! Tables only, in the order of the result; the charts show the same over time.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::{ROWS, part, show, table};
 use crate::figures::{NONE, count, millis, moment, optional};
+use crate::harm::{self, Harm};
 use crate::schema::{AttemptEnd, FaultSummary, Recovery, RunResult};
 
 /// Rows and columns shown at most of the coverage table.
@@ -50,20 +53,32 @@ pub(super) fn faults(result: &RunResult) -> Markup {
     if result.faults.is_empty() {
         return html! {};
     }
-    let rows: Vec<Markup> = result.faults.iter().take(ROWS).map(fault).collect();
-    let columns =
-        ["Fault", "What and where", "Step and action", "#Checkpoint", "#Struck", "Effect"];
-    let lead = "A fault counts only when its effect was observed.";
+    let harms: BTreeMap<&str, Harm<'_>> =
+        harm::ranked(result).into_iter().map(|one| (one.fault.id.as_str(), one)).collect();
+    let row = |one: &FaultSummary| fault(one, harms.get(one.id.as_str()));
+    let rows: Vec<Markup> = result.faults.iter().take(ROWS).map(row).collect();
+    let columns = [
+        "Fault",
+        "What and where",
+        "Step and action",
+        "#Struck",
+        "#Silence",
+        "#Waiting",
+        "Outcome",
+    ];
+    let lead = "A fault counts only when its effect was observed. Silence: the longest time \
+                without a new effect while records waited; waiting: the most records that did, \
+                until the next fault struck.";
     part("faults", "Faults", lead, &table(&columns, &rows, result.faults.len()))
 }
 
-fn fault(fault: &FaultSummary) -> Markup {
-    let healed = match (fault.fired_s, fault.healed_s) {
-        (Some(fired), Some(healed)) => {
-            format!("healed after {}", millis((healed - fired) * 1000.0))
-        }
-        _ => String::new(),
+fn fault(fault: &FaultSummary, harm: Option<&Harm<'_>>) -> Markup {
+    let since = |at: Option<f64>| {
+        let (fired, at) = (fault.fired_s?, at?);
+        Some(millis((at - fired) * 1000.0))
     };
+    let healed = since(fault.healed_s).map(|took| format!("healed after {took}"));
+    let recovered = since(fault.recovered_s).map(|took| format!("recovered in {took}"));
     let state = match (fault.landed, fault.mid_checkpoint) {
         (false, _) => "did not land",
         (true, true) => "landed mid-checkpoint",
@@ -78,11 +93,27 @@ fn fault(fault: &FaultSummary) -> Markup {
                 small { (show(&fault.action)) }
             }
             td.n {
-                (optional(fault.checkpoint, |id| format!("chk-{id}")))
-                @if let Some(attempt) = fault.attempt { small { "attempt " (attempt) } }
+                (optional(fault.fired_s, moment))
+                small {
+                    (optional(fault.checkpoint, |id| format!("chk-{id}")))
+                    @if let Some(attempt) = fault.attempt { ", attempt " (attempt) }
+                }
             }
-            td.n { (optional(fault.fired_s, moment)) small { (healed) } }
-            td.wide { (state) small { (show(&fault.effect)) } }
+            td.n { (optional(harm, |harm| millis(harm.silence_ms))) }
+            td.n {
+                (optional(harm.and_then(|harm| harm.waiting), count))
+                @if let Some(p99) = harm.and_then(|harm| harm.p99_ms) {
+                    small { "p99 " (millis(p99)) }
+                }
+            }
+            td.wide {
+                (state)
+                @if let Some(recovered) = recovered { ", " (recovered) }
+                small {
+                    (show(&fault.effect))
+                    @if let Some(healed) = healed { "; " (healed) }
+                }
+            }
         }
     }
 }

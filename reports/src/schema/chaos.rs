@@ -49,6 +49,9 @@ pub struct CheckpointSummary {
     /// When it completed; for an aborted one, when it was given up, if that is known.
     #[serde(default)]
     pub completed_s: Option<f64>,
+    /// From the trigger to the first barrier at the last vertex, the longest of all workers.
+    #[serde(default)]
+    pub start_delay_ms: Option<f64>,
     /// Longest alignment of a subtask.
     #[serde(deserialize_with = "number::or_nan")]
     pub alignment_ms: f64,
@@ -62,6 +65,9 @@ pub struct CheckpointSummary {
     pub state_bytes: u64,
     /// Channel state: data that was in flight and had to be logged.
     pub in_flight_bytes: u64,
+    /// Why it was given up, if it was and that is known.
+    #[serde(default)]
+    pub aborted_because: Option<String>,
 }
 
 /// One fault of the schedule and what it did.
@@ -122,6 +128,9 @@ pub struct Recovery {
     /// The id of the fault that caused it, if it is known.
     #[serde(default)]
     pub fault: Option<String>,
+    /// When the recovery begins: when the fault struck, or else when the failure was noticed.
+    #[serde(default)]
+    pub struck_s: Option<f64>,
     /// From the fault to its detection.
     #[serde(default)]
     pub detect_ms: Option<f64>,

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Verdict;
-use super::number;
+use super::{Passage, Verdict, number};
 
 /// The outcome of one check.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -40,4 +39,7 @@ pub struct Witness {
     /// Machine-readable coordinates: partition, offset, subtask, checkpoint and the like.
     #[serde(default)]
     pub details: BTreeMap<String, Value>,
+    /// The way of the record that it is about, as far as the evidence shows it.
+    #[serde(default)]
+    pub passage: Option<Passage>,
 }

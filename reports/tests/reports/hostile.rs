@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use stormproof_reports::schema::{CheckResult, CoverageCell, FaultSummary, RunResult, Witness};
+use stormproof_reports::schema::{
+    CheckResult, CoverageCell, FaultSummary, Hop, MatrixCell, MatrixOutcome, MatrixSummary, Origin,
+    Passage, RunResult, Seen, SubtaskFigures, Witness,
+};
 use stormproof_reports::terminal::Colour;
 use stormproof_reports::{html, markdown, terminal};
 
@@ -14,7 +17,7 @@ const OVERRIDE: &str = "safe\u{202e}txt.exe";
 const ESCAPE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J";
 
 /// A result with the payload in every field that holds text.
-fn everywhere(payload: &str) -> RunResult {
+pub(crate) fn everywhere(payload: &str) -> RunResult {
     let text = || payload.to_owned();
     let mut result = storm::violated();
     for field in [
@@ -39,6 +42,16 @@ fn everywhere(payload: &str) -> RunResult {
     result.notes = vec![text()];
     result.recoveries[0].fault = Some(text());
     result.coverage.push(CoverageCell { step: text(), action: text(), scheduled: 1, landed: 0 });
+    result.checkpoints[0].aborted_because = Some(text());
+    result.subtasks.push(SubtaskFigures {
+        what: text(),
+        of: text(),
+        unit: text(),
+        values: vec![1, 2],
+    });
+    result.matrix = Some(matrix(payload));
+    result.origin =
+        Some(Origin { scenario_toml: text(), schedule: json!(text()), mutant: Some(text()) });
     result.faults.push(fault(payload));
     result.checks.push(check(payload));
     result
@@ -58,6 +71,27 @@ fn fault(payload: &str) -> FaultSummary {
     }
 }
 
+fn passage(payload: &str) -> Passage {
+    let text = || payload.to_owned();
+    let hop = Hop { place: text(), name: text(), seen: Seen::Missing, note: text() };
+    let fault = Some(text());
+    Passage { hops: vec![hop; 6], checkpoint: Some(1), restored_by: Some(2), fault }
+}
+
+fn matrix(payload: &str) -> MatrixSummary {
+    let text = || payload.to_owned();
+    let cell = MatrixCell {
+        step: text(),
+        action: text(),
+        mode: text(),
+        design: text(),
+        outcome: MatrixOutcome::Convicted,
+        seed: Some(1),
+        why: text(),
+    };
+    MatrixSummary { cells: vec![cell], ..MatrixSummary::default() }
+}
+
 fn check(payload: &str) -> CheckResult {
     let text = || payload.to_owned();
     CheckResult {
@@ -69,6 +103,7 @@ fn check(payload: &str) -> CheckResult {
             what: text(),
             attribution: text(),
             details: BTreeMap::from([(text(), json!([text()]))]),
+            passage: Some(passage(payload)),
         }],
         ..CheckResult::default()
     }
@@ -155,7 +190,7 @@ fn endless_lists_are_cut_with_a_note() {
     result.timeline = (0..20).flat_map(|_| result.timeline.clone()).collect();
     result.not_tested = vec!["something".into(); 9_000];
     let page = html::render(&result);
-    assert!(page.len() < 1 << 20, "{} bytes", page.len());
+    assert!(page.len() < 2 << 20, "{} bytes", page.len());
     assert!(page.contains("49700 more of 50000"), "faults");
     assert!(page.contains("9988 more of 10000"), "witnesses");
     assert!(markdown::render(&result).len() < 64 << 10);

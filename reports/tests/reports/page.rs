@@ -21,7 +21,9 @@ fn the_page_loads_nothing_and_is_small() {
     for loader in [" src=", "@import", "url(", "fetch(", "XMLHttpRequest", "import("] {
         assert!(!page.contains(loader), "{loader}");
     }
-    assert_eq!(page.matches("href=").count(), 1, "only the empty icon");
+    let links = page.matches("href=").count();
+    let inside = page.matches(r##"href="#"##).count() + page.matches(r#"href="data:,""#).count();
+    assert_eq!(links, inside, "only places on the page, and the empty icon");
     assert!(page.contains("The MIT License"), "the charts' licence travels along");
 }
 
@@ -75,4 +77,56 @@ fn a_bare_result_renders() {
     let page = html::render(&RunResult::default());
     assert!(page.contains("No timeline was recorded."));
     assert!(page.contains(r#"<header class="unknown">"#));
+}
+
+#[test]
+fn the_three_questions_are_answered_first() {
+    let page = html::render(&storm::violated());
+    let (top, _) = page.split_once(r#"id="timeline""#).expect("a timeline");
+    assert!(top.contains("Which fault hurt most?") && top.contains("No new effect for "));
+    assert!(top.contains("<b>3 records</b> of 9,900,000"), "what was lost");
+    assert!(top.contains("stormproof run --scenario storm-2000"), "how to run it again");
+}
+
+#[test]
+fn a_lost_record_is_drawn_from_the_partition_to_the_row() {
+    let page = html::render(&storm::violated());
+    assert_eq!(page.matches("lost here").count(), 2, "of the first two witnesses");
+    for place in ["partition 417", "source[417]", "count[88]", "sink[88]", "database"] {
+        assert!(page.contains(place), "{place}");
+    }
+    assert!(page.contains("was restored by attempt <b>6</b>"), "with the checkpoint");
+    assert!(page.contains("<b><bdi>f5</bdi></b>"), "and the fault");
+}
+
+#[test]
+fn the_pictures_have_their_data_and_their_figures() {
+    let result = storm::proven();
+    let page = html::render(&result);
+    let data = embedded(&page);
+    assert_eq!(data["subtasks"][1]["values"].as_array().map(Vec::len), Some(2000));
+    assert_eq!(data["curve"]["intended"].as_array().map(Vec::len), Some(60));
+    assert_eq!(data["recoveries"][0]["from"], 12.31);
+    assert_eq!(data["recoveries"].as_array().map(Vec::len), Some(result.recoveries.len()));
+    assert!(page.contains(r#"class="cell impossible" title="exactly-once"#), "hollow cells");
+    assert_eq!(page.matches("cell survived\" title").count(), 88);
+    assert!(page.contains("<td>88, "), "the busiest subtask is named first");
+}
+
+#[test]
+fn an_hours_run_stays_below_its_limit() {
+    let mut result = storm::proven();
+    let hour: Vec<_> = (0..14_400_u32)
+        .map(|n| {
+            let mut sample = result.timeline[n as usize % result.timeline.len()].clone();
+            sample.t_s = f64::from(n) / 4.0;
+            sample
+        })
+        .collect();
+    result.timeline = hour;
+    let many = |n: usize| result.checkpoints[n % result.checkpoints.len()].clone();
+    result.checkpoints = (0..720).map(many).collect();
+    result.faults = (0..400).map(|n| result.faults[n % result.faults.len()].clone()).collect();
+    let page = html::render(&result);
+    assert!(page.len() < 3 << 20, "{} bytes", page.len());
 }

@@ -9,7 +9,7 @@ use stormproof_reports::schema::{RunResult, SchemaError, Verdict, Witness};
 use crate::storm;
 
 /// The top-level names of version 2, sorted.
-const NAMES: [&str; 38] = [
+const NAMES: [&str; 42] = [
     "attempts",
     "bench",
     "checkpoints",
@@ -28,10 +28,13 @@ const NAMES: [&str; 38] = [
     "faults_landed_mid_checkpoint",
     "faults_scheduled",
     "latency",
+    "latency_curve",
     "lost",
+    "matrix",
     "mode",
     "not_tested",
     "notes",
+    "origin",
     "parallelism",
     "peak_rss_bytes",
     "phases",
@@ -43,6 +46,7 @@ const NAMES: [&str; 38] = [
     "schema_version",
     "seed",
     "started_at",
+    "subtasks",
     "timeline",
     "verdict",
     "verdict_reason",

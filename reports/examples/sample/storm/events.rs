@@ -37,11 +37,13 @@ pub(super) fn checkpoints() -> Vec<CheckpointSummary> {
             status,
             triggered_s: at,
             completed_s: Some(at + struck.map_or(took_s, |s| (s.0 - at).max(0.08))),
+            start_delay_ms: Some(18.0 + 30.0 * noise(at + 1.0)),
             alignment_ms: 120.0 * noise(at),
             sync_ms: 14.0 + 9.0 * noise(at + 2.0),
             async_ms: took_s * 700.0,
             state_bytes: 31_000_000 + id * 90_000,
             in_flight_bytes: 1_200_000,
+            aborted_because: struck.map(|s| format!("the attempt failed: {}", s.3)),
         });
         attempt += u32::from(struck.is_some());
     }
@@ -99,6 +101,7 @@ pub(super) fn recoveries() -> Vec<Recovery> {
         .map(|((n, (at, lasts_s, ..)), attempt)| Recovery {
             attempt,
             fault: Some(format!("f{}", n + 1)),
+            struck_s: Some(*at),
             detect_ms: Some(40.0 + 300.0 * noise(*at)),
             restart_ms: Some(lasts_s * 380.0),
             restore_ms: Some(lasts_s * 240.0),

@@ -37,8 +37,10 @@ pub(super) fn timeline() -> Vec<Sample> {
             rate_out_per_s: rate_out,
             latency_p50_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50),
             latency_p99_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50 * 1.7 + 20.0 * noise(t_s)),
+            latency_actual_p50_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50 * 0.9),
             latency_actual_p99_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50 * 1.5),
             rss_bytes: 1_700_000_000 + (lag * 40.0) as u64,
+            ..Sample::default()
         });
     }
     all

@@ -3,6 +3,7 @@
 
 mod events;
 mod facts;
+mod pictures;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use stormproof_reports::schema::{CheckpointStatus, RunResult, Verdict, Witness};
 
 use events::{checkpoints, coverage, failures, faults, recoveries};
 use facts::{checks, environment, latency, phases, timeline};
+use pictures::{curve, matrix, origin, passage, subtasks};
 
 const RUN_S: f64 = 180.0;
 const RATE: f64 = 60_000.0;
@@ -85,6 +87,10 @@ pub(crate) fn proven() -> RunResult {
         notes: vec!["This is a sample: its figures are made up to show the report.".into()],
         started_at: "2026-03-14T09:26:53Z".into(),
         phases: phases(),
+        latency_curve: Some(curve()),
+        subtasks: subtasks(),
+        matrix: Some(matrix()),
+        origin: Some(origin()),
         ..RunResult::default()
     }
 }
@@ -121,6 +127,7 @@ pub(crate) fn violated() -> RunResult {
             ("partition".into(), json!(417)),
             ("offset".into(), json!(2_400)),
         ]),
+        passage: None,
     }];
     result.checks[2].verdict = Verdict::Violated;
     result.checks[2].summary = "Failure 5 caused 70,000 duplicates beyond its bound.".into();
@@ -132,6 +139,7 @@ pub(crate) fn violated() -> RunResult {
             ("partition".into(), json!(417)),
             ("checkpoint".into(), json!(12)),
         ]),
+        passage: None,
     }];
     result.checks[6].verdict = Verdict::Unknown;
     result.checks[6].summary = "The fence of attempt 5 was not read back in time.".into();
@@ -150,6 +158,7 @@ fn lost(n: u64) -> Witness {
             ("checkpoint".into(), json!(12)),
             ("subtask".into(), json!("sink[88]")),
         ]),
+        passage: Some(passage(n)),
     }
 }
 

@@ -1,0 +1,84 @@
+//! A comparison as Markdown, for a pull request comment.
+
+use std::fmt::Write as _;
+
+use super::{Finding, Row, Side, Spread, circumstances, rows};
+use crate::figures::{NONE, decimal};
+use crate::markdown::{prose, symbol};
+use crate::text;
+
+/// Renders the comparison.
+#[must_use]
+pub fn render(a: &Side, b: &Side) -> String {
+    let mut out = format!(
+        "### Stormproof: {} against {}\n\n",
+        prose(&a.name, text::NAME),
+        prose(&b.name, text::NAME)
+    );
+    for (letter, side) in [("A", a), ("B", b)] {
+        let verdicts: Vec<&str> = side.results.iter().map(|r| symbol(r.shown_verdict())).collect();
+        let (runs, name) = (side.results.len(), prose(&side.name, text::NAME));
+        let _ = writeln!(out, "- **{letter}** {name}, {runs} run(s): {}", verdicts.join(" "));
+    }
+    out.push('\n');
+    let differing = circumstances(a, b);
+    if !differing.is_empty() {
+        out.push_str("| Not alike | A | B |\n|---|---|---|\n");
+        for (name, a, b) in differing {
+            let [a, b] = [a, b].map(|value| prose(&value, text::NAME));
+            let _ = writeln!(out, "| {name} | {a} | {b} |");
+        }
+        out.push('\n');
+    }
+    out.push_str("| Figure | A | B | B − A, 95 % | Covers | |\n|---|---|---|---|---|---|\n");
+    for row in rows(a, b) {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {}{} |",
+            row.name,
+            shown(&row, row.a),
+            shown(&row, row.b),
+            change(&row),
+            row.basis.as_str(),
+            sign(row.finding),
+            row.finding.as_str(),
+        );
+    }
+    out.push_str(
+        "\nMedian (quartiles). An interval *within the runs* does not cover the spread between \
+         runs: repeat both sides five times for that.\n",
+    );
+    out
+}
+
+/// A value with its spread.
+fn shown(row: &Row, spread: Spread) -> String {
+    let value = row.unit.show(spread.value);
+    match spread.quartiles {
+        Some((low, high)) => {
+            format!("{value} ({} to {})", row.unit.show(low), row.unit.show(high))
+        }
+        None => value,
+    }
+}
+
+/// The difference with its interval.
+pub(crate) fn change(row: &Row) -> String {
+    let percent = |of: f64| row.percent(of).map(|percent| format!("{} %", decimal(percent, 1)));
+    let difference = percent(row.difference());
+    let difference = difference.unwrap_or_else(|| row.unit.show(row.difference()));
+    let Some(interval) = row.interval else {
+        return if row.difference() == 0.0 { NONE.to_owned() } else { difference };
+    };
+    let ends = [interval.low, interval.high];
+    let [low, high] = ends.map(|end| percent(end).unwrap_or_else(|| row.unit.show(end)));
+    format!("{difference} [{low}, {high}]")
+}
+
+fn sign(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Better => "▲ ",
+        Finding::Worse => "▼ ",
+        _ => "",
+    }
+}
