@@ -47,13 +47,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
     }
     let of = |code: u8| ends.get(&code).copied().unwrap_or(0);
     if args.tries > 1 {
-        console.remark(&format!(
-            "{} tries: {} violated, {} proven, {} unknown",
-            args.tries,
-            of(1),
+        let (tries, violated) = (args.tries, of(1));
+        let rate = f64::from(violated) * 100.0 / f64::from(tries);
+        let line = format!(
+            "violated in {violated} of {tries} tries ({rate:.0} %); {} proven, {} unknown",
             of(0),
             of(super::UNKNOWN)
-        ));
+        );
+        // With --json stdout has the results, one after the other, and nothing else.
+        if console.json { console.remark(&line) } else { console.result(&line) }
     }
     // A violation in any of the tries is one.
     Ok(if of(1) > 0 { 1 } else { ends.keys().next_back().copied().unwrap_or(super::UNKNOWN) })
