@@ -19,8 +19,10 @@ const STREAM: u64 = 0x005e_7276_6963_6573;
 pub struct Outside {
     /// The broker and the link to it.
     pub broker: bool,
-    /// The database and the link to it.
+    /// The database's server and the link to it.
     pub database: bool,
+    /// A database that is a file of this machine: it can be locked.
+    pub file: bool,
 }
 
 /// Every kind of fault that a storm may draw, with durations that suit a test.
@@ -64,6 +66,10 @@ pub fn catalogue(outside: Outside, rng: &mut Pcg64Mcg) -> Vec<(FaultAction, Faul
             FaultAction::ReadOnly { ms: read },
         ];
         on(FaultTarget::Database, &faults);
+    }
+    if outside.file {
+        let lock = FaultAction::LockWait { ms: rng.random_range(800..=1_500) };
+        on(FaultTarget::Database, &[lock]);
     }
     let (full, slow, for_ms) = (
         rng.random_range(1_500..=2_500),
@@ -118,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    const BOTH: Outside = Outside { broker: true, database: true };
+    const BOTH: Outside = Outside { broker: true, database: true, file: false };
 
     fn storm(seed: u64, count: u32, outside: Outside) -> Schedule {
         Schedule { seed: Some(seed), faults: Vec::new() }.with_outside(count, outside, 60_000)
@@ -144,11 +150,16 @@ mod tests {
             assert!(fault.target.is_outside() && !fault.is_fired_by_hook(), "{}", fault.describe());
             assert_ne!(fault.action, FaultAction::Truncate, "no correct engine gets over that");
         }
-        let only_broker = Outside { broker: true, database: false };
+        let only_broker = Outside { broker: true, ..Outside::default() };
         let strikes_database = |fault: &Fault| {
             matches!(fault.target, FaultTarget::Database | FaultTarget::DatabaseLink)
         };
         assert!(!storm(3, 100, only_broker).faults.iter().any(strikes_database));
+        let with_file = Outside { file: true, ..only_broker };
+        let struck = storm(3, 100, with_file).faults.into_iter().filter(strikes_database);
+        let mut actions: Vec<_> = struck.map(|fault| fault.action.name()).collect();
+        actions.dedup();
+        assert_eq!(actions, ["lock-wait"], "a file can be locked, and nothing else");
     }
 
     #[test]

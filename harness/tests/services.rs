@@ -108,6 +108,9 @@ fn a_local_run_with_broken_services_is_proven_and_leaves_nothing() {
     for fault in result["faults"].as_array().unwrap() {
         assert!(fault["recovered_s"].as_f64() > fault["healed_s"].as_f64(), "{fault}");
     }
+    // The database is gone, its tables were kept: the same evidence gives the same verdict.
+    let verify = command(&["verify", "out", "--second-opinion"], folder.path()).output().unwrap();
+    assert_eq!(verify.status.code(), Some(0), "{}", said(&verify));
     assert_eq!(data_left(data.path()), Vec::<PathBuf>::new());
     assert_eq!(processes_of(data.path()), Vec::<u32>::new());
     let log = folder.path().join("out/broker.log");

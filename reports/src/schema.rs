@@ -21,14 +21,16 @@ mod store;
 mod trace;
 mod verdict;
 
-pub use bench::{BenchSummary, BenchTrial};
+pub use bench::{BenchSummary, BenchTrial, BesideBare};
 pub use chaos::{
     AttemptEnd, CheckpointStatus, CheckpointSummary, CoverageCell, FaultSummary, Recovery,
 };
 pub use checks::{CheckResult, Witness};
 pub use environment::{EnvironmentFacts, Phase};
 pub use matrix::{MatrixCell, MatrixOutcome, MatrixSummary};
-pub use measure::{CurvePoint, Latency, LatencyCurve, Quantiles, Sample};
+pub use measure::{
+    CurvePoint, EngineLag, Latency, LatencyCurve, Quantiles, Sample, Sawtooth, Tooth,
+};
 pub use origin::Origin;
 pub use skew::SubtaskFigures;
 pub use store::SchemaError;
@@ -141,6 +143,12 @@ pub struct RunResult {
     /// What the run spent its time on, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// Throughput beside bare clients, if it was asked for.
+    #[serde(default)]
+    pub beside_bare: Option<BesideBare>,
+    /// Committed lag against its formula, if the load came at a steady rate.
+    #[serde(default)]
+    pub sawtooth: Option<Sawtooth>,
     /// The distribution of the latency, for the percentile plot.
     #[serde(default)]
     pub latency_curve: Option<LatencyCurve>,
@@ -198,6 +206,8 @@ impl Default for RunResult {
             notes: Vec::new(),
             started_at: String::new(),
             phases: Vec::new(),
+            beside_bare: None,
+            sawtooth: None,
             latency_curve: None,
             subtasks: Vec::new(),
             matrix: None,

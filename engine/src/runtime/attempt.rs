@@ -238,6 +238,11 @@ impl Attempt {
                     self.write(&manifest, around)?;
                 }
                 Command::Notify { checkpoint, stats, drain } => {
+                    if drain && let Some(successor) = self.successor(around.seams)? {
+                        // Its manifest landed after a later attempt had looked: that one goes on
+                        // from an older checkpoint, and the job is not over.
+                        return Err(self.fenced(successor));
+                    }
                     around.signals.exposition.on_completed(checkpoint, &stats);
                     around.seams.emit(JobEvent::CheckpointCompleted { checkpoint, attempt, stats });
                     self.tell(&Control::Notify(checkpoint), around);
@@ -322,8 +327,12 @@ impl Attempt {
         self.metrics_due_us = now + METRICS_EVERY_US;
         let mut figures: Vec<(String, u64)> = Vec::new();
         for (_, metrics) in &self.workers {
-            for (i, (name, _, value)) in metrics.all().into_iter().enumerate() {
+            for (i, (name, kind, value)) in metrics.all().into_iter().enumerate() {
                 match figures.get_mut(i) {
+                    // Ages do not add up: the job is as late as its latest worker.
+                    Some((_, most)) if kind == "gauge" && name.ends_with("_us") => {
+                        *most = value.max(*most);
+                    }
                     Some((_, sum)) => *sum += value,
                     None => figures.push((name.to_owned(), value)),
                 }

@@ -98,7 +98,7 @@ pub enum JobEvent {
         /// Whether everything read was written and confirmed.
         drained: bool,
     },
-    /// The figures of all workers added up, by name.
+    /// The figures of all workers added up, by name; of times the longest.
     Metrics {
         /// The attempt they belong to.
         attempt: AttemptId,

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use super::dispatch::{self, Client};
 use super::node::{Endpoint, Shared};
 
-/// The longest request: Kafka's default for `socket.request.max.bytes`.
-const REQUEST_LIMIT_BYTES: usize = 100 << 20;
+/// The longest request. Kafka's default is 100 MiB; here it bounds what a request may make the
+/// broker reserve before its last byte has been looked at.
+const REQUEST_LIMIT_BYTES: usize = 16 << 20;
 /// Room for reading.
 const READ_BYTES: usize = 128 << 10;
 
@@ -26,7 +27,7 @@ pub(super) enum Closed {
     #[error("{0}")]
     Socket(#[from] io::Error),
     /// The client does not speak Kafka.
-    #[error("a request of {0} bytes: that is not Kafka's protocol")]
+    #[error("a request of {0} bytes: more than 16 MiB, or not Kafka's protocol")]
     NoRequest(i32),
     /// The client asks for what there is not, in a form that has no answer.
     #[error("{0}")]

@@ -8,6 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::apis::{self, Api};
 use super::connection::Closed;
+use super::counts;
 use super::handlers::{admin, append, cluster, committed, fetch, members, offsets, transactions};
 use super::node::{Endpoint, Node, Shared};
 use super::refuse;
@@ -157,7 +158,7 @@ fn unsigned(request: &mut Bytes) -> Option<u32> {
 }
 
 fn decode<T: Decodable>(asked: &Asked, body: &mut Bytes) -> Result<T, Closed> {
-    T::decode(body, asked.version).map_err(|error| {
+    counts::decode(body, asked.version).map_err(|error| {
         let (key, version) = (asked.key, asked.version);
         Closed::Unanswerable(format!("a {key:?} request, version {version}, is cut: {error}"))
     })

@@ -14,6 +14,7 @@
 
 mod apis;
 mod connection;
+mod counts;
 mod dispatch;
 mod group;
 mod handlers;

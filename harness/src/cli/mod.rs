@@ -6,9 +6,13 @@ mod args;
 mod bench;
 mod broker;
 mod clean;
+mod completions;
+mod doctor;
 mod explain;
+mod gate;
 mod keep;
 mod matrix;
+mod measure;
 mod mutants;
 mod replay;
 mod report;
@@ -51,6 +55,13 @@ pub fn main() -> ExitCode {
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
         Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
+        Some(Command::Gate(args)) => (args.console(), gate::gate(&args)),
+        Some(Command::Measure(args)) => (Console::default(), measure::measure(&args)),
+        Some(Command::Completions(args)) => {
+            (Console::default(), Ok(completions::completions(&args)))
+        }
+        Some(Command::Doctor(args)) => (args.console(), doctor::doctor(&args)),
+        Some(Command::Man(args)) => (Console::default(), completions::man(&args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -39,20 +39,23 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
     let mut ends: BTreeMap<u8, u32> = BTreeMap::new();
     for n in 1..=args.tries {
         let out = args.out.as_ref().map(|out| numbered(out, n, args.tries));
-        let options = RunOptions { out, console, schedule: Some(schedule.clone()) };
+        let options =
+            RunOptions { out, console, schedule: Some(schedule.clone()), ..RunOptions::default() };
         let (result, folder) = run(&scenario, &options, &interrupt)?;
         show(console, &result, Some(&folder));
         *ends.entry(result.shown_verdict().exit_code()).or_default() += 1;
     }
     let of = |code: u8| ends.get(&code).copied().unwrap_or(0);
     if args.tries > 1 {
-        console.remark(&format!(
-            "{} tries: {} violated, {} proven, {} unknown",
-            args.tries,
-            of(1),
+        let (tries, violated) = (args.tries, of(1));
+        let rate = f64::from(violated) * 100.0 / f64::from(tries);
+        let line = format!(
+            "violated in {violated} of {tries} tries ({rate:.0} %); {} proven, {} unknown",
             of(0),
             of(super::UNKNOWN)
-        ));
+        );
+        // With --json stdout has the results, one after the other, and nothing else.
+        if console.json { console.remark(&line) } else { console.result(&line) }
     }
     // A violation in any of the tries is one.
     Ok(if of(1) > 0 { 1 } else { ends.keys().next_back().copied().unwrap_or(super::UNKNOWN) })

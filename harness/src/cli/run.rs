@@ -24,7 +24,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         console.result(print(&scenario).trim_end());
         return Ok(0);
     }
-    let options = RunOptions { out: args.out.clone(), console, schedule: None };
+    let options = RunOptions {
+        out: args.out.clone(),
+        console,
+        schedule: None,
+        beside_bare: args.beside_bare,
+    };
     let (result, folder) = run_scenario(&scenario, &options, &Interrupt::listen()?)?;
     show(console, &result, Some(&folder));
     Ok(result.shown_verdict().exit_code())

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, Stdout};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
@@ -28,6 +28,10 @@ use crate::output::Console;
 
 /// Threads for storage and database calls.
 const SERVICE_THREADS: usize = 2;
+/// A disk's trouble that no write has met lasts at most so much longer than it was told to.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks whether a write has met it.
+const WRITE_LOOK: Duration = Duration::from_millis(100);
 
 /// Runs the engine of the specification in `spec`, for the process `parent`, to its end.
 pub fn main(spec: &Path, parent: i32) -> ExitCode {
@@ -162,6 +166,12 @@ impl Parent {
         // Without the thread nothing is told, and the fault has not landed.
         let _ = std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
             std::thread::sleep(lasts);
+            let begun = Instant::now();
+            // On a slow machine the next checkpoint may begin later.
+            while disk.struck() == before && begun.elapsed() < WRITE_LIMIT {
+                disk.strike(trouble, 2 * WRITE_LOOK);
+                std::thread::sleep(WRITE_LOOK);
+            }
             let struck = disk.struck() - before;
             reports.send(&Report::Disk { id, t_us: monotonic_us(), struck });
         });

@@ -71,23 +71,34 @@ impl Client {
 
     /// The log end offset of each partition.
     pub(crate) fn log_end_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<u64>> {
-        let at_once = list(topic, partitions, Offset::End)
+        self.ends(topic, partitions, Offset::End)
+    }
+
+    /// The first offset that each partition still has.
+    pub(crate) fn log_start_offsets(&self, topic: &str, partitions: u32) -> Result<Vec<u64>> {
+        self.ends(topic, partitions, Offset::Beginning)
+    }
+
+    fn ends(&self, topic: &str, partitions: u32, which: Offset) -> Result<Vec<u64>> {
+        let at_once = list(topic, partitions, which)
             .and_then(|list| self.consumer.offsets_for_times(list, ANSWER_LIMIT));
         match at_once {
             Ok(ends) => Ok(offsets(&ends, partitions)),
             // Some brokers do not answer for all partitions at once; they do one by one.
             Err(_) => {
-                (0..partitions).map(|partition| self.log_end_offset(topic, partition)).collect()
+                let one = |partition| self.one_end(topic, partition, which);
+                (0..partitions).map(one).collect()
             }
         }
     }
 
-    fn log_end_offset(&self, topic: &str, partition: u32) -> Result<u64> {
-        let (_, end) = self
+    fn one_end(&self, topic: &str, partition: u32, which: Offset) -> Result<u64> {
+        let (start, end) = self
             .consumer
             .fetch_watermarks(topic, partition as i32, ANSWER_LIMIT)
             .map_err(|error| refused(&self.brokers, "no log end offsets", &error))?;
-        Ok(end.max(0) as u64)
+        let wanted = if which == Offset::Beginning { start } else { end };
+        Ok(wanted.max(0) as u64)
     }
 
     /// The offsets that the group has committed; 0 where it has not.

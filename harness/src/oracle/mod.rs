@@ -23,6 +23,7 @@
 //! *Memory* is bounded by bitmaps of records and sums by (attempt, checkpoint, partition); no
 //! table is held. The oracle does not repair, retry or wait: it is called when the run is over.
 
+mod block;
 mod bound;
 mod case;
 pub mod checkpoint_reader;
@@ -30,6 +31,7 @@ mod committed;
 mod compare;
 mod conditions;
 mod conservation;
+mod copy;
 mod coverage;
 mod cut;
 mod details;
@@ -43,6 +45,7 @@ mod ids;
 mod judge;
 mod lineage;
 mod loss;
+mod marks;
 mod mysql;
 mod order;
 mod pace;
@@ -60,6 +63,7 @@ mod verdict;
 
 pub use compare::{Disagreement, compare};
 pub use conditions::{Commits, Conditions, Pace, Required};
+pub use copy::copy_tables;
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};

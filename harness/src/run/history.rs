@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use stormproof_engine::runtime::{CheckpointStats, JobEvent};
+use stormproof_reports::schema::EngineLag;
 
 /// An execution attempt.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,7 @@ pub(super) struct History {
     pub(super) finished: Option<bool>,
     pub(super) completed_in_attempt: u64,
     pub(super) completed_us: u64,
+    pub(super) lag: Option<EngineLag>,
 }
 
 impl History {
@@ -102,9 +104,20 @@ impl History {
             }
             JobEvent::Finished { drained, .. } => self.finished = Some(*drained),
             JobEvent::Metrics { attempt, figures } => {
-                let emitted = figures.iter().find(|(name, _)| name == "source_records");
-                if let (Some((_, value)), Some(attempt)) = (emitted, self.attempt(attempt.0)) {
-                    attempt.emitted = *value;
+                let of = |wanted: &str| {
+                    let found = figures.iter().find(|(name, _)| name == wanted);
+                    found.map(|(_, value)| *value)
+                };
+                let ms = |us: u64| us as f64 / 1e3;
+                self.lag = Some(EngineLag {
+                    fetch_ms: ms(of("fetch_event_time_lag_us").unwrap_or(0)),
+                    emit_ms: ms(of("emit_event_time_lag_us").unwrap_or(0)),
+                    pending_records: of("pending_records").unwrap_or(0),
+                    committed_lag_records: of("committed_lag_records").unwrap_or(0),
+                });
+                let emitted = of("source_records");
+                if let (Some(value), Some(attempt)) = (emitted, self.attempt(attempt.0)) {
+                    attempt.emitted = value;
                 }
             }
         }
@@ -158,6 +171,11 @@ impl History {
     /// When a checkpoint was completed last; 0 = never.
     pub(super) fn completed_us(&self) -> u64 {
         self.completed_us
+    }
+
+    /// Lags as the engine told them last.
+    pub(super) fn engine_lag(&self) -> Option<EngineLag> {
+        self.lag
     }
 
     /// Records that sources have emitted, over all attempts.

@@ -21,10 +21,11 @@ use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
 use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
-    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit, judge,
+    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit,
+    copy_tables, judge,
 };
 use crate::scenario::{Exchange, Scenario};
-use crate::workload::ledger::{Ledger, Offset, PartitionId, read_topic};
+use crate::workload::ledger::{Ledger, LedgerBuilder, Offset, PartitionId, read_on};
 
 /// Between two looks for an interruption while the oracle judges.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -162,6 +163,7 @@ pub(super) fn judge_unless_interrupted(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
+    input: LedgerBuilder,
     cut: (Vec<Sample>, u64),
     interrupt: &Interrupt,
 ) -> Result<Judged, Halt> {
@@ -170,7 +172,7 @@ pub(super) fn judge_unless_interrupted(
     let judge = move || {
         let (folder, recorded, addresses) = work;
         // Nobody listens: the run was interrupted.
-        let _ = sender.send(judge_run(&folder, &recorded, &addresses, (&cut.0, cut.1)));
+        let _ = sender.send(judge_run(&folder, &recorded, &addresses, input, (&cut.0, cut.1)));
     };
     std::thread::Builder::new().name("judge".to_owned()).spawn(judge).map_err(|error| {
         evidence(format!("cannot start the judgement: {error}"))
@@ -192,17 +194,26 @@ pub(super) fn judge_unless_interrupted(
     }
 }
 
+/// Reads back what `input` does not know yet of the topic.
+pub(super) fn read_back(addresses: &Addresses, mut input: LedgerBuilder) -> Result<LedgerBuilder> {
+    let (brokers, topic) = (&addresses.brokers, &addresses.topic);
+    read_on(&mut input, brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
+        evidence(format!("the topic cannot be read back: {error}"))
+            .at(format!("topic {topic} at {brokers}"))
+    })?;
+    Ok(input)
+}
+
 /// Reads the topic back into the run's ledger, then judges and measures.
 fn judge_run(
     folder: &RunFolder,
     recorded: &Recorded,
     addresses: &Addresses,
+    input: LedgerBuilder,
     (timeline, origin_us): (&[Sample], u64),
 ) -> Result<Judged> {
-    let (brokers, topic) = (&addresses.brokers, &addresses.topic);
-    let ledger = read_topic(brokers, topic, READ_BACK_LIMIT, |_| {}).map_err(|error| {
-        evidence(format!("the topic cannot be read back: {error}"))
-            .at(format!("topic {topic} at {brokers}"))
+    let ledger = read_back(addresses, input).and_then(|input| {
+        input.finish().map_err(|error| evidence(format!("the topic makes no ledger: {error}")))
     })?;
     let file = folder.ledger();
     ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
@@ -258,6 +269,10 @@ fn reopen(
             let name = path.file_name().unwrap_or_default();
             DatabaseAddress::Sqlite(folder.path().join(name))
         }
+        // The run's own database is gone; its tables were kept.
+        (DatabaseAddress::Mysql(_), None) if folder.tables().is_file() => {
+            DatabaseAddress::Sqlite(folder.tables())
+        }
         (DatabaseAddress::Mysql(url), None) if lacks_password(url) => {
             return Err(evidence("the database's password was not written down")
                 .at(url.clone())
@@ -268,6 +283,18 @@ fn reopen(
         (address, None) => address.clone(),
     };
     Ok((recorded, address, ledger))
+}
+
+/// Keeps the tables of a database that ends with the run, so that the run can be judged again.
+/// Returns how many rows there are.
+pub(super) fn keep_tables(folder: &RunFolder, addresses: &Addresses) -> Result<u64> {
+    let prefix = &addresses.table_prefix;
+    let mut audit = open_audit(&addresses.database, prefix)?;
+    copy_tables(&mut *audit, &folder.tables(), prefix).map_err(|error| {
+        evidence(format!("the tables cannot be kept: {error}"))
+            .at(folder.tables().display().to_string())
+            .remedy("make room there; the verdict stands, `stormproof verify` cannot repeat it")
+    })
 }
 
 fn judge_evidence(

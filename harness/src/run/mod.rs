@@ -9,6 +9,7 @@
 //! [`run`] returns, and a result is written once the folder exists and the engine was started. What
 //! could not be finished is unknown, never a pass.
 
+mod beside;
 mod engine;
 mod events;
 mod folder;
@@ -24,6 +25,7 @@ mod phases;
 mod recovery;
 mod result;
 mod sampler;
+mod sawtooth;
 mod session;
 pub(crate) mod verdict;
 
@@ -41,7 +43,9 @@ use stormproof_reports::schema::{RunResult, Verdict};
 use crate::clock::{Utc, monotonic_us};
 use crate::driver::metrics_http::free_port;
 use crate::driver::protocol::EngineSpec;
-use crate::environment::{Addresses, Environment, Host, Service, Stop, choose, machine_facts};
+use crate::environment::{
+    Addresses, Environment, Host, Service, ServiceName, Stop, choose, machine_facts,
+};
 use crate::error::{ErrorKind, Result};
 use crate::output::Console;
 use crate::scenario::{Scenario, print};
@@ -63,6 +67,8 @@ pub struct RunOptions {
     pub console: Console,
     /// The schedule of another run; `None` = the scenario's own.
     pub schedule: Option<Schedule>,
+    /// Whether bare clients are measured on the same services, and the job beside them.
+    pub beside_bare: bool,
 }
 
 /// Runs `scenario` and leaves the result in the run's folder.
@@ -107,12 +113,33 @@ pub fn run(
     let (addresses, session) = started.inspect_err(|_| folder.discard())?;
     account.environment = machine_facts(&*environment);
     account.remarks = environment.remarks();
-    let result = finish(scenario, &folder, &addresses, session, account);
+    let mut result = finish(scenario, &folder, &addresses, session, account);
     if !result.as_ref().is_ok_and(|result| result.verdict == Verdict::Proven) {
         keep_logs(&*environment, &folder, options.console);
     }
+    keep_tables(&*environment, &folder, &addresses, options.console);
+    if options.beside_bare
+        && let Ok(result) = &mut result
+    {
+        measure_beside(scenario, &addresses, &folder, &host.stop, options.console, result);
+    }
     environment.stop();
     Ok((result?, folder))
+}
+
+/// How the job of `scenario` is run.
+fn job_config(scenario: &Scenario) -> JobConfig {
+    JobConfig {
+        restart: scenario.restart.clone(),
+        max_parallelism: scenario.job.max_parallelism(),
+        workers: scenario.job.workers,
+        checkpoint: scenario.checkpoint.clone(),
+        exchange: ExchangeConfig {
+            credit_bytes: scenario.job.credit_bytes as usize,
+            ..ExchangeConfig::default()
+        },
+        ..JobConfig::default()
+    }
 }
 
 /// Starts everything that runs beside the engine, and writes down what the engine shall be.
@@ -125,28 +152,17 @@ fn begin(
     interrupt: &Interrupt,
     origin_us: u64,
 ) -> Result<Session> {
-    let config = JobConfig {
-        restart: scenario.restart.clone(),
-        max_parallelism: scenario.job.max_parallelism(),
-        workers: scenario.job.workers,
-        checkpoint: scenario.checkpoint.clone(),
-        exchange: ExchangeConfig {
-            credit_bytes: scenario.job.credit_bytes as usize,
-            ..ExchangeConfig::default()
-        },
-        ..JobConfig::default()
-    };
     let mut spec = EngineSpec::new(
         reached.clone(),
         folder.checkpoints(),
         &scenario.job,
-        config,
+        job_config(scenario),
         scenario.mutant,
     );
     // One address for all lives of the engine process.
     spec.metrics_port = scenario.metrics_port.map(free_port).transpose()?;
     let spec = serde_json::to_vec_pretty(&spec).expect("a specification is plain data");
-    folder.write(&folder.engine_spec(), spec)?;
+    folder.write_private(&folder.engine_spec(), spec)?;
     Session::new(Parts {
         origin_us,
         deadline_us: origin_us + scenario.time_limit_s * 1_000_000,
@@ -198,8 +214,11 @@ fn finish(
         session.phase = "judge";
         session.progress.remark("judging: reading the topic back, the checkpoints, the tables");
         let cut = (session.sampler.samples.clone(), account.origin_us);
-        let interrupt = &session.interrupt;
-        match judgement::judge_unless_interrupted(folder, &recorded, addresses, cut, interrupt) {
+        let (input, interrupt) = (std::mem::take(&mut session.input), &session.interrupt);
+        let judged = judgement::judge_unless_interrupted(
+            folder, &recorded, addresses, input, cut, interrupt,
+        );
+        match judged {
             Ok(judged) => {
                 account.judged = Some(judged.judgement);
                 account.passages = judged.passages;
@@ -253,12 +272,51 @@ fn host(run_id: &str, scenario: &Scenario, console: Console, interrupt: &Interru
     }
 }
 
+/// Measures bare clients and the job side by side, and puts the figures into the result.
+fn measure_beside(
+    scenario: &Scenario,
+    addresses: &Addresses,
+    folder: &RunFolder,
+    stop: &Stop,
+    console: Console,
+    result: &mut RunResult,
+) {
+    console.remark("measuring bare clients, and the job beside them");
+    match beside::measure(scenario, addresses, folder, stop) {
+        Ok(measured) => {
+            console.remark(&beside::table(&measured));
+            result.beside_bare = Some(measured);
+            let file = folder.result();
+            if let Err(error) = result.save(&file) {
+                console.error(&cannot_write(&file, &error));
+            }
+        }
+        Err(error) => console.error(&error),
+    }
+}
+
 /// Keeps the logs of the services that the environment owns.
 fn keep_logs(environment: &dyn Environment, folder: &RunFolder, console: Console) {
     for service in environment.services() {
         if let Err(error) = service.save_log(folder.path()) {
             console.error(&error);
         }
+    }
+}
+
+/// Keeps the tables of a database that ends with the environment, once they were judged.
+fn keep_tables(
+    environment: &dyn Environment,
+    folder: &RunFolder,
+    addresses: &Addresses,
+    console: Console,
+) {
+    let is_database = |service: &Arc<Service>| service.name() == ServiceName::Database;
+    if !environment.services().iter().any(is_database) || !folder.ledger().is_file() {
+        return;
+    }
+    if let Err(error) = judgement::keep_tables(folder, addresses) {
+        console.error(&error);
     }
 }
 

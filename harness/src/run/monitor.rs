@@ -1,5 +1,5 @@
-//! The outside monitor: committed offsets of the consumer group and effects in the database,
-//! sampled by a thread of its own, as kcat and a database shell would see them.
+//! The outside monitor: committed offsets of the consumer group, log end offsets, and effects in
+//! the database, sampled by a thread of its own, as kcat and a database shell would see them.
 //!
 //! It asks the services, never the engine. A service that does not answer leaves the last known
 //! figures in place; who needs fresh ones looks at their time.
@@ -25,8 +25,19 @@ pub(super) struct Seen {
     pub(super) committed: Vec<u64>,
     /// When the committed offsets were asked for.
     pub(super) committed_at_us: u64,
+    /// Log end offsets minus committed offsets, of one look.
+    pub(super) lag: Option<Lag>,
     /// Effects in the database.
     pub(super) effects: u64,
+}
+
+/// Committed lag at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lag {
+    /// Over all partitions.
+    pub(super) records: i64,
+    /// Between the two requests.
+    pub(super) at_us: u64,
 }
 
 struct Shared {
@@ -69,10 +80,15 @@ impl Monitor {
         self.shared.lock().clone()
     }
 
-    /// Effects and the sum of committed offsets, without a copy of the offsets.
-    pub(super) fn sums(&self) -> (u64, u64) {
+    /// Effects and committed lag, without a copy of the offsets.
+    pub(super) fn sums(&self) -> (u64, Option<Lag>) {
         let seen = self.shared.lock();
-        (seen.effects, seen.committed.iter().sum())
+        (seen.effects, seen.lag)
+    }
+
+    /// The sum of committed offsets.
+    pub(super) fn committed(&self) -> u64 {
+        self.shared.lock().committed.iter().sum()
     }
 
     /// From now on, look more often.
@@ -98,9 +114,16 @@ impl Shared {
     fn look(&self, client: &Client, effects: &mut EffectsProbe, at: &Addresses) {
         let asked_us = monotonic_us();
         let committed = client.committed_offsets(&at.topic, at.partitions);
+        let at_us = monotonic_us();
+        // After the committed ones: in this order a lag is never negative by the time between.
+        let ends = client.log_end_offsets(&at.topic, at.partitions);
         let counted = effects.count();
         let mut seen = self.lock();
         if let Ok(committed) = committed {
+            if let Ok(ends) = ends {
+                let sum = |offsets: &[u64]| offsets.iter().sum::<u64>() as i64;
+                seen.lag = Some(Lag { records: sum(&ends) - sum(&committed), at_us });
+            }
             seen.committed = committed;
             seen.committed_at_us = asked_us;
         }

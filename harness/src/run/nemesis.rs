@@ -182,6 +182,11 @@ impl Nemesis {
         self.faults.iter().all(Tracked::is_settled)
     }
 
+    /// Whether faults beside the engine are in the schedule.
+    pub(super) fn strikes_outside(&self) -> bool {
+        self.faults.iter().any(|tracked| tracked.fault.target.is_outside())
+    }
+
     /// Whether a fault waits for the process to be seen stopped, or running again.
     pub(super) fn watches_process_state(&self) -> bool {
         let is_pause = |tracked: &Tracked| {
@@ -291,7 +296,11 @@ impl Nemesis {
     pub(super) fn on_damaged(&mut self, id: FaultId, damage: Result<String, String>) {
         let found = self.faults.iter_mut().find(|tracked| tracked.fault.id == id);
         match (found, damage) {
-            (Some(tracked), Ok(effect)) => tracked.effect = effect,
+            // The next attempt has to meet a damaged checkpoint; deleted records are gone already.
+            (Some(tracked), Ok(effect)) => match tracked.fault.action.confirmation() {
+                Confirmation::PassedOver => tracked.effect = effect,
+                _ => tracked.land(effect),
+            },
             (Some(tracked), Err(why)) => tracked.miss(why),
             (None, _) => {}
         }

@@ -11,6 +11,7 @@ use crate::environment::{Addresses, Client};
 use crate::error::{HarnessError, engine, environment};
 use crate::scenario::Scenario;
 use crate::workload::generator::{Generator, LoadFigures};
+use crate::workload::ledger::{Offset, PartitionId};
 
 /// A drain in which nothing is committed for so long, or for three checkpoint intervals, is stuck.
 const STUCK_LIMIT: Duration = Duration::from_secs(30);
@@ -52,6 +53,11 @@ pub(super) fn storm(
     let client = Client::connect(&addresses.brokers, &addresses.group)?;
     let before = client.log_end_offsets(&addresses.topic, addresses.partitions)?;
     session.records_before = before.iter().sum();
+    let starts = client.log_start_offsets(&addresses.topic, addresses.partitions)?;
+    for (partition, start) in starts.into_iter().enumerate() {
+        let start = Offset(start);
+        session.input.set_bounds(PartitionId(partition as u32), start, start);
+    }
     session.records_wanted = session.records_before + scenario.load.records;
     session.run_until("start", |session| Ok(session.history.is_running()))?;
     clock.mark("start");
@@ -59,9 +65,17 @@ pub(super) fn storm(
     session.load_since_us = Some(monotonic_us());
     if scenario.load.records > 0 {
         let (brokers, topic) = (&addresses.brokers, &addresses.topic);
-        session.generator = Some(Generator::start(brokers, topic, &scenario.load, scenario.seed)?);
+        let generator = Generator::start(brokers, topic, &scenario.load, scenario.seed)?;
+        if session.nemesis.strikes_outside() {
+            generator.figures().hold_open();
+        }
+        session.generator = Some(generator);
     }
     session.run_until("load", |session| {
+        if let Some(generator) = session.generator.as_ref().filter(|_| session.nemesis.is_settled())
+        {
+            generator.figures().let_go();
+        }
         let is_written = session.generator.as_ref().is_none_or(Generator::is_finished);
         Ok(is_written && session.nemesis.is_settled() && session.history.is_running())
     })?;
@@ -111,7 +125,7 @@ impl Watch {
 
     /// Whether nothing has moved for too long.
     fn is_stuck(&mut self, session: &Session) -> bool {
-        let now = (session.monitor.sums().1, session.history.attempts.len());
+        let now = (session.monitor.committed(), session.history.attempts.len());
         if now != self.last || !session.history.is_running() {
             (self.last, self.since_us) = (now, monotonic_us());
         }

@@ -24,6 +24,7 @@ use super::origin;
 use super::passage::Passages;
 use super::phases::slip;
 use super::recovery::recoveries;
+use super::sawtooth::sawtooth;
 use super::session::{Halt, Session};
 use super::verdict::{add_passages, apply_judgement, verdict_of};
 use crate::clock::{Utc, monotonic_us};
@@ -159,6 +160,13 @@ impl<'a> Account<'a> {
             });
             add_passages(&mut result, &self.passages);
         }
+        result.sawtooth = sawtooth(
+            self.scenario.load.rate_per_s,
+            &result.checkpoints,
+            &result.faults,
+            &result.recoveries,
+            &result.timeline,
+        );
         (result.verdict, result.verdict_reason) = verdict_of(&result, self, session);
         result
     }
@@ -233,6 +241,14 @@ impl<'a> Account<'a> {
             notes.push(format!(
                 "After the first kill the job was restored at parallelism {to} instead of {}.",
                 self.scenario.job.parallelism
+            ));
+        }
+        let planned = self.scenario.load.records + session.records_before;
+        let more = session.produced().saturating_sub(planned);
+        if more > 0 && self.scenario.load.records > 0 {
+            notes.push(format!(
+                "The storm lasted longer than the load: {more} more records were written, slower, \
+                 until its last fault was over."
             ));
         }
         let late = slip(session);

@@ -1,6 +1,8 @@
 //! Samples over the run: rates, lags and memory, every quarter of a second.
 
-use stormproof_reports::schema::Sample;
+use stormproof_reports::schema::{EngineLag, Sample};
+
+use super::monitor::Lag;
 
 /// Between two samples.
 const EVERY_US: u64 = 250_000;
@@ -14,8 +16,10 @@ pub(super) struct Totals {
     pub(super) emitted: u64,
     /// Effects in the sink.
     pub(super) effects: u64,
-    /// The sum of committed offsets, less where the run began.
-    pub(super) committed: u64,
+    /// Committed lag, as the broker told it last.
+    pub(super) committed_lag: Option<Lag>,
+    /// Lags as the engine told them last.
+    pub(super) engine_lag: Option<EngineLag>,
 }
 
 /// The samples so far, and the highest memory seen.
@@ -57,7 +61,11 @@ impl Sampler {
             emitted: totals.emitted,
             effects: totals.effects,
             lag_records: totals.produced as i64 - totals.effects as i64,
-            committed_lag_records: totals.produced as i64 - totals.committed as i64,
+            committed_lag_records: totals.committed_lag.map_or(0, |lag| lag.records),
+            committed_lag_at_s: totals
+                .committed_lag
+                .map(|lag| lag.at_us.saturating_sub(self.origin_us) as f64 / 1e6),
+            engine_lag: totals.engine_lag,
             rate_in_per_s: per_s(totals.produced, then_produced),
             rate_out_per_s: per_s(totals.effects, then_effects),
             rss_bytes,
@@ -103,13 +111,15 @@ mod tests {
                 produced: second * 100,
                 emitted: 0,
                 effects: second * 40,
-                committed: second * 30,
+                committed_lag: Some(Lag { records: 140, at_us: now_us - 300_000 }),
+                ..Totals::default()
             };
             sampler.take(now_us, totals, None);
             assert!(!sampler.is_due(now_us + 100_000));
         }
         let last = sampler.samples.last().unwrap();
         assert_eq!((last.lag_records, last.committed_lag_records), (120, 140));
+        assert!((last.committed_lag_at_s.unwrap() - 1.7).abs() < 1e-9);
         assert_eq!(sampler.rates(), (100.0, 40.0));
         assert!(sampler.peak_rss_bytes > 1024 * 1024);
     }

@@ -10,12 +10,13 @@ use super::events::{EventLog, Line};
 use super::folder::{MAKE_ROOM, RunFolder};
 use super::history::History;
 use super::interrupt::Interrupt;
+use super::judgement;
 use super::monitor::Monitor;
-use super::nemesis::{Moment, Nemesis, Order};
+use super::nemesis::{self, Moment, Nemesis, Order, Tracked};
 use super::sampler::{Sampler, Totals};
 use crate::environment::Addresses;
 use crate::strike::{self, News, Striker};
-use stormproof_chaos::fault::{Fault, FaultTarget};
+use stormproof_chaos::fault::{Fault, FaultAction, FaultTarget};
 use stormproof_engine::runtime::{JobEvent, TimedEvent};
 
 use crate::clock::monotonic_us;
@@ -24,6 +25,7 @@ use crate::driver::protocol::{Command, Report};
 use crate::error::{HarnessError, Result};
 use crate::output::{Progress, Status};
 use crate::workload::generator::Generator;
+use crate::workload::ledger::LedgerBuilder;
 
 /// The longest wait for the engine's next word.
 const HEAR_LIMIT: Duration = Duration::from_millis(10);
@@ -71,6 +73,8 @@ pub(super) struct Session {
     pub(super) generator: Option<Generator>,
     /// When the load began.
     pub(super) load_since_us: Option<u64>,
+    /// What is known of the input already: where it begins, and what a fault took away since.
+    pub(super) input: LedgerBuilder,
     /// Records that the topic held before the run.
     pub(super) records_before: u64,
     /// The phase, for the eyes.
@@ -136,6 +140,7 @@ impl Session {
             rescaled_to: None,
             generator: None,
             load_since_us: None,
+            input: LedgerBuilder::new(),
             records_before: 0,
             phase: "start",
             records_wanted: 0,
@@ -187,8 +192,7 @@ impl Session {
         if self.sampler.is_due(now_us) {
             self.sampler.take(now_us, self.totals(), self.engine.pid());
         }
-        let status = self.status();
-        self.progress.show(&status);
+        self.show(now_us);
         Ok(())
     }
 
@@ -279,7 +283,10 @@ impl Session {
         }
         let planned = self.nemesis.on_exit(is_killed(status));
         if let Some(fault) = self.nemesis.damage_due().cloned() {
-            let damage = strike::damage(&fault, &self.addresses, &self.folder.checkpoints());
+            let damage = match fault.action {
+                FaultAction::Truncate => self.truncate(),
+                _ => strike::damage(&fault, &self.folder.checkpoints()),
+            };
             self.note(&format!("damaged for {}: {damage:?}", fault.id))?;
             self.nemesis.on_damaged(fault.id, damage);
         }
@@ -298,6 +305,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The evidence first: what is taken away now, nobody can read back later.
+    fn truncate(&mut self) -> Result<String, String> {
+        let known = std::mem::take(&mut self.input);
+        self.input = judgement::read_back(&self.addresses, known).map_err(|error| error.what)?;
+        let ends: Vec<_> = self.input.known().map(|(id, end)| (id.0, end.0)).collect();
+        strike::truncate(&self.addresses, &ends)
     }
 
     /// Lets the nemesis strike and look.
@@ -362,25 +377,51 @@ impl Session {
     }
 
     fn totals(&self) -> Totals {
-        let (effects, committed) = self.monitor.sums();
-        Totals { produced: self.produced(), emitted: self.history.emitted(), effects, committed }
+        let (effects, committed_lag) = self.monitor.sums();
+        Totals {
+            produced: self.produced(),
+            emitted: self.history.emitted(),
+            effects,
+            committed_lag,
+            engine_lag: self.history.engine_lag(),
+        }
     }
 
-    fn status(&self) -> Status {
+    fn show(&mut self, now_us: u64) {
+        // The progress asks for a status only when it is time to show one.
+        let mut progress = std::mem::take(&mut self.progress);
+        progress.show(self.phase, || self.status(now_us));
+        self.progress = progress;
+    }
+
+    fn status(&self, now_us: u64) -> Status {
         let (rate_in_per_s, rate_out_per_s) = self.sampler.rates();
+        let faults = self.nemesis.faults();
+        let count = |is: &dyn Fn(&Tracked) -> bool| faults.iter().filter(|t| is(t)).count() as u64;
+        let last = self.sampler.samples.last();
+        let completed_us = self.history.completed_us();
         let done = match self.records_wanted {
             0 => None,
-            wanted => Some(self.produced() as f64 / wanted as f64),
+            wanted => Some((self.produced() as f64 / wanted as f64).min(1.0)),
         };
         Status {
             phase: self.phase,
             done,
             rate_in_per_s,
             rate_out_per_s,
-            lag_records: self.sampler.samples.last().map_or(0, |s| s.committed_lag_records),
+            produced: self.produced(),
+            effects: last.map_or(0, |sample| sample.effects),
+            true_lag_records: last.map_or(0, |sample| sample.lag_records),
+            lag_records: last.map_or(0, |sample| sample.committed_lag_records),
             checkpoints: self.history.completed(),
+            checkpoint_age_s: (completed_us > 0)
+                .then(|| now_us.saturating_sub(completed_us) as f64 / 1e6),
+            attempts: self.history.attempts.len() as u64,
             landed: self.nemesis.landed(),
-            scheduled: self.nemesis.faults().len() as u64,
+            mid_checkpoint: count(&|t| t.has_landed() && t.mid_checkpoint),
+            missed: count(&|t| matches!(t.progress, nemesis::Progress::Missed(_))),
+            scheduled: faults.len() as u64,
+            unplanned: self.unplanned.len() as u64,
         }
     }
 }

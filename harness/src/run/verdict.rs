@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use stormproof_chaos::fault::FaultAction;
 use stormproof_reports::schema::{CheckResult, Passage, RunResult, Verdict, Witness};
 
-use super::nemesis::Progress;
+use super::nemesis::{Progress, Tracked};
 use super::passage::Passages;
 use super::result::{Account, attempt_end};
 use super::session::Session;
@@ -124,7 +125,19 @@ pub(super) fn verdict_of(
         return (Verdict::Violated, reason);
     }
     if let Some(why) = &account.halted {
-        return (Verdict::Unknown, format!("{}.", capitalised(why)));
+        let why = format!("{}.", capitalised(why));
+        let is_taken = |tracked: &&Tracked| {
+            tracked.has_landed() && tracked.fault.action == FaultAction::Truncate
+        };
+        // The records are lost, and the engine is not to blame: it did not skip them silently.
+        return match session.nemesis.faults().iter().find(is_taken) {
+            Some(tracked) => {
+                let (id, what) = (tracked.fault.id, tracked.fault.describe());
+                let blame = format!("{id} ({what}) took records away that nobody can replay.");
+                (Verdict::Unknown, format!("{} {why}", capitalised(&blame)))
+            }
+            None => (Verdict::Unknown, why),
+        };
     }
     let missed = session.nemesis.faults().iter().find_map(|tracked| match &tracked.progress {
         Progress::Missed(why) => Some((tracked, why)),

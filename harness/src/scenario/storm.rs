@@ -16,11 +16,15 @@ const LONGEST_SKEW_MS: u64 = 5_000;
 impl Scenario {
     /// The services that a storm may strike here.
     pub(super) fn outside(&self) -> Outside {
-        let owned = matches!(
-            self.environment,
-            EnvironmentChoice::Local { .. } | EnvironmentChoice::Containers { .. }
-        );
-        Outside { broker: owned, database: owned }
+        match &self.environment {
+            EnvironmentChoice::Embedded { database } => {
+                Outside { broker: true, database: false, file: database.is_none() }
+            }
+            EnvironmentChoice::Local { .. } | EnvironmentChoice::Containers { .. } => {
+                Outside { broker: true, database: true, file: false }
+            }
+            EnvironmentChoice::External { .. } => Outside::default(),
+        }
     }
 
     /// The parameters of a storm of `faults` over this scenario's load.

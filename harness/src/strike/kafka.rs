@@ -1,9 +1,10 @@
 //! What is done to the broker through its own protocol.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{Outcome, Strike};
@@ -11,6 +12,9 @@ use crate::environment::{Addresses, Client, block_on};
 
 /// The longest wait for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// The longest wait for a group's coordinator: one of a broker that was struck before has to load
+/// its groups first.
+const COORDINATOR_LIMIT: Duration = Duration::from_secs(20);
 
 fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>, String> {
     let client = ClientConfig::new().set("bootstrap.servers", brokers).create();
@@ -21,7 +25,8 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(ANSWER_LIMIT)).request_timeout(Some(ANSWER_LIMIT))
 }
 
-/// Deletes the consumer group with its committed offsets.
+/// Deletes the consumer group with its committed offsets, once there are some. A coordinator that is
+/// moving or loading is asked again.
 pub(super) fn delete_group(strike: &Strike) -> Outcome {
     let at = &strike.addresses;
     let committed = || -> Result<u64, String> {
@@ -29,38 +34,63 @@ pub(super) fn delete_group(strike: &Strike) -> Outcome {
         let offsets = client.committed_offsets(&at.topic, at.partitions).map_err(|e| e.what)?;
         Ok(offsets.iter().filter(|offset| **offset > 0).count() as u64)
     };
-    let before = committed()?;
-    if before == 0 {
-        return Err("the group had committed nothing yet".to_owned());
-    }
+    let before = asked_again(|| match committed()? {
+        0 => Err("the group had committed nothing yet".to_owned()),
+        before => Ok(before),
+    })?;
     let admin = admin(&at.brokers)?;
     strike.struck();
-    let answers = block_on(async { admin.delete_groups(&[&at.group], &options()).await })
-        .map_err(|error| error.what)?
-        .map_err(|error| error.to_string())?;
-    if let Some(Err((_, code))) = answers.first() {
-        return Err(format!("the broker did not delete the group: {code}"));
-    }
+    asked_again(|| {
+        let answers = block_on(async { admin.delete_groups(&[&at.group], &options()).await })
+            .map_err(|error| error.what)?
+            .map_err(|error| error.to_string())?;
+        match answers.first() {
+            // Gone: an earlier request was carried out although its answer did not arrive.
+            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) | None | Some(Ok(_)) => Ok(()),
+            Some(Err((_, code))) => Err(format!("the broker did not delete the group: {code}")),
+        }
+    })?;
+    let after = asked_again(committed)?;
     Ok(format!(
-        "the broker deleted the group with {before} committed partitions; {} had an offset \
-         right after it",
-        committed()?
+        "the broker deleted the group with {before} committed partitions; {after} had an offset \
+         right after it"
     ))
 }
 
-/// Deletes every record that the topic holds, as retention would.
-pub(super) fn truncate(at: &Addresses) -> Outcome {
-    let client = Client::connect(&at.brokers, &at.group).map_err(|error| error.what)?;
-    let ends = client.log_end_offsets(&at.topic, at.partitions).map_err(|error| error.what)?;
+/// Asks until there is an answer, or [`COORDINATOR_LIMIT`] is over: then why there is none.
+fn asked_again<T>(mut ask: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(why) if begun.elapsed() > COORDINATOR_LIMIT => {
+                return Err(format!("{why}, asked for {} s", COORDINATOR_LIMIT.as_secs()));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(250)),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+}
+
+/// Deletes all records below `ends` (partition, offset), as retention would. Confirmed by where the
+/// log begins after it.
+pub(crate) fn truncate(at: &Addresses, ends: &[(u32, u64)]) -> Outcome {
     let mut list = TopicPartitionList::with_capacity(ends.len());
-    for (partition, end) in ends.iter().enumerate() {
-        list.add_partition_offset(&at.topic, partition as i32, Offset::Offset(*end as i64))
+    for (partition, end) in ends {
+        list.add_partition_offset(&at.topic, *partition as i32, Offset::Offset(*end as i64))
             .map_err(|error| error.to_string())?;
     }
     let admin = admin(&at.brokers)?;
     block_on(async { admin.delete_records(&list, &options()).await })
         .map_err(|error| error.what)?
         .map_err(|error| format!("the broker did not delete records: {error}"))?;
-    let records: u64 = ends.iter().sum();
-    Ok(format!("{records} records of {} partitions were deleted", ends.len()))
+    let client = Client::connect(&at.brokers, &at.group).map_err(|error| error.what)?;
+    let starts = client.log_start_offsets(&at.topic, at.partitions).map_err(|e| e.what)?;
+    let is_gone = |(partition, end): &&(u32, u64)| {
+        starts.get(*partition as usize).is_some_and(|start| start >= end)
+    };
+    let gone = ends.iter().filter(is_gone).count();
+    if gone < ends.len() {
+        return Err(format!("{} partitions begin where they began", ends.len() - gone));
+    }
+    Ok(format!("all records of {gone} partitions were deleted, to their log end offsets"))
 }

@@ -9,7 +9,7 @@ use crate::environment::service::Answer;
 use crate::environment::{FaultProxy, Service, Weather};
 
 /// The longest wait for a connection that carries a batch.
-const BATCH_LIMIT: Duration = Duration::from_secs(10);
+const BATCH_LIMIT: Duration = Duration::from_secs(30);
 /// How long a knock waits where no answer is expected.
 const SILENCE: Duration = Duration::from_millis(400);
 

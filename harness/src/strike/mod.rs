@@ -1,7 +1,7 @@
 //! Strikes beside the engine: services, the links to them, the newest checkpoint's files.
 //!
 //! *Follow a strike:* the session hands a fault to [`Striker::strike`]; a thread of its own carries
-//! it out ([`service`], [`link`], [`kafka`], [`mysql`]) and tells [`News`]: struck, then healed with
+//! it out ([`service`], [`link`], [`kafka`], [`mysql`], [`sqlite`]) and tells [`News`]: struck, then healed with
 //! the effect that was seen, or missed with the reason. What is damaged while the engine is down
 //! is damaged by the session itself ([`damage`]).
 //!
@@ -13,6 +13,7 @@ mod kafka;
 mod link;
 mod mysql;
 mod service;
+mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use stormproof_chaos::fault::{Fault, FaultAction, FaultId, FaultTarget};
 
 use crate::clock::monotonic_us;
-use crate::environment::{Addresses, Service, ServiceName};
+use crate::environment::{Addresses, DatabaseAddress, Service, ServiceName};
 
 /// The longest wait for a service that is started again.
 const READY_LIMIT: Duration = Duration::from_secs(90);
@@ -142,10 +143,7 @@ impl Strike {
         let id = self.fault.id;
         let outcome = match &self.service {
             Some(service) => self.on(service),
-            None => Err(format!(
-                "this environment owns no {}: use --env local or --env containers",
-                self.fault.target
-            )),
+            None => self.on_file(),
         };
         let _ = self.sender.send(match outcome {
             Ok(effect) => News::Healed { id, t_us: monotonic_us(), effect },
@@ -168,18 +166,39 @@ impl Strike {
         }
     }
 
+    /// There is no such service: a database may still be a file.
+    fn on_file(&self) -> Outcome {
+        match (&self.addresses.database, &self.fault.target, self.fault.action) {
+            (
+                DatabaseAddress::Sqlite(file),
+                FaultTarget::Database,
+                FaultAction::LockWait { ms },
+            ) => sqlite::lock_wait(self, file, ms),
+            (DatabaseAddress::Sqlite(_), FaultTarget::Database, _) => Err(
+                "this environment's database is a file, which can only be locked (lock-wait): use \
+                 --env local or --env containers"
+                    .to_owned(),
+            ),
+            _ => Err(format!(
+                "this environment owns no {}: use --env local or --env containers",
+                self.fault.target
+            )),
+        }
+    }
+
     /// The strike begins now.
     fn struck(&self) {
         let _ = self.sender.send(News::Struck { id: self.fault.id, t_us: monotonic_us() });
     }
 }
 
+pub(crate) use kafka::truncate;
+
 /// Damages what the fault names, while the engine is down.
-pub(crate) fn damage(fault: &Fault, addresses: &Addresses, checkpoints: &Path) -> Outcome {
+pub(crate) fn damage(fault: &Fault, checkpoints: &Path) -> Outcome {
     match fault.action {
         FaultAction::TornCheckpoint => checkpoint::tear(checkpoints),
         FaultAction::CorruptCheckpoint => checkpoint::corrupt(checkpoints),
-        FaultAction::Truncate => kafka::truncate(addresses),
         other => Err(format!("{} damages nothing", other.name())),
     }
 }

@@ -13,7 +13,7 @@ use crate::environment::{Service, admin_url, block_on};
 /// The longest wait for one statement.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest wait for an effect on the engine.
-const EFFECT_LIMIT: Duration = Duration::from_secs(20);
+const EFFECT_LIMIT: Duration = Duration::from_secs(40);
 /// The table of transactions is a cache that is made anew only if nobody looked for 100 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// The smallest packet that takes any row of the job: larger batches have to be split.
@@ -57,6 +57,21 @@ impl Admin {
             let _ = self.run(&format!("KILL {id}")).await;
         }
         Ok(ids.len() as u64)
+    }
+
+    /// Sessions of the run's account after so long, or later when there is none yet: the engine may
+    /// be getting over another fault.
+    async fn sessions_begun(&mut self, lasts: Duration) -> Result<u64, String> {
+        let sessions = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'storm'";
+        let begun = Instant::now();
+        tokio::time::sleep(lasts).await;
+        loop {
+            let seen = self.ask(sessions).await?;
+            if seen > 0 || begun.elapsed() > lasts + EFFECT_LIMIT {
+                return Ok(seen);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Deadlocks since the server's start; MariaDB and MySQL count them in different places.
@@ -121,9 +136,7 @@ pub(super) fn small_packets(strike: &Strike, service: &Service, ms: u64) -> Outc
         strike.struck();
         let old = admin.set("max_allowed_packet", SMALL_PACKET_BYTES).await?;
         let ended = admin.end_sessions().await;
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        let sessions = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'storm'";
-        let seen = admin.ask(sessions).await;
+        let seen = admin.sessions_begun(Duration::from_millis(ms)).await;
         admin.set("max_allowed_packet", old).await?;
         // Those that began meanwhile keep the small packets: they end too.
         admin.end_sessions().await?;

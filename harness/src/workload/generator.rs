@@ -3,6 +3,9 @@
 //! Record `i` is due at `start + i / rate`, whatever happened to the ones before it; its value
 //! carries that intended time and how late it was handed over. Being late is measured and told, never made up for by waiting less.
 //!
+//! A load that is held open goes on, slower, after its last record until it is let go: a fault that
+//! comes late, on a slow machine, still finds records to strike.
+//!
 //! Invariant: but for those times the records are a function of load and seed alone: same seed, same
 //! keys, same bytes, same partitions in the same order. What arrived is not decided here; the ledger reads it back.
 
@@ -28,6 +31,8 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(2);
 /// Records sent between two polls of the client, when late.
 const BURST: u64 = 512;
+/// A load that is held open is so many times slower than the planned one.
+const OPEN_SLOWER: u64 = 4;
 /// Bytes of a value before the seeded ones: id, intended time, lateness.
 pub(crate) const VALUE_HEADER_BYTES: u64 = 20;
 /// Seeded bytes from which values are cut.
@@ -45,9 +50,20 @@ pub struct LoadFigures {
     /// The latest hand-over, in microseconds after the intended time.
     pub slip_max_us: AtomicU64,
     stop: AtomicBool,
+    held_open: AtomicBool,
 }
 
 impl LoadFigures {
+    /// The load goes on after its last record, until it is let go.
+    pub fn hold_open(&self) {
+        self.held_open.store(true, Ordering::Relaxed);
+    }
+
+    /// The load ends with its last record.
+    pub fn let_go(&self) {
+        self.held_open.store(false, Ordering::Relaxed);
+    }
+
     /// Ends the load early.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -158,9 +174,13 @@ fn send_all(
     figures: &LoadFigures,
 ) -> Result<(), KafkaError> {
     let start_us = monotonic_us();
-    while !records.is_done() && !figures.stop.load(Ordering::Relaxed) {
-        let due = records.due(monotonic_us() - start_us);
-        if due == records.next {
+    while !figures.stop.load(Ordering::Relaxed) {
+        let is_held_open = figures.held_open.load(Ordering::Relaxed);
+        if records.is_done() && !is_held_open {
+            break;
+        }
+        let due = records.due(monotonic_us() - start_us, is_held_open);
+        if due <= records.next {
             producer.poll(TICK);
             continue;
         }
@@ -231,14 +251,33 @@ impl Records {
     }
 
     /// Records that are due after so long.
-    fn due(&self, elapsed_us: u64) -> u64 {
-        let due = u128::from(elapsed_us) * u128::from(self.load.rate_per_s) / 1_000_000;
-        (due as u64).saturating_add(1).min(self.load.records)
+    fn due(&self, elapsed_us: u64, is_held_open: bool) -> u64 {
+        let of = |us: u64, rate: u64| (u128::from(us) * u128::from(rate) / 1_000_000) as u64;
+        let due = of(elapsed_us, self.load.rate_per_s).saturating_add(1).min(self.load.records);
+        if due < self.load.records || !is_held_open {
+            return due;
+        }
+        let after_us = elapsed_us.saturating_sub(self.planned_us());
+        due.saturating_add(of(after_us, self.rate_after()))
     }
 
     /// When the next record is due, in microseconds after the start.
     fn intended_us(&self) -> u64 {
-        (u128::from(self.next) * 1_000_000 / u128::from(self.load.rate_per_s)) as u64
+        let of = |n: u64, rate: u64| (u128::from(n) * 1_000_000 / u128::from(rate)) as u64;
+        match self.next.checked_sub(self.load.records) {
+            Some(after) => self.planned_us() + of(after + 1, self.rate_after()),
+            None => of(self.next, self.load.rate_per_s),
+        }
+    }
+
+    /// When the last planned record is over, in microseconds after the start.
+    fn planned_us(&self) -> u64 {
+        (u128::from(self.load.records) * 1_000_000 / u128::from(self.load.rate_per_s)) as u64
+    }
+
+    /// Records per second of a load that is held open.
+    fn rate_after(&self) -> u64 {
+        (self.load.rate_per_s / OPEN_SLOWER).max(1)
     }
 
     fn partition(&self) -> u32 {
@@ -317,9 +356,24 @@ mod tests {
     #[test]
     fn records_are_due_on_schedule_whatever_happened() {
         let records = Records::new(&load(30), 1);
-        assert_eq!(records.due(0), 1);
-        assert_eq!(records.due(9_999), 10);
-        assert_eq!(records.due(10_000), 11);
-        assert_eq!(records.due(u64::MAX), 30);
+        assert_eq!(records.due(0, false), 1);
+        assert_eq!(records.due(9_999, true), 10);
+        assert_eq!(records.due(10_000, false), 11);
+        assert_eq!(records.due(u64::MAX, false), 30);
+    }
+
+    #[test]
+    fn a_load_that_is_held_open_goes_on_slower_and_on_its_own_schedule() {
+        let mut records = Records::new(&load(30), 1);
+        assert_eq!(records.due(29_999, true), 30);
+        // 250 records a second after the planned thirtieth of a second.
+        assert_eq!(records.due(34_000, true), 31);
+        assert_eq!(records.due(1_030_000, true), 280);
+        assert_eq!(records.due(1_030_000, false), 30);
+        for (next, intended_us) in [(29, 29_000), (30, 34_000), (31, 38_000)] {
+            records.next = next;
+            assert_eq!(records.intended_us(), intended_us);
+            assert!(records.due(intended_us, true) > next, "record {next} is due when it is due");
+        }
     }
 }

@@ -117,6 +117,27 @@ fn embedded_nonsense_closes_its_own_connection_only() {
     }
 }
 
+/// Whoever says that an array has two billion elements loses its connection, and nobody else.
+#[test]
+fn embedded_an_array_larger_than_its_request_costs_no_memory() {
+    let cluster = Cluster::embedded();
+    let mut good = Connection::open(&cluster.brokers);
+    for api in advertised(&mut good).api_keys {
+        for version in api.min_version..=api.max_version {
+            let mut bad = Connection::open(&cluster.brokers);
+            let mut request = Vec::from(api.api_key.to_be_bytes());
+            request.extend_from_slice(&version.to_be_bytes());
+            request.extend_from_slice(&[0, 0, 0, 77, 0xff, 0xff]);
+            // Wherever an array begins, it has as many elements as a number can say.
+            request.extend_from_slice(&[0x7f; 64]);
+            bad.say_bytes(&(request.len() as u32).to_be_bytes());
+            bad.say_bytes(&request);
+            bad.hear_bytes();
+        }
+    }
+    advertised(&mut good);
+}
+
 #[test]
 fn a_batch_that_was_damaged_on_its_way_is_refused() {
     let cluster = Cluster::start();

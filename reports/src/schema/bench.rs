@@ -6,6 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Quantiles, number};
 
+/// Throughput of the job beside bare clients, on the same services over the same records, in one
+/// run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct BesideBare {
+    /// Records of the topic.
+    pub records: u64,
+    /// A consumer that does nothing with what it reads.
+    pub consumer_records_per_s: f64,
+    /// A loader that writes what the job writes: an audit row and an upsert for each record.
+    pub loader_records_per_s: f64,
+    /// A loader that writes the upserts alone.
+    pub upserts_records_per_s: f64,
+    /// The job, from the topic to the last effect in the database.
+    pub job_records_per_s: f64,
+    /// The job's rate as a share of the slower of consumer and loader.
+    pub share_of_bare: f64,
+}
+
 /// The search for the sustainable rate, and the trials at it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BenchSummary {

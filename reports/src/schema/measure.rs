@@ -42,6 +42,52 @@ pub struct Quantiles {
     pub max_us: u64,
 }
 
+/// Lag as the engine itself sees it, of its last report.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct EngineLag {
+    /// FLIP-33 currentFetchEventTimeLag of the latest worker: wall clock at fetch minus event time.
+    pub fetch_ms: f64,
+    /// FLIP-33 currentEmitEventTimeLag of the latest worker.
+    pub emit_ms: f64,
+    /// FLIP-33 pendingRecords: records known to wait in the log.
+    pub pending_records: u64,
+    /// Log end offsets minus the offsets that this attempt has committed.
+    pub committed_lag_records: u64,
+}
+
+/// Committed lag against the formula: low = r·d, high = r·(T + d), with the rate r, the interval T
+/// between two completed checkpoints, and d from a barrier to the commit of its offsets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sawtooth {
+    /// The load's rate.
+    pub rate_per_s: f64,
+    /// How far a figure may be off: the rate, times the time between two looks at the broker.
+    pub tolerance_records: f64,
+    /// Teeth that were seen from their beginning to their end, without a failure inside.
+    pub teeth: Vec<Tooth>,
+    /// Whether all of them are as the formula says; `None` = there was no whole tooth.
+    pub agrees: Option<bool>,
+}
+
+/// One tooth: from the completion of a checkpoint to that of the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Tooth {
+    /// The checkpoint whose completion ends it.
+    pub checkpoint: u64,
+    /// From one completion to the next: T.
+    pub interval_s: f64,
+    /// From the trigger to the completion: d.
+    pub commit_s: f64,
+    /// Least lag that was seen.
+    pub low_records: f64,
+    /// r·d
+    pub low_expected: f64,
+    /// Most lag that was seen.
+    pub high_records: f64,
+    /// r·(T + d)
+    pub high_expected: f64,
+}
+
 /// The distribution of a latency: for ever rarer quantiles, the latency that they do not exceed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LatencyCurve {
@@ -77,8 +123,14 @@ pub struct Sample {
     /// True lag: records produced that had no effect yet. In a run that was not judged, nobody
     /// knows which effects are duplicates: it is produced minus effects, and may be negative.
     pub lag_records: i64,
-    /// Committed lag: log end offsets minus committed offsets.
+    /// Committed lag: log end offsets minus committed offsets, both as the broker told them.
     pub committed_lag_records: i64,
+    /// When the broker was asked for both; `None` = it has not answered yet.
+    #[serde(default)]
+    pub committed_lag_at_s: Option<f64>,
+    /// The engine's own figures at that time; `None` = it has told none yet.
+    #[serde(default)]
+    pub engine_lag: Option<EngineLag>,
     /// Records produced per second since the sample before.
     #[serde(deserialize_with = "number::or_nan")]
     pub rate_in_per_s: f64,

@@ -48,6 +48,12 @@ pub(super) struct KafkaHome {
 impl KafkaHome {
     /// The distribution in `given`, or in `KAFKA_HOME`.
     pub(super) fn find(given: Option<&Path>) -> Result<Self> {
+        let (libs, version) = Self::libs(given)?;
+        Ok(Self { libs, java: java()?, version })
+    }
+
+    /// The folder of jars, and the broker's version in it.
+    pub(super) fn libs(given: Option<&Path>) -> Result<(PathBuf, String)> {
         let home = given.map(Path::to_owned).or_else(|| {
             std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
         });
@@ -56,18 +62,17 @@ impl KafkaHome {
                 .at("--env local")
                 .remedy(REMEDY));
         };
-        let (libs, version) = [home.join("libs"), home.clone()]
+        let found = [home.join("libs"), home.clone()]
             .into_iter()
-            .find_map(|libs| broker_version(&libs).map(|version| (libs, version)))
-            .ok_or_else(|| {
-                environment(
-                    "there is no Kafka in this folder: neither libs/ nor the folder itself \
-                             holds a jar kafka_2.13-*.jar",
-                )
-                .at(home.display().to_string())
-                .remedy(REMEDY)
-            })?;
-        Ok(Self { libs, java: java()?, version })
+            .find_map(|libs| broker_version(&libs).map(|version| (libs, version)));
+        found.ok_or_else(|| {
+            environment(
+                "there is no Kafka in this folder: neither libs/ nor the folder itself holds a \
+                 jar kafka_2.13-*.jar",
+            )
+            .at(home.display().to_string())
+            .remedy(REMEDY)
+        })
     }
 
     /// The broker's version.
@@ -156,7 +161,7 @@ fn broker_version(libs: &Path) -> Option<String> {
 }
 
 /// The Java of `JAVA_HOME`, or the one on the path.
-fn java() -> Result<PathBuf> {
+pub(super) fn java() -> Result<PathBuf> {
     let named = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let found = named.filter(|java| java.is_file()).or_else(|| super::mysqld::on_path("java"));
     found.ok_or_else(no_java)
@@ -184,7 +189,9 @@ fn server_properties(folder: &Path, listeners: Listeners) -> String {
 }
 
 /// What a single broker of a run needs, wherever it runs: internal topics without replicas, small
-/// indexes, and a registration that does not make a killed broker wait for its own ghost.
+/// indexes, and a registration that does not make a killed broker wait for its own ghost. The group
+/// coordinator writes at once: a broker that is killed with a deleted group in an unwritten batch
+/// comes back with a coordinator that disagrees with its own log, and commits nothing any more.
 pub(in crate::environment) const COMMON: &str = "\
 listener.security.protocol.map=ENGINE:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=DIRECT
@@ -203,6 +210,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.coordinator.append.linger.ms=0
 log.index.size.max.bytes=262144
 log.retention.check.interval.ms=1000
 log.initial.task.delay.ms=1000

@@ -37,6 +37,23 @@ impl LedgerBuilder {
         self.partitions.entry(partition).or_default().bounds = Some((start, end.max(start)));
     }
 
+    /// Up to where a partition is known: its records below were pushed, or never were there.
+    pub fn known_to(&self, partition: PartitionId) -> Option<Offset> {
+        Some(self.partitions.get(&partition)?.bounds?.1)
+    }
+
+    /// Says that a partition goes on to `end`; it begins where it began before.
+    pub fn extend_bounds(&mut self, partition: PartitionId, start: Offset, end: Offset) {
+        let known = self.partitions.get(&partition).and_then(|pending| pending.bounds);
+        self.set_bounds(partition, known.map_or(start, |(start, _)| start), end);
+    }
+
+    /// The partitions that were named so far, and up to where each is known.
+    pub fn known(&self) -> impl Iterator<Item = (PartitionId, Offset)> + '_ {
+        let known = |(id, pending): (&PartitionId, &Pending)| Some((*id, pending.bounds?.1));
+        self.partitions.iter().filter_map(known)
+    }
+
     /// Adds one record.
     pub fn push(
         &mut self,

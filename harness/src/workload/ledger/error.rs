@@ -85,6 +85,20 @@ pub enum LedgerError {
         /// The bootstrap servers.
         brokers: String,
     },
+    /// Records are gone that nobody had read yet.
+    #[error(
+        "the log of partition {partition} begins at {start}, and the records from {next} on were \
+         never read back: retention or a deletion has taken part of the input; give the topic a \
+         retention longer than the run"
+    )]
+    Gone {
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset that was not read.
+        next: Offset,
+        /// The first offset that is left.
+        start: Offset,
+    },
     /// Time ran out before all partitions were read.
     #[error(
         "topic {topic} was not read in {deadline_ms} ms: partition {partition} stands below its \

@@ -25,7 +25,7 @@ pub use build::LedgerBuilder;
 pub use error::LedgerError;
 pub use key::{KeyFacts, hash_key, hash_value, version_of};
 pub use partition::{PartitionLedger, SendTimes};
-pub use topic::{ReadProgress, read_topic};
+pub use topic::{ReadProgress, read_on, read_topic};
 
 /// A partition of the input topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -34,11 +34,24 @@ pub fn read_topic(
     brokers: &str,
     topic: &str,
     deadline: Duration,
-    mut progress: impl FnMut(ReadProgress),
+    progress: impl FnMut(ReadProgress),
 ) -> Result<Ledger, LedgerError> {
-    let reader = TopicReader::connect(brokers, topic, deadline)?;
     let mut builder = LedgerBuilder::new();
-    let mut open = reader.bounds(&mut builder)?;
+    read_on(&mut builder, brokers, topic, deadline, progress)?;
+    builder.finish()
+}
+
+/// Reads what `builder` does not know yet of the topic. Records that went away before anybody had
+/// read them are an error: without them there is no input to judge by.
+pub fn read_on(
+    builder: &mut LedgerBuilder,
+    brokers: &str,
+    topic: &str,
+    deadline: Duration,
+    mut progress: impl FnMut(ReadProgress),
+) -> Result<(), LedgerError> {
+    let reader = TopicReader::connect(brokers, topic, deadline)?;
+    let mut open = reader.bounds(builder)?;
     let offsets = open.values().map(|(start, end)| end.0 - start.0).sum();
     reader.assign(&open)?;
     while !open.is_empty() {
@@ -71,7 +84,7 @@ pub fn read_topic(
         }
     }
     progress(ReadProgress { records: builder.records(), offsets });
-    builder.finish()
+    Ok(())
 }
 
 struct TopicReader<'a> {
@@ -128,9 +141,13 @@ impl<'a> TopicReader<'a> {
                 .map_err(|source| self.failed("read the start and log end offsets", source))?;
             let id = PartitionId(partition.id().unsigned_abs());
             let (start, end) = (Offset(low.unsigned_abs()), Offset(high.unsigned_abs()));
-            builder.set_bounds(id, start, end);
-            if start < end {
-                open.insert(id, (start, end));
+            let next = builder.known_to(id).unwrap_or(start);
+            if start > next {
+                return Err(LedgerError::Gone { partition: id, next, start });
+            }
+            builder.extend_bounds(id, start, end);
+            if next < end {
+                open.insert(id, (next, end));
             }
         }
         Ok(open)

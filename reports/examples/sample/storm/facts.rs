@@ -40,6 +40,7 @@ pub(super) fn timeline() -> Vec<Sample> {
             latency_actual_p50_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50 * 0.9),
             latency_actual_p99_ms: (!down && t_s < LOAD_S + 1.0).then_some(p50 * 1.5),
             rss_bytes: 1_700_000_000 + (lag * 40.0) as u64,
+            ..Sample::default()
         });
     }
     all

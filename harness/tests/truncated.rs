@@ -1,0 +1,68 @@
+//! Retention passes the checkpoint while the engine is down: the records are lost, the fault did
+//! it, and the engine says so instead of skipping them. Neither proven nor the engine's violation.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SCENARIO: &str = "seed = 5\n[job]\nparallelism = 20\n[load]\nrecords = 40000\n\
+    rate_per_s = 4000\n\
+    [[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 2500 }\n\
+    [[faults.schedule]]\naction = \"truncate\"\ntarget = \"broker\"\nwhen = { at_ms = 6000 }\n";
+
+fn run(folder: &Path, environment: &str) -> (Output, Value) {
+    fs::write(folder.join("truncated.toml"), SCENARIO).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_stormproof"))
+        .args(["run", "--scenario", "truncated.toml", "--out", "out", "-q", "--env", environment])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let json = fs::read(folder.join("out/result.json"));
+    let json = json.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&run.stderr)));
+    (run, serde_json::from_slice(&json).unwrap())
+}
+
+fn is_told_and_nobody_is_convicted(environment: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, result) = run(folder.path(), environment);
+    let reason = result["verdict_reason"].as_str().unwrap();
+    assert_eq!((run.status.code(), &result["verdict"]), (Some(2), &"unknown".into()), "{reason}");
+    for said in ["retention has passed the checkpoint", "Fault-2", "truncate"] {
+        assert!(reason.contains(said), "{reason}");
+    }
+    assert_eq!(result["faults_landed"], 2);
+    let convicted: Vec<_> = result["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["verdict"] == "violated")
+        .map(|check| &check["summary"])
+        .collect();
+    assert!(convicted.is_empty(), "{convicted:?}");
+    // The input is known although the log does not hold it any more.
+    assert!(result["records"].as_u64().unwrap() > 20_000, "{}", result["records"]);
+    let verify = Command::new(env!("CARGO_BIN_EXE_stormproof"))
+        .args(["verify", "out", "-q"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(verify.status.code(), Some(2), "{}", String::from_utf8_lossy(&verify.stdout));
+}
+
+#[test]
+fn on_the_embedded_broker() {
+    is_told_and_nobody_is_convicted("embedded");
+}
+
+#[test]
+fn on_a_real_kafka() {
+    if std::env::var_os("KAFKA_HOME").is_none_or(|home| home.is_empty()) {
+        let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
+        assert!(!is_required, "a truncated real topic cannot be tried: KAFKA_HOME is not set");
+        eprintln!("NOT RUN: a truncated real topic: KAFKA_HOME is not set");
+        return;
+    }
+    is_told_and_nobody_is_convicted("local");
+}
