@@ -182,6 +182,11 @@ pub enum Outcome {
         /// Why, as far as it is known.
         reason: String,
     },
+    /// The fault cannot land there: that is known beforehand.
+    Impossible {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The table.
@@ -240,7 +245,7 @@ impl Matrix {
             match outcome {
                 Outcome::Survived { .. } => tally.survived += 1,
                 Outcome::Convicted { .. } => tally.convicted += 1,
-                Outcome::Missed { .. } if cell.impossible().is_some() => tally.impossible += 1,
+                Outcome::Impossible { .. } => tally.impossible += 1,
                 Outcome::Missed { .. } => tally.missed += 1,
             }
         }
@@ -275,7 +280,7 @@ mod tests {
             (cell(Step::Acked, Strike::Panic), cell(Step::Aligning, Strike::Panic));
         matrix.note(struck, Outcome::Convicted { seed: 7, by: "no-loss".to_owned() });
         matrix.note(struck, Outcome::Survived { seed: 8, tries: 1 });
-        matrix.note(never, Outcome::Missed { reason: String::new() });
+        matrix.note(never, Outcome::Impossible { reason: String::new() });
         let expected = Tally { convicted: 1, impossible: 1, ..Tally::default() };
         assert_eq!(matrix.tally(None), expected);
         assert_eq!(matrix.tally(Some((Step::Acked, Strike::Panic))).convicted, 1);

@@ -9,6 +9,8 @@
 //!
 //! *Follow a seed:* [`sim`] lets the chaos room simulate it and asks the same oracle.
 //!
+//! *Follow a figure through the gate:* [`gate`].
+//!
 //! Invariant: `oracle` and `workload::ledger` import neither the engine nor the faults; a test of
 //! this crate enforces it.
 
@@ -17,13 +19,16 @@ pub mod broker;
 pub mod claims;
 pub mod cli;
 pub mod clock;
+pub mod doctor;
 pub mod driver;
 pub mod environment;
 pub mod error;
 pub mod foreign;
+pub mod gate;
 pub mod measure;
 pub mod oracle;
 pub mod output;
+pub(crate) mod program;
 pub mod proof;
 pub mod run;
 pub mod scenario;

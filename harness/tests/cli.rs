@@ -126,3 +126,40 @@ fn nothing_to_verify_or_to_replay_is_an_error() {
     refused(&["verify", "."], &["the result cannot be read"]);
     refused(&["replay", "."], &["schedule.json"]);
 }
+
+#[test]
+fn the_doctor_says_what_can_run_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = stormproof(&["doctor"], folder.path());
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in ["embedded    ready", "local", "containers", "external    untried", "open files"] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+    assert!(!said.contains('\u{1b}'), "NO_COLOR is set: {said}");
+    let nowhere = ["doctor", "--json", "--env", "local", "--kafka-home", "/nonexistent"];
+    let output = stormproof(&nowhere, folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let local = &found["environments"][1];
+    assert_eq!((local["name"].as_str(), local["state"].as_str()), (Some("local"), Some("missing")));
+    assert!(local["problems"][0]["remedy"].as_str().unwrap().contains("--kafka-home"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_shell_and_a_reader_learn_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let completions = stormproof(&["completions", "bash"], folder.path());
+    assert_eq!(completions.status.code(), Some(0));
+    // The shell itself is asked whether it can read them, and what they offer.
+    let script = folder.path().join("stormproof.bash");
+    fs::write(&script, &completions.stdout).unwrap();
+    let ask = "source stormproof.bash; COMP_WORDS=(stormproof ga) COMP_CWORD=1; \
+               _stormproof stormproof ga stormproof; echo \"${COMPREPLY[@]}\"";
+    let offered =
+        Command::new("bash").args(["-c", ask]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(text(&offered.stdout).trim(), "gate", "{}", text(&offered.stderr));
+    let page = text(&stormproof(&["man"], folder.path()).stdout);
+    assert!(page.contains(".TH stormproof 1") && page.contains("stormproof\\-gate(1)"), "{page}");
+}

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use stormproof_chaos::matrix::Tally;
 use stormproof_chaos::sim::Plan;
 use stormproof_harness::proof::case::Case;
-use stormproof_harness::proof::matrix::Campaign;
+use stormproof_harness::proof::matrix::{Campaign, Table};
 use stormproof_harness::proof::parallel_cores;
 
 fn stormproof(args: &[&str], folder: &Path) -> Output {
@@ -28,6 +29,20 @@ fn a_sample_of_the_kill_matrix_is_reached_and_survived() {
     assert!(cells.survived > 50 && cells.impossible > 20, "{cells:?}");
     assert!(cells.missed * 10 <= cells.survived, "{cells:?}");
     assert!(pairs.survived > pairs.missed, "{pairs:?}");
+}
+
+#[test]
+fn a_slice_of_the_matrix_is_reached_with_real_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    // A stride that has no factor in common with the sides of the matrix.
+    let args = ["matrix", "--env", "embedded", "--every", "223", "--parallelism", "4"];
+    let ran = stormproof(&[&args[..], &["--out", "table.json", "-q"]].concat(), folder.path());
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    let json = std::fs::read(folder.path().join("table.json")).unwrap();
+    let table: Table = serde_json::from_slice(&json).unwrap();
+    let Tally { survived, convicted, impossible, missed } = table.of_cells;
+    assert_eq!((convicted, missed), (0, 0), "{:#?}", table.cells);
+    assert!(survived >= 3 && impossible >= 2 && table.schedules >= 3, "{table:#?}");
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn two_thousand_subtasks_are_simulated_and_judged() {
     assert!(run.evidence.audit.len() >= plan.load.records as usize);
 }
 
-/// Plans that once convicted the engine, each named after the bug that it found.
+/// Plans that once convicted the engine or made it panic, each named after what was wrong: with the
+/// engine, with the oracle or with a simulated service.
 #[test]
 fn what_was_found_stays_fixed() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seeds");
@@ -87,33 +88,5 @@ fn what_was_found_stays_fixed() {
         assert!(judged.outcome != Outcome::Violated, "{name}: {:#?}", judged.reasons);
         plans += 1;
     }
-    assert!(plans >= 4, "the seeds were moved");
-}
-
-/// Seeds that once convicted the sound engine, or made it panic, and what was wrong.
-#[test]
-fn seeds_that_found_something_stay_quiet() {
-    let seeds = [
-        // A process taken for dead discarded a checkpoint that a later attempt had completed.
-        1_016_235,
-        // It deleted what a later attempt had restored, and that one cleaned up its new one.
-        1_044_006,
-        // Three manifests under way at a takeover: the oracle forgave one.
-        1_043_036,
-        // A manifest that was durable after a younger one panicked the coordinator.
-        5_002_755,
-        // The pause was counted from a checkpoint that the coordinator had given up, in doubt.
-        5_001_488,
-        // A dead process's manifest landed after its transaction was aborted.
-        5_004_783,
-        // A process taken for dead drained its bounded input: that does not end the run.
-        20_260_396,
-        // A barrier behind the end of an input took a second snapshot of the sink.
-        20_439_157,
-    ];
-    for seed in seeds {
-        let plan = Plan::draw(seed);
-        let judged = judge(&plan, &sim::run(&plan, false));
-        assert_ne!(judged.outcome, Outcome::Violated, "seed {seed}: {:#?}", judged.reasons);
-    }
+    assert!(plans >= 15, "the seeds were moved");
 }

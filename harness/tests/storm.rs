@@ -59,6 +59,21 @@ fn a_storm_is_proven_verified_and_replayed() {
 }
 
 #[test]
+fn a_run_is_replayed_as_often_as_asked_for() {
+    let folder = scenario(&SMALL.replace("records = 30000", "records = 20000"));
+    let at = folder.path();
+    let run = stormproof(&["run", "--scenario", "storm.toml", "--out", "out", "-q"], at);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let replay = stormproof(&["replay", "out", "--tries", "2", "--out", "again", "-q"], at);
+    assert_eq!(replay.status.code(), Some(0), "{}", said(&replay));
+    let told = "violated in 0 of 2 tries (0 %); 2 proven, 0 unknown";
+    assert!(said(&replay).contains(told), "{}", said(&replay));
+    for folder in ["again/try-1", "again/try-2"] {
+        assert_eq!(json(&at.join(folder).join("result.json"))["verdict"], "proven", "{folder}");
+    }
+}
+
+#[test]
 fn evidence_that_was_tampered_with_is_convicted() {
     let folder = scenario(SMALL);
     let at = folder.path();

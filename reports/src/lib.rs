@@ -4,7 +4,8 @@
 //! as `result.json`, and hands the same value to [`terminal`] (the table at the end of a run),
 //! [`markdown`] (a pull request comment or job summary) and [`html`] (one self-contained page).
 //! `stormproof report` renders results again, as [`junit`], [`tables`] (CSV) and [`prometheus`]
-//! too; [`compare`] shows two side by side, [`trend`] shows many over time.
+//! too; [`compare`] shows two side by side, [`trend`] shows many over time. [`gate`] renders what a
+//! gate has found.
 //!
 //! Invariants: a renderer is a pure function of the result; every string in a result is treated as
 //! hostile (escaped, cut to a length, control and direction characters made visible); nothing
@@ -16,6 +17,7 @@
 pub mod claims;
 pub mod compare;
 mod figures;
+pub mod gate;
 mod harm;
 pub mod html;
 pub mod junit;

@@ -2,7 +2,8 @@
 //!
 //! Partitions of checksummed record batches, idempotent producers, transactions, committed offsets
 //! of groups; bytes in, bytes out, over a small [`Storage`]. The embedded broker serves it over
-//! sockets, the simulation calls it directly: same decisions, same bytes.
+//! sockets, tests call it directly. The simulation has a log of its own, of records, not of bytes;
+//! one conformance suite holds both to what the engine's reader relies on.
 //!
 //! *Follow a batch:* [`Log::append`] validates it ([`validate`]), judges its producer's sequence,
 //! writes one entry, notes it in the partition's index; [`Log::read`] finds it, [`Log::load`]

@@ -1,22 +1,20 @@
 //! Plans from seeds, swarm style: each seed draws its own shape of job, pace and trouble, so that
 //! no two seeds look at the same corner. Small jobs are most likely: they are fast, and bugs are
-//! rarely about size.
+//! rarely about size. In most plans checkpoints complete while records arrive; what befalls the job
+//! is drawn in [`trouble`].
+
+mod trouble;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use stormproof_engine::connectors::sql::BufferDesign;
 use stormproof_engine::graph::Partitioner;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, ExchangeConfig};
-use stormproof_engine::seam::Step;
 
 use super::core::Span;
 use super::database::DatabaseTraits;
-use super::plan::{
-    Load, PATIENT_US, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES,
-};
-use super::weather::{Disturbance, Window};
+use super::plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
 use super::world::HEALED_US;
-use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
 
 struct Draw(Pcg64Mcg);
 
@@ -65,10 +63,15 @@ impl Plan {
     }
 
     fn of_size(seed: u64, size: u16, draw: &mut Draw) -> Self {
-        let topology = topology(size, draw);
+        let mut topology = topology(size, draw);
         let load = load(&topology, draw);
         let sink = sink(draw);
-        let checkpoint = checkpoint(size, feasible_ms(&load, &sink), draw);
+        let checkpoint = checkpoint(size, &load, feasible_ms(&load, &sink), draw);
+        if checkpoint.mode == CheckpointMode::AtLeastOnce {
+            // A record that leaves between the cuts of two vertices is held in one and taken by
+            // the other: rightly so in this mode, and nothing that the offsets could explain.
+            topology.hold_us = 0;
+        }
         let safety_us = load.over_us + draw.range(5_000, 60_000);
         let services = services(draw);
         let mut plan = Self {
@@ -88,9 +91,7 @@ impl Plan {
             load,
             services,
         };
-        plan.faults = faults(&plan, draw);
-        plan.windows = windows(&plan, draw);
-        rare(&mut plan, draw);
+        trouble::befall(&mut plan, draw);
         plan
     }
 }
@@ -114,28 +115,32 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
         Partitioner::KeyBy,
         Partitioner::Rebalance,
     ]);
-    let shape = |draw: &mut Draw| {
-        let count = near(draw);
-        let sink = if into_sink == Partitioner::Forward { count } else { near(draw) };
-        Parallelism { source: near(draw), count, sink }
+    let shape = |draw: &mut Draw, some: &dyn Fn(&mut Draw) -> u16| {
+        let count = some(draw);
+        let sink = if into_sink == Partitioner::Forward { count } else { some(draw) };
+        Parallelism { source: some(draw), count, sink }
     };
-    let mut parallelism = vec![shape(draw)];
+    let mut parallelism = vec![shape(draw, &near)];
+    // Later processes are of any size, so that what is restored is shared out anew.
+    let any = |draw: &mut Draw| draw.range(1, u64::from(size) + 1) as u16;
     while parallelism.len() < 4 && draw.one_in(4) {
-        parallelism.push(shape(draw));
+        parallelism.push(shape(draw, &any));
     }
     let partitions = match draw.range(0, 2) {
         0 => draw.range(1, u64::from(size) * 2) as u32,
         _ => u32::from(size),
     };
-    let max_parallelism = u16::max(128, size.next_power_of_two());
+    let max_parallelism = u16::max(128, (size + 1).next_power_of_two());
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
     let is_bounded = false;
+    let hold_us = if draw.one_in(4) { draw.magnitude(100, 20_000) } else { 0 };
     Topology {
         workers,
         parallelism,
         max_parallelism,
         partitions,
         is_bounded,
+        hold_us,
         into_count,
         into_sink,
     }
@@ -149,19 +154,23 @@ fn load(topology: &Topology, draw: &mut Draw) -> Load {
         null_keys_per_mille: draw.of(&[0, 0, 20, 200]),
         hot_per_mille: draw.of(&[0, 0, 300, 900]),
         value_bytes: draw.of(&[0, 8, 24, 100]),
-        over_us: draw.magnitude(5_000, 150_000),
+        over_us: draw.magnitude(15_000, 150_000),
         burst: draw.of(&[1, 2, 5, 20]),
         skew_per_mille: draw.of(&[0, 0, 500, 900]),
     }
 }
 
-fn checkpoint(size: u16, feasible_ms: u64, draw: &mut Draw) -> CheckpointConfig {
+fn checkpoint(size: u16, load: &Load, feasible_ms: u64, draw: &mut Draw) -> CheckpointConfig {
     // The work of a checkpoint grows with the job; a large one has fewer.
     let (shortest_ms, longest_ms) = if size >= 200 { (20, 100) } else { (2, 40) };
+    let mut interval_ms = draw.magnitude(shortest_ms, longest_ms);
+    if !draw.one_in(5) {
+        interval_ms = interval_ms.min(load.over_us / 4_000).max(shortest_ms);
+    }
     let mode = draw.of(&CheckpointMode::ALL);
     CheckpointConfig {
         mode,
-        interval_ms: draw.magnitude(shortest_ms, longest_ms),
+        interval_ms,
         min_pause_ms: draw.of(&[0, 0, 1, 10]),
         timeout_ms: draw.of(&[20, 100, 1_000, 10_000]).max(feasible_ms),
         max_concurrent: draw.of(&[1, 1, 2, 3]),
@@ -228,99 +237,4 @@ fn services(draw: &mut Draw) -> Services {
         },
         log_commit: draw.span(50, 20_000),
     }
-}
-
-fn faults(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
-    let count = draw.of(&[1, 1, 2, 2, 3, 5, 8]);
-    // A swarm: each seed has its own few kinds of trouble.
-    let kinds: Vec<u64> = (0..draw.range(1, 4)).map(|_| draw.range(0, 9)).collect();
-    (1..=count).map(|n| fault(FaultId(n), &kinds, plan, draw)).collect()
-}
-
-/// Steps that this plan's job passes.
-fn steps(plan: &Plan) -> Vec<Step> {
-    let mode = plan.checkpoint.mode;
-    let is_passed = |step: &Step| match step {
-        Step::Aligning => mode == CheckpointMode::ExactlyOnce,
-        Step::Aligned => matches!(mode, CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce),
-        Step::TransactionPreCommit
-        | Step::TransactionCommitSent
-        | Step::TransactionCommitConfirmed => false,
-        _ => true,
-    };
-    Step::ALL.iter().copied().filter(is_passed).collect()
-}
-
-fn fault(id: FaultId, kinds: &[u64], plan: &Plan, draw: &mut Draw) -> Fault {
-    let ms = draw.magnitude(1, 60);
-    let action = match draw.of(kinds) {
-        0..=2 => FaultAction::Panic,
-        3..=5 => FaultAction::Sigkill,
-        6 => FaultAction::Pause { ms },
-        7 => FaultAction::Stall { ms },
-        8 => FaultAction::Error,
-        _ => FaultAction::Delay { ms },
-    };
-    // While records arrive there is something to lose.
-    let last_us = if draw.one_in(4) { plan.safety_us } else { plan.load.over_us };
-    let at_ms = draw.range(0, (last_us / 1000).max(1));
-    let is_signal = matches!(action, FaultAction::Sigkill | FaultAction::Pause { .. });
-    let (target, when) = if is_signal && draw.one_in(3) {
-        (FaultTarget::Process, FaultTrigger::AtMs(at_ms))
-    } else {
-        let checkpoint = CheckpointRef::Nth(draw.range(1, 3) as u32);
-        let step = draw.of(&steps(plan));
-        let trigger = FaultTrigger::AtStep { step, checkpoint, attempt: None, armed_at_ms: at_ms };
-        (target(plan, draw), trigger)
-    };
-    Fault { id, action, target, when, heal_after_ms: draw.range(0, 20) }
-}
-
-fn target(plan: &Plan, draw: &mut Draw) -> FaultTarget {
-    if !draw.one_in(4) {
-        return FaultTarget::AnySubtask;
-    }
-    let at = draw.range(0, 2) as usize;
-    let parallelism = plan.vertices()[at].parallelism;
-    let index = draw.range(0, u64::from(parallelism) - 1) as u16;
-    FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
-}
-
-/// What few plans have: an input that ends, a transactional sink, retention that passes the job.
-fn rare(plan: &mut Plan, draw: &mut Draw) {
-    plan.topology.is_bounded = draw.one_in(6);
-    if draw.one_in(6) {
-        let patience_us = draw.of(&[PATIENT_US, 30_000, 10_000]);
-        plan.sink.transactional_us = Some(patience_us);
-        // Its contract has no answer to two processes at once, to a lost notification, or to a
-        // checkpoint of which nobody knows whether it is complete.
-        plan.pace.heartbeat_us = PATIENT_US;
-        let beyond = [Disturbance::NotificationLost, Disturbance::StoreWriteInDoubt];
-        plan.windows.retain(|window| !beyond.contains(&window.disturbance));
-    }
-    if draw.one_in(12) {
-        let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;
-        let most = u64::from(plan.load.records) * 2 / u64::from(plan.topology.partitions) + 1;
-        let at_us = draw.range(plan.safety_us / 4, plan.safety_us);
-        // At most everything that is there; a restart soon after meets it.
-        let low = draw.range(1, most);
-        let low = draw.of(&[low, most]);
-        plan.truncations.push(Truncation { at_us, partition, low });
-        let when = FaultTrigger::AtMs(at_us / 1000 + draw.range(0, 2));
-        let id = FaultId(plan.faults.len() as u32 + 1);
-        let (action, target) = (FaultAction::Sigkill, FaultTarget::Process);
-        plan.faults.push(Fault { id, action, target, when, heal_after_ms: 0 });
-    }
-}
-
-fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {
-    let count = draw.of(&[0, 0, 1, 2, 4]);
-    (0..count)
-        .map(|_| Window {
-            disturbance: draw.of(Disturbance::ALL),
-            from_us: draw.range(0, plan.safety_us),
-            for_us: draw.magnitude(1_000, 60_000),
-            per_mille: draw.of(&[50, 300, 1000]),
-        })
-        .collect()
 }

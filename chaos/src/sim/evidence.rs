@@ -121,6 +121,8 @@ pub struct SimRun {
     pub evidence: Evidence,
     /// Faults that had an effect.
     pub landed: Vec<Landed>,
+    /// The first timer of an operator that fired early, late or never, if there was one.
+    pub mistimed: Option<String>,
     /// Every event as a line, if the run was traced.
     pub trace: Vec<String>,
     /// Everything that the jobs told, if the run was watched.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
-use stormproof_engine::api::{SinkFactory, SourceFactory};
+use stormproof_engine::api::{OperatorFactory, SinkFactory, SourceFactory};
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
 use stormproof_engine::connectors::sql::{SqlSinkConfig, SqlSinkFactory};
 use stormproof_engine::error::Result;
@@ -16,6 +16,7 @@ use stormproof_engine::runtime::{JobConfig, RestartStrategy};
 use super::bounded::Bounded;
 use super::connection::Backend;
 use super::escrow::{Escrow, EscrowFactory};
+use super::hold::{Holding, Mistimed};
 use super::plan::{Load, Parallelism, Plan, VERTICES};
 use super::topic::{LogHandle, Stored};
 
@@ -24,8 +25,8 @@ pub(super) fn graph(
     plan: &Plan,
     parallelism: Parallelism,
     log: LogHandle,
-    database: Backend,
-    escrow: Option<Arc<Escrow>>,
+    (database, escrow): (Backend, Option<Arc<Escrow>>),
+    mistimed: &Mistimed,
 ) -> Result<JobGraph> {
     let source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
     let ends = log.0.ends();
@@ -45,7 +46,14 @@ pub(super) fn graph(
     let mut graph = JobGraph::builder();
     let [source_name, count_name, sink_name] = VERTICES;
     let source = graph.source(source_name, parallelism.source, source);
-    let count = graph.operator(count_name, parallelism.count, Arc::new(CountFactory));
+    let count: Arc<dyn OperatorFactory> = match plan.topology.hold_us {
+        0 => Arc::new(CountFactory),
+        hold_us => {
+            let mistimed = mistimed.clone();
+            Arc::new(Holding { inner: CountFactory, hold_us, mistimed })
+        }
+    };
+    let count = graph.operator(count_name, parallelism.count, count);
     let sink = graph.sink(sink_name, parallelism.sink, sink);
     graph.connect(source, count, plan.topology.into_count);
     graph.connect(count, sink, plan.topology.into_sink);

@@ -22,6 +22,7 @@ mod database;
 mod draw;
 mod escrow;
 mod evidence;
+mod hold;
 mod hook;
 mod job;
 mod plan;

@@ -46,6 +46,10 @@ pub struct Topology {
     /// Whether the input ends with its last record; otherwise the job is told to drain.
     #[serde(default)]
     pub is_bounded: bool,
+    /// How long the counting operator holds back each record that it has counted, in microseconds;
+    /// 0 is not at all. Not for `at-least-once`, whose cuts may hold such a record twice.
+    #[serde(default)]
+    pub hold_us: u64,
     /// From the sources to the counting operator.
     pub into_count: Partitioner,
     /// From the counting operator to the sinks.

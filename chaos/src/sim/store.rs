@@ -49,7 +49,8 @@ struct Operation {
 #[derive(Default)]
 struct Disk {
     objects: BTreeMap<String, Bytes>,
-    /// Everything that was ever whole, also what was deleted later: the oracle's evidence.
+    /// Everything that ever stood there, also what was deleted later: the oracle's evidence. What
+    /// is torn counts: cut off in its last byte it is as good as whole, and may be restored.
     seen: BTreeMap<String, Bytes>,
     operations: BTreeMap<u64, Operation>,
     serial: u64,
@@ -172,7 +173,7 @@ impl Store {
     /// A process has died: what it had under way is done all the same, lost, or torn.
     pub(super) fn on_death(&self, process: ProcessId) {
         let mut disk = self.disk();
-        let Disk { objects, operations, .. } = &mut *disk;
+        let Disk { objects, seen, operations, .. } = &mut *disk;
         operations.retain(|_, operation| {
             if operation.owner.process != process || operation.outcome.is_some() {
                 operation.is_owner_dead |= operation.owner.process == process;
@@ -187,7 +188,9 @@ impl Store {
                 {
                     let kept = self.core.below(data.len() as u64 + 1) as usize;
                     self.core.trace(|| format!("store: {path} is torn at byte {kept}"));
-                    objects.insert(path.clone(), data.slice(..kept));
+                    let left = data.slice(..kept);
+                    seen.entry(path.clone()).or_insert_with(|| left.clone());
+                    objects.insert(path.clone(), left);
                     false
                 }
                 _ => self.core.chance(self.late_per_mille),
@@ -195,7 +198,7 @@ impl Store {
         });
     }
 
-    /// Everything that was ever whole, and what is torn.
+    /// Everything that ever stood there; of a path that was written twice, what is there now.
     pub(super) fn evidence(&self) -> BTreeMap<String, Bytes> {
         let disk = self.disk();
         let mut all = disk.objects.clone();

@@ -23,6 +23,7 @@ use super::crew::{Crew, Stepped};
 use super::database::Database;
 use super::escrow::Escrow;
 use super::evidence::{Evidence, Landed, SimEnd, SimRun};
+use super::hold::Mistimed;
 use super::hook::{Armory, SimHook};
 use super::job::{self, ArrivalOf};
 use super::plan::Plan;
@@ -38,6 +39,9 @@ const POLL_US: TimeUs = 5_000;
 
 /// The longest duration of anything once all is healed.
 pub(super) const HEALED_US: TimeUs = 100;
+
+/// A job that has begun so often will never end: faults are fewer by an order of magnitude.
+const ATTEMPTS_AT_MOST: u32 = 500;
 
 /// What was heard of all attempts.
 #[derive(Debug, Default)]
@@ -76,6 +80,8 @@ pub(super) struct World<'a> {
     escrow: Option<Arc<Escrow>>,
     topic: Arc<Topic>,
     armory: Arc<Armory>,
+    /// The first timer that did not fire as it should.
+    mistimed: Mistimed,
     heard: Arc<Mutex<Heard>>,
     processes: BTreeMap<ProcessId, Process>,
     /// The newest process that was started, and how many there were.
@@ -115,6 +121,7 @@ impl<'a> World<'a> {
             escrow,
             topic,
             armory,
+            mistimed: Mistimed::default(),
             heard: Arc::default(),
             processes: BTreeMap::new(),
             current: None,
@@ -249,8 +256,9 @@ impl<'a> World<'a> {
             probe: probe.clone(),
             events: self.listener(id),
         };
-        let machine = job::graph(self.plan, parallelism, log, backend, self.escrow.clone())
-            .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
+        let machine =
+            job::graph(self.plan, parallelism, log, (backend, self.escrow.clone()), &self.mistimed)
+                .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
         match machine {
             Ok(machine) => {
                 let crew = Crew::new(Arc::clone(&self.core), id, self.plan.pace);
@@ -264,6 +272,10 @@ impl<'a> World<'a> {
 
     fn has_completed(&self) -> bool {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).completed > 0
+    }
+
+    fn attempts(&self) -> u32 {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).attempts
     }
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
@@ -351,6 +363,12 @@ impl<'a> World<'a> {
     }
 
     fn step_machine(&mut self, id: ProcessId) {
+        if self.attempts().max(self.started) > ATTEMPTS_AT_MOST {
+            let what =
+                format!("{ATTEMPTS_AT_MOST} attempts and no end; {}", self.what_is_awaited());
+            self.end = Some(SimEnd::Stuck(what));
+            return;
+        }
         let Some(process) = self.processes.get_mut(&id) else { return };
         let actor = Actor { process: id, worker: None };
         self.core.set_current(actor);
@@ -474,6 +492,7 @@ impl<'a> World<'a> {
             end: self.end.expect("the loop has ended"),
             evidence,
             landed,
+            mistimed: self.mistimed.told(),
             trace: self.core.take_trace(),
             events: self.core.events(),
             now_us: self.core.now(),

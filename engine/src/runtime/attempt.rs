@@ -238,6 +238,11 @@ impl Attempt {
                     self.write(&manifest, around)?;
                 }
                 Command::Notify { checkpoint, stats, drain } => {
+                    if drain && let Some(successor) = self.successor(around.seams)? {
+                        // Its manifest landed after a later attempt had looked: that one goes on
+                        // from an older checkpoint, and the job is not over.
+                        return Err(self.fenced(successor));
+                    }
                     around.signals.exposition.on_completed(checkpoint, &stats);
                     around.seams.emit(JobEvent::CheckpointCompleted { checkpoint, attempt, stats });
                     self.tell(&Control::Notify(checkpoint), around);

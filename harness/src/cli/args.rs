@@ -87,6 +87,19 @@ pub(super) enum Command {
     Shrink(super::shrink::ShrinkArgs),
     /// Run simulated schedules from fresh seeds for hours; save and shrink what fails.
     Soak(super::soak::SoakArgs),
+    /// Is this binary worse than another, or than a baseline? Counts, times, drift.
+    #[command(after_help = super::gate::HELP)]
+    Gate(Box<super::gate::GateArgs>),
+    /// Measure this very binary. Called by `gate`, not by people.
+    #[command(hide = true)]
+    Measure(super::measure::MeasureArgs),
+    /// Which environments can run here, what is missing, and the remedy.
+    #[command(after_help = super::doctor::HELP)]
+    Doctor(super::doctor::DoctorArgs),
+    /// Completions for a shell: source <(stormproof completions bash)
+    Completions(super::completions::CompletionsArgs),
+    /// The manual page: stormproof man | man -l -
+    Man(super::completions::ManArgs),
     /// The engine process of a run. Started by `run`, not by people.
     #[command(hide = true)]
     Engine {

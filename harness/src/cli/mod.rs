@@ -7,10 +7,14 @@ mod bench;
 mod broker;
 mod claims;
 mod clean;
+mod completions;
+mod doctor;
 mod explain;
+mod gate;
 mod judge;
 mod keep;
 mod matrix;
+mod measure;
 mod mutants;
 mod replay;
 mod report;
@@ -57,6 +61,13 @@ pub fn main() -> ExitCode {
         Some(Command::Scenario(args)) => (Console::default(), scenario::scenario(&args)),
         Some(Command::Claims(args)) => (args.console(), claims::claims(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
+        Some(Command::Gate(args)) => (args.console(), gate::gate(&args)),
+        Some(Command::Measure(args)) => (Console::default(), measure::measure(&args)),
+        Some(Command::Completions(args)) => {
+            (Console::default(), Ok(completions::completions(&args)))
+        }
+        Some(Command::Doctor(args)) => (args.console(), doctor::doctor(&args)),
+        Some(Command::Man(args)) => (Console::default(), completions::man(&args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

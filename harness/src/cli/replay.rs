@@ -47,13 +47,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8> {
     }
     let of = |code: u8| ends.get(&code).copied().unwrap_or(0);
     if args.tries > 1 {
-        console.remark(&format!(
-            "{} tries: {} violated, {} proven, {} unknown",
-            args.tries,
-            of(1),
+        let (tries, violated) = (args.tries, of(1));
+        let rate = f64::from(violated) * 100.0 / f64::from(tries);
+        let line = format!(
+            "violated in {violated} of {tries} tries ({rate:.0} %); {} proven, {} unknown",
             of(0),
             of(super::UNKNOWN)
-        ));
+        );
+        // With --json stdout has the results, one after the other, and nothing else.
+        if console.json { console.remark(&line) } else { console.result(&line) }
     }
     // A violation in any of the tries is one.
     Ok(if of(1) > 0 { 1 } else { ends.keys().next_back().copied().unwrap_or(super::UNKNOWN) })
@@ -136,4 +138,28 @@ fn broken(file: &Path, error: &dyn std::fmt::Display) -> HarnessError {
     evidence(format!("nothing can be replayed from this: {error}"))
         .at(file.display().to_string())
         .remedy("give a run's folder, its result.json, or a FAILURE.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_without_its_folder_is_enough() {
+        let raw = RawScenario { seed: Some(7), ..RawScenario::default() };
+        let scenario = validate(raw).unwrap();
+        let schedule = scenario.schedule().unwrap();
+        let origin = Origin {
+            scenario_toml: crate::scenario::print(&scenario),
+            schedule: serde_json::to_value(&schedule).unwrap(),
+            mutant: None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        RunResult { origin: Some(origin), ..RunResult::default() }.save(&file).unwrap();
+        let (raw, replayed) = load(&file).unwrap();
+        assert_eq!((validate(raw).unwrap(), replayed), (scenario, schedule));
+        RunResult::default().save(&file).unwrap();
+        assert!(load(&file).is_err(), "a result without an origin needs its folder");
+    }
 }

@@ -36,7 +36,7 @@ impl Stop {
     pub(crate) fn check(&self) -> Result<()> {
         match (self.0)() {
             false => Ok(()),
-            true => Err(environment("interrupted while services were waited for")),
+            true => Err(environment("interrupted before it was over")),
         }
     }
 }

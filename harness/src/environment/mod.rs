@@ -26,6 +26,7 @@ pub use containers::Containers;
 pub(crate) use host::joined;
 pub use host::{Host, Stop};
 pub use local::Local;
+pub(crate) use local::inventory as local_inventory;
 pub use proxy::{Counted, FaultProxy, Weather};
 pub use service::{Backend, Service, ServiceName, ServiceState};
 
@@ -34,7 +35,7 @@ pub use embedded::Embedded;
 pub use external::External;
 pub use facts::{machine_facts, own_facts};
 pub(crate) use kafka::Client;
-pub(crate) use mysql::{block_on, lacks_password, without_password};
+pub(crate) use mysql::{ask_version, block_on, lacks_password, without_password};
 pub(crate) use owned::admin_url;
 
 use std::collections::BTreeMap;

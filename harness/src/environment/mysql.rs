@@ -58,7 +58,7 @@ pub(super) fn host_and_port(url: &str) -> String {
 ///
 /// # Errors
 /// Of kind [`ErrorKind::Refused`] when the server answers and does not let us in.
-pub(super) fn ask_version(url: &str) -> Result<String> {
+pub(crate) fn ask_version(url: &str) -> Result<String> {
     let refuse = |error: &dyn std::fmt::Display| {
         environment(format!("the database does not answer: {error}"))
             .at(without_password(url))

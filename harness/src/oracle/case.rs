@@ -55,9 +55,7 @@ impl Case<'_> {
 
     /// Records without any effect.
     pub(super) fn lost(&self) -> Result<u64, NotJudged> {
-        let seen = &self.sweep()?.seen;
-        let partitions = self.ledger.partitions().iter().enumerate();
-        Ok(partitions.map(|(slot, p)| p.records() - seen.any(slot).len()).sum())
+        Ok(self.ledger.records() - self.sweep()?.seen.any().count())
     }
 
     /// Effects of input records beyond the first one of each.

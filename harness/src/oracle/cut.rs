@@ -25,7 +25,9 @@ pub(super) struct Cut {
     pub(super) inherited: Vec<Frame>,
     /// Frames of partitions that the ledger does not know.
     pub(super) foreign: Vec<Frame>,
+    /// Frames in sink buffers.
     pub(super) buffered_frames: u64,
+    /// Frames on their way there: in channels, and held back by operators.
     pub(super) channel_frames: u64,
     /// Sink-buffer records, sorted; only kept when they may turn out to be committed.
     held: Vec<HeldRecord>,
@@ -82,6 +84,11 @@ impl Cut {
         self.held.binary_search(&(slot as u32, offset, source_attempt)).is_ok()
     }
 
+    /// Whether the sink buffers hold anything that may turn out to be committed.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     fn take_splits(&mut self, state: &CheckpointState, ledger: &Ledger) {
         let mut splits = state.splits.clone();
         splits.sort_unstable();
@@ -122,7 +129,7 @@ impl Cut {
     fn take_frame(&mut self, frame: &Frame, ledger: &Ledger, keep_held: bool) {
         match frame.place {
             Place::Buffer { .. } => self.buffered_frames += 1,
-            Place::Channel { .. } => self.channel_frames += 1,
+            Place::Held { .. } | Place::Channel { .. } => self.channel_frames += 1,
         }
         let Some(slot) = ledger.slot(frame.partition) else {
             self.foreign.push(*frame);
@@ -145,6 +152,9 @@ impl Cut {
 pub(super) fn describe(place: Place) -> String {
     match place {
         Place::Buffer { subtask } => format!("the buffer of sink subtask {subtask}"),
+        Place::Held { vertex, subtask } => {
+            format!("the list state `held` of vertex {vertex} subtask {subtask}")
+        }
         Place::Channel { source, target, .. } => {
             format!("the channel state of source {source} -> target {target}")
         }

@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use roaring::RoaringBitmap;
-
 use super::case::{Case, Finding, NotJudged};
 use super::checkpoint_reader::Frame;
 use super::cut::describe;
@@ -14,6 +12,7 @@ use super::evidence::Effect;
 use super::history::History;
 use super::ids::AttemptId;
 use super::lineage::{Origin, Start};
+use super::marks::{Layout, Marks};
 use super::sweep::Located;
 use super::verdict::{Site, Verdict, Witnesses};
 use crate::workload::ledger::{Ledger, Offset, PartitionId};
@@ -32,8 +31,8 @@ pub(super) struct Fate {
     pub(super) restored_orphans: Vec<u64>,
     /// Restored orphans minus the effects they had.
     unsettled: HashMap<Restored, i64>,
-    /// By slot: the records that survive, each once.
-    kept: Vec<RoaringBitmap>,
+    /// The records that survive, each once.
+    kept: Marks,
     over: Witnesses,
 }
 
@@ -45,7 +44,7 @@ impl Fate {
             orphans: vec![0; lineage.attempts.len()],
             restored_orphans: vec![0; lineage.attempts.len()],
             unsettled: HashMap::new(),
-            kept: vec![RoaringBitmap::new(); ledger.partitions().len()],
+            kept: Marks::new(&Layout::new(ledger)),
             over: Witnesses::default(),
         };
         for at in lineage.final_chain() {
@@ -81,10 +80,10 @@ impl Fate {
     }
 
     fn keep(&mut self, located: &Located<'_>) {
-        let Some(relative) = located.relative else {
+        let Some(position) = located.position else {
             return self.over(located.effect, "is no record of the input");
         };
-        if !self.kept[located.slot].insert(relative) {
+        if !self.kept.insert(located.slot, position) {
             self.over(located.effect, "survives more than once");
         }
     }
@@ -128,8 +127,8 @@ impl Fate {
     pub(super) fn under(&self, ledger: &Ledger) -> Witnesses {
         let mut under = Witnesses::default();
         for (slot, partition) in ledger.partitions().iter().enumerate() {
-            for relative in &(partition.present() - &self.kept[slot]) {
-                let (id, offset) = (partition.id(), partition.absolute(relative));
+            for position in self.kept.missing(slot, partition.records()) {
+                let (id, offset) = (partition.id(), partition.offset_at(position));
                 under.add(Site::record(id, offset), || {
                     format!("offset {offset} of partition {id} has no surviving effect")
                 });

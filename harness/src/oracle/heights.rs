@@ -24,7 +24,7 @@ impl Heights {
     }
 
     pub(super) fn observe(&mut self, located: &Located<'_>) {
-        if let Some(source) = located.source.filter(|_| located.relative.is_some()) {
+        if let Some(source) = located.source.filter(|_| located.position.is_some()) {
             let height = &mut self.heights[source * self.slots + located.slot];
             *height = (*height).max(Offset(located.effect.offset.0 + 1));
         }

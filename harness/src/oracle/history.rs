@@ -17,6 +17,8 @@ pub(super) struct History {
     /// The fence table as found.
     pub(super) fences: Vec<Fence>,
     pub(super) lineage: Lineage,
+    /// Whether some cut holds records in sink buffers that may turn out to be committed.
+    pub(super) holds_records: bool,
 }
 
 impl History {
@@ -49,6 +51,7 @@ impl History {
         }
         cuts.sort_by_key(Cut::id);
         let lineage = Lineage::new(&fences, &cuts, ledger);
-        Ok(Self { cuts, torn, fences, lineage })
+        let holds_records = cuts.iter().any(Cut::holds_any);
+        Ok(Self { cuts, torn, fences, lineage, holds_records })
     }
 }

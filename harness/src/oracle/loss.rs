@@ -13,11 +13,10 @@ use crate::workload::ledger::{Ledger, Offset};
 
 /// The smallest records without an effect.
 pub(super) fn smallest(sweep: &Sweep, ledger: &Ledger) -> Vec<RecordId> {
-    let partitions = ledger.partitions().iter().enumerate();
+    let (seen, partitions) = (sweep.seen.any(), ledger.partitions().iter().enumerate());
     let lost = partitions.flat_map(|(slot, partition)| {
-        let missing = partition.present() - sweep.seen.any(slot);
-        let first: Vec<u32> = missing.iter().take(WITNESS_LIMIT).collect();
-        first.into_iter().map(|relative| (partition.id(), partition.absolute(relative)))
+        let missing = seen.missing(slot, partition.records());
+        missing.map(|position| (partition.id(), partition.offset_at(position)))
     });
     lost.take(WITNESS_LIMIT).collect()
 }
@@ -123,11 +122,11 @@ fn neighbours(
     offset: Offset,
 ) -> String {
     let partition = &ledger.partitions()[slot];
-    let Some(relative) = partition.relative(offset) else {
+    let Some(position) = partition.position(offset) else {
         return String::new();
     };
-    let near = sweep.seen.neighbours((slot, relative), history);
-    let told = |(at, attempt)| format!("{} by attempt {attempt}", partition.absolute(at));
+    let near = sweep.seen.neighbours((slot, position), history);
+    let told = |(at, attempt)| format!("{} by attempt {attempt}", partition.offset_at(at));
     let near: Vec<String> = near.into_iter().flatten().map(told).collect();
     if near.is_empty() {
         return String::new();

@@ -23,6 +23,7 @@
 //! *Memory* is bounded by bitmaps of records and sums by (attempt, checkpoint, partition); no
 //! table is held. The oracle does not repair, retry or wait: it is called when the run is over.
 
+mod block;
 mod bound;
 mod case;
 pub mod checkpoint_reader;
@@ -44,6 +45,7 @@ mod ids;
 mod judge;
 mod lineage;
 mod loss;
+mod marks;
 mod mysql;
 mod order;
 mod pace;

@@ -16,7 +16,7 @@ use crate::workload::ledger::Ledger;
 #[derive(Debug, Clone, Copy)]
 struct Last {
     attempt: u32,
-    relative: u32,
+    position: u32,
 }
 
 const NO_ATTEMPT: u32 = u32::MAX;
@@ -49,7 +49,7 @@ impl OrderTracker {
             first
         });
         let first_lane = first_lane.collect();
-        let none = Last { attempt: NO_ATTEMPT, relative: 0 };
+        let none = Last { attempt: NO_ATTEMPT, position: 0 };
         let lanes = if keyed { vec![none; lane_count] } else { Vec::new() };
         Self {
             keyed,
@@ -63,10 +63,9 @@ impl OrderTracker {
     }
 
     pub(super) fn observe(&mut self, located: &Located<'_>, ledger: &Ledger) {
-        let (Some(relative), Some(position)) = (located.relative, located.position) else {
+        let (Some(position), Some(source)) = (located.position, located.source) else {
             return;
         };
-        let Some(source) = located.source else { return };
         let (sink, source) = (located.sink as u32, source as u32);
         if self.rescaled && sink != source {
             return;
@@ -80,27 +79,27 @@ impl OrderTracker {
             let last = self.lanes[lane];
             // A fenced attempt's rows may come in between: they must not wipe out the later one.
             if sink == source && (last.attempt == NO_ATTEMPT || last.attempt <= sink) {
-                self.lanes[lane] = Last { attempt: sink, relative };
-                let before = (last.attempt == sink).then_some(last.relative);
-                return self.compare(located, before, relative, ledger);
+                self.lanes[lane] = Last { attempt: sink, position: position as u32 };
+                let before = (last.attempt == sink).then_some(last.position);
+                return self.compare(located, before, position as u32, ledger);
             }
             lane as u64
         } else {
             (located.slot as u64) << 32 | u64::from(located.effect.subtask)
         };
-        let before = self.others.insert((sink, source, unit), relative);
-        self.compare(located, before, relative, ledger);
+        let before = self.others.insert((sink, source, unit), position as u32);
+        self.compare(located, before, position as u32, ledger);
     }
 
     fn compare(
         &mut self,
         located: &Located<'_>,
         before: Option<u32>,
-        relative: u32,
+        position: u32,
         ledger: &Ledger,
     ) {
         self.watched += 1;
-        let Some(before) = before.filter(|before| *before > relative) else {
+        let Some(before) = before.filter(|before| *before > position) else {
             return;
         };
         let effect = located.effect;
@@ -115,7 +114,7 @@ impl OrderTracker {
                 effect.offset,
                 effect.partition,
                 effect.seq,
-                partition.absolute(before)
+                partition.offset_at(before as usize)
             )
         });
     }

@@ -1,33 +1,32 @@
-//! Which records have effects, by sink attempt and source attempt, as bitmaps.
+//! Which records have effects, by sink attempt and source attempt, as sets.
 //!
 //! Serves two rules: a record without any effect is lost, and within one sink attempt a record
 //! that one source attempt read has one effect.
-
-use roaring::RoaringBitmap;
 
 use super::case::{Case, Finding, NotJudged};
 use super::evidence::Effect;
 use super::history::History;
 use super::ids::AttemptId;
+use super::marks::{Layout, Marks};
 use super::sweep::Located;
 use super::verdict::{Site, Witnesses};
 use crate::workload::ledger::Ledger;
 
-/// The records that one sink attempt wrote of those that one source attempt read, by slot.
+/// The records that one sink attempt wrote of those that one source attempt read.
 #[derive(Debug)]
 struct Pair {
     sink: usize,
-    records: Vec<RoaringBitmap>,
+    records: Marks,
 }
 
-/// A record, relative to the start offset, and an attempt that wrote it.
-type Neighbour = (u32, AttemptId);
+/// The position of a record in its partition, and an attempt that wrote it.
+type Neighbour = (usize, AttemptId);
 
 /// All pairs of sink and source attempt that have effects.
 #[derive(Debug)]
 pub(super) struct Seen {
     attempts: usize,
-    slots: usize,
+    layout: Layout,
     /// For sink * attempts + source, the index of the pair plus one.
     index: Vec<u32>,
     pairs: Vec<Pair>,
@@ -40,7 +39,7 @@ impl Seen {
         let attempts = history.lineage.attempts.len() + 1;
         Self {
             attempts,
-            slots: ledger.partitions().len(),
+            layout: Layout::new(ledger),
             index: vec![0; attempts * attempts],
             pairs: Vec::new(),
             repeated: Witnesses::default(),
@@ -48,18 +47,18 @@ impl Seen {
     }
 
     pub(super) fn observe(&mut self, located: &Located<'_>, history: &History) {
-        let Some(relative) = located.relative else {
+        let Some(position) = located.position else {
             return;
         };
         let source = located.source.unwrap_or(history.lineage.attempts.len());
         let at = &mut self.index[located.sink * self.attempts + source];
         if *at == 0 {
-            let records = vec![RoaringBitmap::new(); self.slots];
+            let records = Marks::new(&self.layout);
             self.pairs.push(Pair { sink: located.sink, records });
             *at = self.pairs.len() as u32;
         }
         let pair = &mut self.pairs[*at as usize - 1];
-        if !pair.records[located.slot].insert(relative) {
+        if !pair.records.insert(located.slot, position) {
             self.repeat(located.effect);
         }
     }
@@ -81,30 +80,26 @@ impl Seen {
         });
     }
 
-    /// All records of a partition that have an effect.
-    pub(super) fn any(&self, slot: usize) -> RoaringBitmap {
-        self.pairs.iter().fold(RoaringBitmap::new(), |mut any, pair| {
-            any |= &pair.records[slot];
-            any
-        })
+    /// All records that have an effect.
+    pub(super) fn any(&self) -> Marks {
+        let mut any = Marks::new(&self.layout);
+        self.pairs.iter().for_each(|pair| any.merge(&pair.records));
+        any
     }
 
-    /// The nearest offset below and above with an effect, and an attempt that wrote it.
+    /// The nearest record below and above with an effect, and an attempt that wrote it.
     pub(super) fn neighbours(
         &self,
-        (slot, relative): (usize, u32),
+        (slot, position): (usize, usize),
         history: &History,
     ) -> [Option<Neighbour>; 2] {
         let (mut below, mut above) = (None, None);
         for pair in &self.pairs {
             let attempt = history.lineage.attempts[pair.sink].id;
-            let records = &pair.records[slot];
-            let rank = records.rank(relative);
-            let under = rank.checked_sub(1).and_then(|at| records.select(at as u32));
-            let over = u32::try_from(rank).ok().and_then(|at| records.select(at));
-            below = below.max(under.map(|at| (at, attempt)));
-            let found = over.map(|at| (at, attempt));
-            above = [above, found].into_iter().flatten().min();
+            let near = pair.records.nearest(slot, position);
+            let [under, over] = near.map(|found| found.map(|at| (at, attempt)));
+            below = below.max(under);
+            above = [above, over].into_iter().flatten().min();
         }
         [below, above]
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::block::Block;
 use super::conservation::Cells;
 use super::duplicates::Fate;
 use super::evidence::{AuditSource, Effect, EvidenceError};
@@ -25,9 +26,7 @@ use crate::workload::ledger::Ledger;
 pub(super) struct Located<'a> {
     pub(super) effect: &'a Effect,
     pub(super) slot: usize,
-    /// The offset relative to the start, when the ledger has such a record.
-    pub(super) relative: Option<u32>,
-    /// The record's place among the records of its partition.
+    /// The record's place among the records of its partition, when the ledger has it.
     pub(super) position: Option<usize>,
     /// The index of the attempt whose source read the record, if it is known.
     pub(super) source: Option<usize>,
@@ -56,6 +55,7 @@ pub(super) struct Sweep {
     pub(super) fate: Fate,
     /// Rows of batches of which a later try left rows, too.
     pub(super) in_doubt_copies: u64,
+    block: Block,
     set_aside: Vec<Effect>,
 }
 
@@ -79,9 +79,11 @@ impl Sweep {
             cells: Cells::new(history, ledger),
             fate: Fate::new(history, ledger),
             in_doubt_copies: 0,
+            block: Block::new(ledger.partitions().len()),
             set_aside: Vec::new(),
         };
         audit.effects(&mut |effect| sweep.visit(effect, &retried, ledger, history))?;
+        sweep.digest_block(ledger, history);
         sweep.settle_retried(ledger, history);
         Ok(sweep)
     }
@@ -97,13 +99,32 @@ impl Sweep {
         self.fencing.observe(effect, &history.lineage);
         if !retried.is_empty() && retried.contains(&effect.batch_id()) {
             self.set_aside.push(*effect);
-        } else if let Some(located) = locate(effect, ledger, history) {
-            self.order.observe(&located, ledger);
-            self.held.observe(&located, history);
-            self.absorb(&located, history);
-        } else {
-            self.stray(effect, ledger);
+            return;
         }
+        let Some(slot) = ledger.slot(effect.partition) else {
+            return self.stray(effect, ledger);
+        };
+        // A sink subtask's rows are of many partitions: what it holds is watched as it comes.
+        if history.holds_records
+            && let Some(located) = locate(effect, ledger, history)
+        {
+            self.held.observe(&located, history);
+        }
+        if self.block.push(slot, *effect) {
+            self.digest_block(ledger, history);
+        }
+    }
+
+    fn digest_block(&mut self, ledger: &Ledger, history: &History) {
+        let mut block = std::mem::replace(&mut self.block, Block::new(0));
+        block.drain(|slot, effect| match locate_in(slot, effect, ledger, history) {
+            Some(located) => {
+                self.order.observe(&located, ledger);
+                self.absorb(&located, history);
+            }
+            None => self.stray(effect, ledger),
+        });
+        self.block = block;
     }
 
     /// Splits the rows of retried batches into effects and in-doubt copies.
@@ -121,7 +142,7 @@ impl Sweep {
     }
 
     fn absorb(&mut self, located: &Located<'_>, history: &History) {
-        if located.relative.is_none() {
+        if located.position.is_none() {
             self.phantom(located.effect);
         }
         self.seen.observe(located, history);
@@ -169,13 +190,21 @@ pub(super) fn locate<'a>(
     ledger: &Ledger,
     history: &History,
 ) -> Option<Located<'a>> {
+    locate_in(ledger.slot(effect.partition)?, effect, ledger, history)
+}
+
+/// Finds an effect's place in the slot of its partition.
+fn locate_in<'a>(
+    slot: usize,
+    effect: &'a Effect,
+    ledger: &Ledger,
+    history: &History,
+) -> Option<Located<'a>> {
     let (lineage, cuts) = (&history.lineage, &history.cuts[..]);
-    let slot = ledger.slot(effect.partition)?;
     let sink = lineage.index(effect.sink_attempt)?;
     let source = lineage.index(effect.source_attempt);
     let partition = &ledger.partitions()[slot];
     let position = partition.position(effect.offset).filter(|_| effect.index == 0);
-    let relative = position.and_then(|_| partition.relative(effect.offset));
     let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
     let made = &lineage.attempts[sink];
     let tag_rank = made.tag_rank(effect.tag);
@@ -188,5 +217,5 @@ pub(super) fn locate<'a>(
     {
         rank += 1;
     }
-    Some(Located { effect, slot, relative, position, source, sink, tag_rank, rank, origin })
+    Some(Located { effect, slot, position, source, sink, tag_rank, rank, origin })
 }

@@ -4,8 +4,10 @@
 //! a closed pipe is no reason to fail; nothing here decides anything.
 
 mod progress;
+mod status;
 
-pub use progress::{Progress, Status};
+pub use progress::Progress;
+pub use status::Status;
 
 use std::io::IsTerminal as _;
 

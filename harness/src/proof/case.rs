@@ -181,6 +181,7 @@ impl Shrinkable for Case {
         };
         let list = &plan.topology.parallelism;
         add(list.len() > 1, &|plan| plan.topology.parallelism.truncate(1));
+        add(plan.topology.hold_us > 0, &|plan| plan.topology.hold_us = 0);
         add(plan.load.null_keys_per_mille > 0, &|plan| plan.load.null_keys_per_mille = 0);
         add(plan.load.hot_per_mille > 0, &|plan| plan.load.hot_per_mille = 0);
         add(plan.load.skew_per_mille > 0, &|plan| plan.load.skew_per_mille = 0);

@@ -23,8 +23,17 @@ pub struct Invariant {
     pub is_end_state: bool,
 }
 
-/// What a simulation knows beyond the evidence: how the run ended.
-const OF_RUNS: [Invariant; 2] = [
+/// What a simulation knows beyond the evidence: when timers fired, and how the run ended.
+const OF_RUNS: [Invariant; 3] = [
+    Invariant {
+        id: "timers",
+        title: "Timers fire when they are due",
+        text: "A timer that an operator registers fires in the first step of its worker at or after \
+               its moment, once, for its own subtask; a restored operator can register again.",
+        source: "the contract of `Operator::begin` and `on_timer`",
+        checkers: &["sim::hold"],
+        is_end_state: false,
+    },
     Invariant {
         id: "liveness",
         title: "The job drains",

@@ -106,7 +106,7 @@ impl Campaign {
                     match &outcome {
                         Outcome::Survived { .. } => of_pairs.survived += 1,
                         Outcome::Convicted { .. } => of_pairs.convicted += 1,
-                        Outcome::Missed { .. } => of_pairs.missed += 1,
+                        Outcome::Missed { .. } | Outcome::Impossible { .. } => of_pairs.missed += 1,
                     }
                     pair_rows.push(PairRow { pair: *pair, outcome });
                 }
@@ -127,7 +127,7 @@ impl Campaign {
         if let Aim::Cell(cell) = aim
             && let Some(reason) = cell.impossible()
         {
-            return (Outcome::Missed { reason: reason.to_owned() }, 0);
+            return (Outcome::Impossible { reason: reason.to_owned() }, 0);
         }
         let mut survived = None;
         let (mut landed, mut tries) = (0, 0);

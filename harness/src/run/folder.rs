@@ -118,6 +118,20 @@ impl RunFolder {
     pub fn write(&self, file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
         fs::write(file, content).map_err(|error| cannot_write(file, &error))
     }
+
+    /// Writes a new file of this folder that nobody else may read: it holds a password, and stays
+    /// when this program is killed.
+    ///
+    /// # Errors
+    /// When it cannot be written, or is there already.
+    pub(super) fn write_private(&self, file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        opened
+            .and_then(|mut opened| opened.write_all(content.as_ref()))
+            .map_err(|error| cannot_write(file, &error))
+    }
 }
 
 /// A file that cannot be written.
@@ -151,6 +165,18 @@ mod tests {
         let error = RunFolder::create(Some(&out), Utc::from_unix_s(0), 1).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Folder);
         assert!(error.remedy.unwrap().contains("--out"));
+    }
+
+    #[test]
+    fn what_holds_a_password_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::open(folder.path()).unwrap();
+        let file = run.engine_spec();
+        run.write_private(&file, "secret").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "secret");
+        assert!(run.write_private(&file, "again").is_err());
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn begin(
     // One address for all lives of the engine process.
     spec.metrics_port = scenario.metrics_port.map(free_port).transpose()?;
     let spec = serde_json::to_vec_pretty(&spec).expect("a specification is plain data");
-    folder.write(&folder.engine_spec(), spec)?;
+    folder.write_private(&folder.engine_spec(), spec)?;
     Session::new(Parts {
         origin_us,
         deadline_us: origin_us + scenario.time_limit_s * 1_000_000,

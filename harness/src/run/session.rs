@@ -12,7 +12,7 @@ use super::history::History;
 use super::interrupt::Interrupt;
 use super::judgement;
 use super::monitor::Monitor;
-use super::nemesis::{Moment, Nemesis, Order};
+use super::nemesis::{self, Moment, Nemesis, Order, Tracked};
 use super::sampler::{Sampler, Totals};
 use crate::environment::Addresses;
 use crate::strike::{self, News, Striker};
@@ -192,8 +192,7 @@ impl Session {
         if self.sampler.is_due(now_us) {
             self.sampler.take(now_us, self.totals(), self.engine.pid());
         }
-        let status = self.status();
-        self.progress.show(&status);
+        self.show(now_us);
         Ok(())
     }
 
@@ -388,8 +387,19 @@ impl Session {
         }
     }
 
-    fn status(&self) -> Status {
+    fn show(&mut self, now_us: u64) {
+        // The progress asks for a status only when it is time to show one.
+        let mut progress = std::mem::take(&mut self.progress);
+        progress.show(self.phase, || self.status(now_us));
+        self.progress = progress;
+    }
+
+    fn status(&self, now_us: u64) -> Status {
         let (rate_in_per_s, rate_out_per_s) = self.sampler.rates();
+        let faults = self.nemesis.faults();
+        let count = |is: &dyn Fn(&Tracked) -> bool| faults.iter().filter(|t| is(t)).count() as u64;
+        let last = self.sampler.samples.last();
+        let completed_us = self.history.completed_us();
         let done = match self.records_wanted {
             0 => None,
             wanted => Some((self.produced() as f64 / wanted as f64).min(1.0)),
@@ -399,10 +409,19 @@ impl Session {
             done,
             rate_in_per_s,
             rate_out_per_s,
-            lag_records: self.sampler.samples.last().map_or(0, |s| s.committed_lag_records),
+            produced: self.produced(),
+            effects: last.map_or(0, |sample| sample.effects),
+            true_lag_records: last.map_or(0, |sample| sample.lag_records),
+            lag_records: last.map_or(0, |sample| sample.committed_lag_records),
             checkpoints: self.history.completed(),
+            checkpoint_age_s: (completed_us > 0)
+                .then(|| now_us.saturating_sub(completed_us) as f64 / 1e6),
+            attempts: self.history.attempts.len() as u64,
             landed: self.nemesis.landed(),
-            scheduled: self.nemesis.faults().len() as u64,
+            mid_checkpoint: count(&|t| t.has_landed() && t.mid_checkpoint),
+            missed: count(&|t| matches!(t.progress, nemesis::Progress::Missed(_))),
+            scheduled: faults.len() as u64,
+            unplanned: self.unplanned.len() as u64,
         }
     }
 }

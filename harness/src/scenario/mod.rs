@@ -13,7 +13,9 @@ mod reference;
 mod storm;
 mod validate;
 
+pub(crate) use place::{DATABASE_IMAGE, KAFKA_IMAGE};
 pub use print::print;
+pub(crate) use raw::explain_toml;
 pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
 pub use reference::{fields, reference};
 pub use validate::validate;

@@ -8,8 +8,8 @@ use crate::environment::lacks_password;
 use crate::error::{Result, scenario};
 
 /// The images that are used unless others are named.
-pub(super) const KAFKA_IMAGE: &str = "apache/kafka:4.1.1";
-pub(super) const DATABASE_IMAGE: &str = "mysql:8.4";
+pub(crate) const KAFKA_IMAGE: &str = "apache/kafka:4.1.1";
+pub(crate) const DATABASE_IMAGE: &str = "mysql:8.4";
 
 /// Each field, whether it was given, and the environments that use it.
 fn given(raw: &RawEnvironment) -> [(&'static str, bool, &'static [EnvironmentKind]); 7] {

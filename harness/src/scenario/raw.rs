@@ -249,10 +249,17 @@ impl RawScenario {
 /// # Errors
 /// When it is no scenario: with file, line and the nearest known name.
 pub fn parse(text: &str, file: &str) -> Result<RawScenario> {
-    toml::from_str(text).map_err(|error| explain(&error, text, file))
+    const REMEDY: &str = "`stormproof run --print-scenario` shows every value with its type";
+    toml::from_str(text).map_err(|error| explain_toml(&error, text, file, REMEDY))
 }
 
-fn explain(error: &toml::de::Error, text: &str, file: &str) -> HarnessError {
+/// What is wrong in a TOML file, where, and the nearest known name; `remedy` if it is no name.
+pub(crate) fn explain_toml(
+    error: &toml::de::Error,
+    text: &str,
+    file: &str,
+    remedy: &str,
+) -> HarnessError {
     let place = match error.span() {
         Some(span) => {
             let before = &text[..span.start.min(text.len())];
@@ -275,7 +282,7 @@ fn explain(error: &toml::de::Error, text: &str, file: &str) -> HarnessError {
                 None => format!("known here: {}", known.join(", ")),
             })
         }
-        _ => problem.remedy("`stormproof run --print-scenario` shows every value with its type"),
+        _ => problem.remedy(remedy),
     }
 }
 

@@ -56,6 +56,10 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
         reasons.push(format!("{}: {}", check.id, check.summary));
         reasons.extend(check.witnesses.iter().take(2).map(|w| format!("    {}", w.text)));
     }
+    if let Some(what) = &run.mistimed {
+        broken.push("timers".to_owned());
+        reasons.push(format!("timers: {what}"));
+    }
     match &run.end {
         SimEnd::Stuck(what) => {
             broken.push("liveness".to_owned());
@@ -117,7 +121,11 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         faults_landed: run.landed.len() as u64,
         // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
         unconfirmed_at_snapshot: false,
-        required: Required::default(),
+        // What an aborted transaction held is never seen: there a restore counts as a replay.
+        required: Required {
+            replay: plan.sink.transactional_us.is_none() || run.restores == 0,
+            ..Required::default()
+        },
         committed: Some(committed),
         commits: Some(Commits {
             offsets: commits.collect(),

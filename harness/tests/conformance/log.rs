@@ -1,9 +1,13 @@
-//! The log: librdkafka on a mock cluster, and the simulated one.
+//! The log: librdkafka on its mock cluster and on the embedded broker, and the simulated one.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
@@ -20,7 +24,43 @@ const TOPIC: &str = "storm-input";
 
 enum Log {
     Simulated(SimServices),
-    Real { cluster: MockCluster<'static, DefaultProducerContext> },
+    Mock { cluster: MockCluster<'static, DefaultProducerContext> },
+    Embedded { broker: Broker },
+}
+
+/// The embedded broker as a process, with a folder of its own.
+struct Broker {
+    child: Child,
+    servers: String,
+    _data: tempfile::TempDir,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let binary = env!("CARGO_BIN_EXE_stormproof");
+        let mut child = Command::new(binary)
+            .args(["keep", "--parent", &std::process::id().to_string(), "--", binary, "broker"])
+            .arg("--data")
+            .arg(data.path())
+            .args(["--port", "0", "--quiet"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the broker starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("its first line");
+        let port = line.trim().rsplit_once(':').unwrap_or_else(|| panic!("it said {line:?}")).1;
+        Self { child, servers: format!("127.0.0.1:{port}"), _data: data }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Three partitions; `records` in the first, one with nulls in the second, none in the third.
@@ -30,24 +70,24 @@ fn content(records: u64) -> Vec<Vec<(Option<Bytes>, Option<Bytes>)>> {
 }
 
 impl Log {
-    fn real(records: u64) -> Self {
+    fn mock(records: u64) -> Self {
         let cluster = MockCluster::new(1).expect("a cluster");
         cluster.create_topic(TOPIC, 3, 1).expect("a topic");
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
+        produce(&cluster.bootstrap_servers(), records);
+        Self::Mock { cluster }
+    }
+
+    fn embedded(records: u64) -> Self {
+        let broker = Broker::start();
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &broker.servers)
             .create()
-            .expect("a producer");
-        for (partition, records) in (0..).zip(content(records)) {
-            for (key, value) in records {
-                let mut record: BaseRecord<'_, [u8], [u8]> =
-                    BaseRecord::to(TOPIC).partition(partition);
-                record.key = key.as_deref();
-                record.payload = value.as_deref();
-                producer.send(record).expect("room in the queue");
-            }
-        }
-        producer.flush(Duration::from_secs(30)).expect("everything is produced");
-        Self::Real { cluster }
+            .expect("an admin client");
+        let topic = NewTopic::new(TOPIC, 3, TopicReplication::Fixed(1));
+        let made = super::runtime().block_on(admin.create_topics(&[topic], &AdminOptions::new()));
+        made.expect("an answer")[0].as_ref().expect("a topic");
+        produce(&broker.servers, records);
+        Self::Embedded { broker }
     }
 
     fn simulated(records: u64) -> Self {
@@ -57,12 +97,14 @@ impl Log {
     fn service(&self) -> Arc<dyn LogService> {
         match self {
             Self::Simulated(services) => services.log(),
-            Self::Real { cluster } => brokers(KafkaSourceConfig {
-                brokers: cluster.bootstrap_servers(),
-                topic: TOPIC.to_owned(),
-                ..KafkaSourceConfig::default()
-            }),
+            Self::Mock { cluster } => Self::over(cluster.bootstrap_servers()),
+            Self::Embedded { broker } => Self::over(broker.servers.clone()),
         }
+    }
+
+    fn over(servers: String) -> Arc<dyn LogService> {
+        let topic = TOPIC.to_owned();
+        brokers(KafkaSourceConfig { brokers: servers, topic, ..KafkaSourceConfig::default() })
     }
 
     fn client(&self) -> Box<dyn LogClient> {
@@ -70,9 +112,24 @@ impl Log {
     }
 }
 
-fn both(records: u64, check: impl Fn(&Log)) {
+fn produce(servers: &str, records: u64) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", servers).create().expect("a producer");
+    for (partition, records) in (0..).zip(content(records)) {
+        for (key, value) in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(TOPIC).partition(partition);
+            record.key = key.as_deref();
+            record.payload = value.as_deref();
+            producer.send(record).expect("room in the queue");
+        }
+    }
+    producer.flush(Duration::from_secs(30)).expect("everything is produced");
+}
+
+fn all(records: u64, check: impl Fn(&Log)) {
     check(&Log::simulated(records));
-    check(&Log::real(records));
+    check(&Log::mock(records));
+    check(&Log::embedded(records));
 }
 
 const fn split(partition: u32, next: u64) -> Split {
@@ -112,7 +169,7 @@ fn take(client: &mut Box<dyn LogClient>, index: usize, wanted: usize) -> (Taken,
 
 #[test]
 fn bounds_and_partitions_are_told() {
-    both(40, |log| {
+    all(40, |log| {
         let mut client = log.client();
         assert_eq!(client.count_partitions().expect("an answer"), 3);
         let asked = [PartitionId(0), PartitionId(1), PartitionId(2)];
@@ -124,7 +181,7 @@ fn bounds_and_partitions_are_told() {
 
 #[test]
 fn records_come_once_in_order_from_the_assigned_offset() {
-    both(40, |log| {
+    all(40, |log| {
         let mut client = log.client();
         assign(&mut client, &[split(0, 13), split(1, 0)]);
         let (taken, failed) = take(&mut client, 0, 27);
@@ -141,7 +198,7 @@ fn records_come_once_in_order_from_the_assigned_offset() {
 
 #[test]
 fn a_second_client_reads_the_same_again() {
-    both(10, |log| {
+    all(10, |log| {
         for _ in 0..2 {
             let mut client = log.client();
             assign(&mut client, &[split(0, 5)]);
@@ -153,7 +210,7 @@ fn a_second_client_reads_the_same_again() {
 
 #[test]
 fn a_committed_offset_is_the_last_one_even_if_it_goes_back() {
-    both(10, |log| {
+    all(10, |log| {
         let mut client = log.client();
         let asked = [PartitionId(0), PartitionId(1)];
         assert!(client.committed(&asked).expect("an answer").is_empty());
@@ -162,7 +219,7 @@ fn a_committed_offset_is_the_last_one_even_if_it_goes_back() {
             let ticket = client.commit(&[split(0, next)]);
             let outcome = match log {
                 Log::Simulated(services) => services.wait(&ticket).expect("it answers"),
-                Log::Real { .. } => wait(&ticket),
+                Log::Mock { .. } | Log::Embedded { .. } => wait(&ticket),
             };
             outcome.expect("it is committed");
             let committed = client.committed(&asked).expect("an answer");
@@ -173,7 +230,7 @@ fn a_committed_offset_is_the_last_one_even_if_it_goes_back() {
 
 #[test]
 fn a_position_that_the_log_does_not_hold_is_an_error_and_never_a_reset() {
-    both(10, |log| {
+    all(10, |log| {
         let mut client = log.client();
         assign(&mut client, &[split(0, 25)]);
         let (taken, failed) = take(&mut client, 0, 1);
@@ -181,13 +238,29 @@ fn a_position_that_the_log_does_not_hold_is_an_error_and_never_a_reset() {
     });
 }
 
+/// Not on the mock cluster: it drops old records only when it has too many.
 #[test]
 fn a_position_below_what_retention_has_left_is_an_error_too() {
+    let check = |log: &Log| {
+        let mut client = log.client();
+        assert_eq!(client.bounds(&[PartitionId(0)]).unwrap(), [Bounds { low: 6, high: 10 }]);
+        assign(&mut client, &[split(0, 5)]);
+        let (taken, failed) = take(&mut client, 0, 1);
+        assert_eq!((taken.len(), failed), (0, Some(Meaning::PositionGone)));
+    };
     let services = SimServices::new(1, content(10));
     services.truncate(0, 6);
-    let mut client = services.log().client(WorkerIndex(0)).expect("a client");
-    assert_eq!(client.bounds(&[PartitionId(0)]).unwrap(), [Bounds { low: 6, high: 10 }]);
-    assign(&mut client, &[split(0, 5)]);
-    let (taken, failed) = take(&mut client, 0, 1);
-    assert_eq!((taken.len(), failed), (0, Some(Meaning::PositionGone)));
+    check(&Log::Simulated(services));
+    let log = Log::embedded(10);
+    if let Log::Embedded { broker } = &log {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &broker.servers)
+            .create()
+            .expect("an admin client");
+        let mut low = rdkafka::TopicPartitionList::new();
+        low.add_partition_offset(TOPIC, 0, rdkafka::Offset::Offset(6)).expect("an offset");
+        let gone = super::runtime().block_on(admin.delete_records(&low, &AdminOptions::new()));
+        gone.expect("an answer");
+    }
+    check(&log);
 }

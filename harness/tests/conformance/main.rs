@@ -2,7 +2,7 @@
 //!
 //! The simulation is worth what its services are. Each check is written once and runs against the
 //! simulated service and the real ones: storage on the local disk, SQLite, MariaDB where
-//! `STORMPROOF_TEST_MYSQL_URL` names one, librdkafka on a mock cluster.
+//! `STORMPROOF_TEST_MYSQL_URL` names one, librdkafka on its mock cluster and on the embedded broker.
 
 #![allow(clippy::disallowed_methods, reason = "tests run on real threads and real time")]
 

@@ -1,7 +1,9 @@
 //! Ways to corrupt a correct history, one thing at a time, and the rule meant for each.
 
+pub(crate) mod attempts;
+
 use stormproof_harness::oracle::checkpoint_reader::{Frame, Split};
-use stormproof_harness::oracle::evidence::Effect;
+use stormproof_harness::oracle::evidence::{Effect, StoredResult};
 use stormproof_harness::oracle::{AttemptId, CheckpointId, Site};
 use stormproof_harness::workload::ledger::{Offset, PartitionId, version_of};
 
@@ -52,6 +54,34 @@ pub(crate) enum Corruption {
     TooSoon,
     /// A checkpoint completes after its timeout.
     Expired,
+    /// A checkpoint holds a record of a partition that there is not.
+    ForeignFrame,
+    /// A later attempt's fence lies before an earlier one's.
+    FenceBehind,
+    /// Two attempts have taken their fences in the wrong order.
+    FencesExchanged,
+    /// A checkpoint was made by an attempt that never began.
+    MadeByNobody,
+    /// An attempt goes back to before what an earlier one had restored.
+    WentBack,
+    /// A restored orphan is not written once more.
+    CopyUnwritten,
+    /// A copy is written of what no checkpoint held.
+    CopyBeyond,
+    /// A record is written twice that nobody is known to have read.
+    ReadByNobody,
+    /// A checkpoint's position lies behind the end of its partition.
+    BeyondTheLog,
+    /// The group stands between two checkpoints.
+    CommittedBetween,
+    /// A key's row has the right version and another value.
+    WrongValue,
+    /// A key's row has a version that no record of the key has.
+    VersionAbove,
+    /// A key has two rows.
+    KeyTwice,
+    /// There is a row for a key that the input does not have.
+    MadeUpKey,
 }
 
 /// The rule that must convict, and what its witness must name at least.
@@ -62,7 +92,7 @@ pub(crate) struct Broken {
 }
 
 impl Corruption {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Lost,
         Self::Doubled,
         Self::Swapped,
@@ -84,7 +114,31 @@ impl Corruption {
         Self::Vanished,
         Self::TooSoon,
         Self::Expired,
+        Self::ForeignFrame,
+        Self::FenceBehind,
+        Self::FencesExchanged,
+        Self::MadeByNobody,
+        Self::WentBack,
+        Self::CopyUnwritten,
+        Self::CopyBeyond,
+        Self::ReadByNobody,
+        Self::BeyondTheLog,
+        Self::CommittedBetween,
+        Self::WrongValue,
+        Self::VersionAbove,
+        Self::KeyTwice,
+        Self::MadeUpKey,
     ];
+
+    /// In how many of 24 histories there must be a place for it.
+    pub(crate) fn least(self) -> u32 {
+        match self {
+            // Only at-least-once cuts have orphans, and not each one holds some.
+            Self::CopyUnwritten => 1,
+            Self::WentBack => 3,
+            _ => 6,
+        }
+    }
 }
 
 impl Broken {
@@ -111,6 +165,10 @@ pub(crate) fn corrupt(history: &mut History, kind: Corruption, seed: u64) -> Opt
         Corruption::Doubled => double(history, seed),
         Corruption::Swapped => swap(history, seed),
         Corruption::StaleVersion => stale(history, seed),
+        Corruption::WrongValue
+        | Corruption::VersionAbove
+        | Corruption::KeyTwice
+        | Corruption::MadeUpKey => spoil_row(history, kind, seed),
         Corruption::KeyWithoutRow => {
             let at = pick(history.audit.results.len(), seed)?;
             let row = history.audit.results.remove(at);
@@ -167,6 +225,16 @@ pub(crate) fn corrupt(history: &mut History, kind: Corruption, seed: u64) -> Opt
             manifest.completed_us = manifest.triggered_us + 1_001;
             Some(Broken::new("checkpoint-pace", Site::default().at(id)))
         }
+        Corruption::ForeignFrame => attempts::foreign_frame(history, seed),
+        Corruption::FenceBehind => attempts::fence_behind(history, seed),
+        Corruption::FencesExchanged => attempts::fences_exchanged(history, seed),
+        Corruption::MadeByNobody => attempts::made_by_nobody(history, seed),
+        Corruption::WentBack => attempts::went_back(history),
+        Corruption::CopyUnwritten => attempts::copy_unwritten(history, seed),
+        Corruption::CopyBeyond => attempts::copy_beyond(history, seed),
+        Corruption::ReadByNobody => attempts::read_by_nobody(history, seed),
+        Corruption::BeyondTheLog => attempts::beyond_the_log(history, seed),
+        Corruption::CommittedBetween => attempts::committed_between(history, seed),
     }
 }
 
@@ -239,6 +307,26 @@ fn stale(history: &mut History, seed: u64) -> Option<Broken> {
     let (at, version, facts) = choices[pick(choices.len(), seed)?];
     history.audit.results[at].version = version;
     Some(Broken::new("final-values", Site::record(facts.partition, facts.offset)))
+}
+
+/// A row of the results table that is wrong in another way than being stale.
+fn spoil_row(history: &mut History, kind: Corruption, seed: u64) -> Option<Broken> {
+    let rows = &mut history.audit.results;
+    let at = pick(rows.len(), seed)?;
+    let facts = history.ledger.key(rows[at].key_hash)?;
+    let mut site = Site::record(facts.partition, facts.offset);
+    match kind {
+        Corruption::WrongValue => rows[at].value = Some(b"another value".to_vec()),
+        Corruption::VersionAbove => rows[at].version = version_of(facts.partition, Offset(99_999)),
+        Corruption::KeyTwice => rows.push(rows[at].clone()),
+        _ => {
+            let made_up =
+                StoredResult { key_hash: 4711, key: b"made up".to_vec(), ..rows[at].clone() };
+            rows.push(made_up);
+            site = Site::default();
+        }
+    }
+    Some(Broken::new("final-values", site))
 }
 
 fn after_fence(history: &mut History, seed: u64) -> Option<Broken> {

@@ -6,6 +6,7 @@ mod claims;
 mod formats;
 mod hostile;
 mod page;
+mod runs;
 mod schema;
 mod snapshots;
 #[path = "../../examples/sample/storm/mod.rs"]

@@ -48,6 +48,12 @@ pub(super) struct KafkaHome {
 impl KafkaHome {
     /// The distribution in `given`, or in `KAFKA_HOME`.
     pub(super) fn find(given: Option<&Path>) -> Result<Self> {
+        let (libs, version) = Self::libs(given)?;
+        Ok(Self { libs, java: java()?, version })
+    }
+
+    /// The folder of jars, and the broker's version in it.
+    pub(super) fn libs(given: Option<&Path>) -> Result<(PathBuf, String)> {
         let home = given.map(Path::to_owned).or_else(|| {
             std::env::var_os("KAFKA_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
         });
@@ -56,18 +62,17 @@ impl KafkaHome {
                 .at("--env local")
                 .remedy(REMEDY));
         };
-        let (libs, version) = [home.join("libs"), home.clone()]
+        let found = [home.join("libs"), home.clone()]
             .into_iter()
-            .find_map(|libs| broker_version(&libs).map(|version| (libs, version)))
-            .ok_or_else(|| {
-                environment(
-                    "there is no Kafka in this folder: neither libs/ nor the folder itself \
-                             holds a jar kafka_2.13-*.jar",
-                )
-                .at(home.display().to_string())
-                .remedy(REMEDY)
-            })?;
-        Ok(Self { libs, java: java()?, version })
+            .find_map(|libs| broker_version(&libs).map(|version| (libs, version)));
+        found.ok_or_else(|| {
+            environment(
+                "there is no Kafka in this folder: neither libs/ nor the folder itself holds a \
+                 jar kafka_2.13-*.jar",
+            )
+            .at(home.display().to_string())
+            .remedy(REMEDY)
+        })
     }
 
     /// The broker's version.
@@ -156,7 +161,7 @@ fn broker_version(libs: &Path) -> Option<String> {
 }
 
 /// The Java of `JAVA_HOME`, or the one on the path.
-fn java() -> Result<PathBuf> {
+pub(super) fn java() -> Result<PathBuf> {
     let named = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let found = named.filter(|java| java.is_file()).or_else(|| super::mysqld::on_path("java"));
     found.ok_or_else(no_java)

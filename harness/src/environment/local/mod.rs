@@ -4,9 +4,11 @@
 //! Invariants: nothing of a machine's own Kafka or MySQL is touched: data, sockets, ports and
 //! accounts are the run's; both services start at the same time; all is gone when this is dropped.
 
+mod inventory;
 mod kafka_home;
 mod mysqld;
 
+pub(crate) use inventory::inventory;
 pub(super) use kafka_home::COMMON;
 
 use std::collections::BTreeMap;

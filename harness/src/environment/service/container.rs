@@ -85,6 +85,11 @@ impl Engine {
         }
     }
 
+    /// Whether `image` is on this host already.
+    pub(crate) fn has_image(&self, image: &str) -> bool {
+        self.call("look at an image", CALL_LIMIT, self.client.inspect_image(image)).is_ok()
+    }
+
     /// The engine's version.
     pub(crate) fn version(&self) -> String {
         let asked = self.call("tell its version", CALL_LIMIT, self.client.version());

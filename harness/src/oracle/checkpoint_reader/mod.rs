@@ -2,7 +2,7 @@
 //!
 //! An independent reader, written from `docs/formats.md`. It tells what a completed checkpoint
 //! holds of the input: each partition's next offset, the frames that no confirmed transaction
-//! held (sink buffers) and those in flight (channel state). It keeps no keys and no values.
+//! held (sink buffers), those that an operator has not sent on and those in flight (channel state). It keeps no keys and no values.
 //! Whether that is right, others judge.
 
 mod folder;
@@ -24,6 +24,13 @@ pub enum Place {
     /// In the list state of a sink subtask: not yet confirmed by the database.
     Buffer {
         /// The sink subtask.
+        subtask: u16,
+    },
+    /// In the list state of an operator's subtask: taken and not sent on.
+    Held {
+        /// The operator's vertex.
+        vertex: u16,
+        /// Its subtask.
         subtask: u16,
     },
     /// In flight on a channel.
@@ -68,7 +75,7 @@ pub struct Split {
 pub struct CheckpointState {
     /// The source's splits, as found: a partition may be missing or there twice.
     pub splits: Vec<Split>,
-    /// Sink buffers and channel state.
+    /// Sink buffers, what operators hold, and channel state.
     pub frames: Vec<Frame>,
     /// The number of keyed state entries.
     pub keyed_entries: u64,

@@ -110,6 +110,9 @@ fn read_section(
             (LIST_EVEN | LIST_UNION, b"buffer") if Some(vertex) == vertices.sink => {
                 state.frames.push(frame(item, |_, _| Place::Buffer { subtask })?);
             }
+            (LIST_EVEN | LIST_UNION, b"held") if Some(vertex) != vertices.sink => {
+                state.frames.push(frame(item, |_, _| Place::Held { vertex, subtask })?);
+            }
             (LIST_EVEN | LIST_UNION, _) => {}
             (KEYED, _) => state.keyed_entries += 1,
             (CHANNEL, _) => {

@@ -33,7 +33,7 @@ pub(super) fn run(
         (folder.path().join("beside-spec.json"), folder.path().join("beside.log"));
     let spec = EngineSpec::new(at.clone(), checkpoints.clone(), &scenario.job, config, 0);
     let json = serde_json::to_vec(&spec).expect("a specification is plain data");
-    folder.write(&spec_file, json)?;
+    folder.write_private(&spec_file, json)?;
     let mut process = Engine::new(spec_file.clone(), log.clone());
     let measured = watch(&mut process, at, records, stop).map_err(|why| {
         let what = format!("the job beside bare clients: {}{}", why.what, last_lines(&log));

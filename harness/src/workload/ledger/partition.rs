@@ -142,6 +142,15 @@ impl PartitionLedger {
         known.then(|| self.present.rank(relative) as usize - 1)
     }
 
+    /// The offset of the record at a position.
+    pub fn offset_at(&self, position: usize) -> Offset {
+        let relative = match self.dense_from {
+            Some(first) => Some(first + position as u32),
+            None => self.present.select(position as u32),
+        };
+        self.absolute(relative.expect("a position is less than the number of records"))
+    }
+
     /// The lane of the record at a position, or `None` when its key is null.
     pub fn lane_at(&self, position: usize) -> Option<u32> {
         Some(self.lane_of[position]).filter(|lane| *lane != NO_LANE)

@@ -75,6 +75,10 @@ fn state_file(state: &CheckpointState) -> Vec<u8> {
                 let item = frame_bytes(frame, 0, subtask);
                 section(&mut out, (1, 1, subtask), "buffer", &[item]);
             }
+            Place::Held { vertex, subtask } => {
+                let item = frame_bytes(frame, 0, subtask);
+                section(&mut out, (1, vertex, subtask), "held", &[item]);
+            }
             Place::Channel { source, target, vertex } => {
                 let item = frame_bytes(frame, source, target);
                 section(&mut out, (4, vertex, 0), "source", &[item]);

@@ -1,0 +1,212 @@
+//! What befalls the job of a drawn plan: faults, bad service, and what is rare.
+//!
+//! Most plans have a *death*: a panic or a SIGKILL that strikes while records arrive and there is a
+//! checkpoint to fall back on. Without one a schedule proves little.
+
+use stormproof_engine::runtime::CheckpointMode;
+use stormproof_engine::seam::Step;
+
+use super::Draw;
+use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
+use crate::sim::plan::{PATIENT_US, Plan, Truncation, VERTICES};
+use crate::sim::weather::{Disturbance, Window};
+
+/// Fills in the faults, the windows of bad service and what few plans have.
+pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
+    kind(plan, draw);
+    let has_lags = draw.one_in(6);
+    if has_lags {
+        make_room_for_lags(plan, draw);
+    }
+    plan.faults = faults(plan, draw);
+    plan.windows = windows(plan, draw);
+    if !draw.one_in(12) {
+        let death = death(plan, draw);
+        plan.faults.push(death);
+    }
+    if has_lags {
+        let lags = lags(plan, draw);
+        plan.faults.extend(lags);
+    }
+    retention(plan, draw);
+    for (fault, id) in plan.faults.iter_mut().zip(1..) {
+        fault.id = FaultId(id);
+    }
+}
+
+fn faults(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
+    let count = draw.of(&[0, 1, 1, 2, 3, 5, 8]);
+    // A swarm: each seed has its own few kinds of trouble.
+    let kinds: Vec<u64> = (0..draw.range(1, 4)).map(|_| draw.range(0, 9)).collect();
+    (0..count).map(|_| fault(&kinds, plan, draw)).collect()
+}
+
+/// Steps that this plan's job passes.
+fn steps(plan: &Plan) -> Vec<Step> {
+    let mode = plan.checkpoint.mode;
+    let is_transactional = plan.sink.transactional_us.is_some();
+    let is_passed = |step: &Step| match step {
+        Step::Aligning => mode == CheckpointMode::ExactlyOnce,
+        Step::Aligned => matches!(mode, CheckpointMode::ExactlyOnce | CheckpointMode::AtLeastOnce),
+        Step::TransactionPreCommit
+        | Step::TransactionCommitSent
+        | Step::TransactionCommitConfirmed => is_transactional,
+        Step::SinkFlushBegun | Step::SinkFlushSent | Step::SinkFlushConfirmed => !is_transactional,
+        _ => true,
+    };
+    Step::ALL.iter().copied().filter(is_passed).collect()
+}
+
+/// A fault; its number comes later.
+fn struck(action: FaultAction, target: FaultTarget, when: FaultTrigger) -> Fault {
+    Fault { id: FaultId(0), action, target, when, heal_after_ms: 0 }
+}
+
+fn at_step(step: Step, nth: u32, armed_at_ms: u64) -> FaultTrigger {
+    FaultTrigger::AtStep { step, checkpoint: CheckpointRef::Nth(nth), attempt: None, armed_at_ms }
+}
+
+fn fault(kinds: &[u64], plan: &Plan, draw: &mut Draw) -> Fault {
+    let ms = draw.magnitude(1, 60);
+    let action = match draw.of(kinds) {
+        0..=2 => FaultAction::Panic,
+        3..=5 => FaultAction::Sigkill,
+        6 => FaultAction::Pause { ms },
+        7 => FaultAction::Stall { ms },
+        8 => FaultAction::Error,
+        _ => FaultAction::Delay { ms },
+    };
+    // While records arrive there is something to lose; a job that has not begun loses nothing.
+    let over_us = plan.load.over_us;
+    let last_us = if draw.one_in(4) { plan.safety_us } else { over_us };
+    let first_us = if draw.one_in(4) { 0 } else { over_us / 4 };
+    let at_ms = draw.range(first_us / 1000, (last_us / 1000).max(1));
+    let is_signal = matches!(action, FaultAction::Sigkill | FaultAction::Pause { .. });
+    let (target, when) = if is_signal && draw.one_in(3) {
+        (FaultTarget::Process, FaultTrigger::AtMs(at_ms))
+    } else {
+        let nth = draw.of(&[1, 1, 2, 3]);
+        let step = draw.of(&steps(plan));
+        // A recovery belongs to no checkpoint.
+        let nth = if step >= Step::RestoreBegun { 1 } else { nth };
+        (target(step, plan, draw), at_step(step, nth, at_ms))
+    };
+    Fault { heal_after_ms: draw.range(0, 20), ..struck(action, target, when) }
+}
+
+/// The death of most plans.
+fn death(plan: &Plan, draw: &mut Draw) -> Fault {
+    let over_ms = (plan.load.over_us / 1000).max(2);
+    if draw.one_in(3) {
+        let when = FaultTrigger::AtMs(draw.range(over_ms / 2, over_ms));
+        return struck(FaultAction::Sigkill, FaultTarget::Process, when);
+    }
+    let mut steps = steps(plan);
+    steps.retain(|step| *step < Step::RestoreBegun);
+    let mut action = draw.of(&[FaultAction::Panic, FaultAction::Sigkill]);
+    if plan.topology.parallelism.len() > 1 {
+        // Only another process has another parallelism.
+        action = FaultAction::Sigkill;
+    }
+    let when = at_step(draw.of(&steps), draw.of(&[2, 2, 3]), 0);
+    struck(action, FaultTarget::AnySubtask, when)
+}
+
+/// Several source subtasks of a worker, and few keys behind their barriers: what a lane that is
+/// held in part puts aside is then worth looking at.
+fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
+    plan.topology.workers = draw.of(&[1, 1, 2]);
+    plan.load.keys = draw.range(1, 8) as u32;
+    if draw.one_in(4) {
+        return;
+    }
+    plan.checkpoint.mode = CheckpointMode::ExactlyOnce;
+    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(5)]);
+    plan.checkpoint.min_pause_ms = 0;
+}
+
+/// Source subtasks that fall behind the others of their worker: their barriers come late, and what
+/// their neighbours send meanwhile is held on lanes that go on.
+fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
+    let sources = plan.vertices()[0].parallelism;
+    let interval_ms = plan.checkpoint.interval_ms;
+    let count = draw.range(2, 6);
+    let lag = |_| {
+        // Past the next trigger.
+        let ms = draw.range(interval_ms, 3 * interval_ms);
+        let index = draw.range(0, u64::from(sources) - 1) as u16;
+        let target = FaultTarget::Subtask { vertex: VERTICES[0].to_owned(), index };
+        let step = draw.of(&[Step::BarrierInjected, Step::Notified, Step::Notified]);
+        let armed_at_ms = draw.range(0, (plan.load.over_us / 1000).max(1));
+        struck(FaultAction::Stall { ms }, target, at_step(step, 1, armed_at_ms))
+    };
+    (0..count).map(lag).collect()
+}
+
+/// Any subtask, or one of a vertex that passes the step.
+fn target(step: Step, plan: &Plan, draw: &mut Draw) -> FaultTarget {
+    let among: &[usize] = match step {
+        Step::AllAcked
+        | Step::MetadataDurable
+        | Step::RestoreBegun
+        | Step::StateRead
+        | Step::RestoreDone => return FaultTarget::AnySubtask,
+        Step::BarrierInjected | Step::OffsetCommitted => &[0],
+        Step::BarrierReceived | Step::Aligning | Step::Aligned => &[1, 2],
+        Step::SinkFlushBegun | Step::SinkFlushSent | Step::SinkFlushConfirmed => &[2],
+        _ => &[0, 1, 2],
+    };
+    if !draw.one_in(4) {
+        return FaultTarget::AnySubtask;
+    }
+    let at = draw.of(among);
+    let parallelism = plan.vertices()[at].parallelism;
+    let index = draw.range(0, u64::from(parallelism) - 1) as u16;
+    FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
+}
+
+/// What few jobs are: a bounded input, a transactional sink.
+fn kind(plan: &mut Plan, draw: &mut Draw) {
+    plan.topology.is_bounded = draw.one_in(6);
+    if draw.one_in(6) {
+        let patience_us = draw.of(&[PATIENT_US, 30_000, 10_000]);
+        plan.sink.transactional_us = Some(patience_us);
+        // Its contract has no answer to two processes at once.
+        plan.pace.heartbeat_us = PATIENT_US;
+    }
+}
+
+/// In few plans retention removes what the job may still need.
+fn retention(plan: &mut Plan, draw: &mut Draw) {
+    if !draw.one_in(12) {
+        return;
+    }
+    let partition = draw.range(0, u64::from(plan.topology.partitions) - 1) as u32;
+    let most = u64::from(plan.load.records) * 2 / u64::from(plan.topology.partitions) + 1;
+    let at_us = draw.range(plan.safety_us / 4, plan.safety_us);
+    // At most everything that is there; a restart soon after meets it.
+    let low = draw.range(1, most);
+    let low = draw.of(&[low, most]);
+    plan.truncations.push(Truncation { at_us, partition, low });
+    let when = FaultTrigger::AtMs(at_us / 1000 + draw.range(0, 2));
+    plan.faults.push(struck(FaultAction::Sigkill, FaultTarget::Process, when));
+}
+
+fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {
+    let count = draw.of(&[0, 0, 1, 2, 4]);
+    // A transactional sink's contract has no answer to a lost notification, or to a checkpoint of
+    // which nobody knows whether it is complete.
+    let beyond = [Disturbance::NotificationLost, Disturbance::StoreWriteInDoubt];
+    let is_answered = |window: &Window| {
+        plan.sink.transactional_us.is_none() || !beyond.contains(&window.disturbance)
+    };
+    (0..count)
+        .map(|_| Window {
+            disturbance: draw.of(Disturbance::ALL),
+            from_us: draw.range(0, plan.safety_us),
+            for_us: draw.magnitude(1_000, 60_000),
+            per_mille: draw.of(&[50, 300, 1000]),
+        })
+        .filter(is_answered)
+        .collect()
+}
