@@ -37,6 +37,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             max_parallelism: 128,
             partitions: 4,
             is_bounded: false,
+            hold_us: 0,
             into_count: Partitioner::KeyBy,
             into_sink: Partitioner::Forward,
         },
