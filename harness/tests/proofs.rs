@@ -8,8 +8,7 @@ use std::time::Duration;
 use stormproof_chaos::matrix::Tally;
 use stormproof_chaos::sim::Plan;
 use stormproof_harness::proof::case::Case;
-use stormproof_harness::proof::matrix::Campaign;
-use stormproof_harness::proof::on_services::Besieged;
+use stormproof_harness::proof::matrix::{Campaign, Table};
 use stormproof_harness::proof::parallel_cores;
 
 fn stormproof(args: &[&str], folder: &Path) -> Output {
@@ -40,10 +39,10 @@ fn a_slice_of_the_matrix_is_reached_with_real_processes() {
     let ran = stormproof(&[&args[..], &["--out", "table.json", "-q"]].concat(), folder.path());
     assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
     let json = std::fs::read(folder.path().join("table.json")).unwrap();
-    let table: Besieged = serde_json::from_slice(&json).unwrap();
+    let table: Table = serde_json::from_slice(&json).unwrap();
     let Tally { survived, convicted, impossible, missed } = table.of_cells;
     assert_eq!((convicted, missed), (0, 0), "{:#?}", table.cells);
-    assert!(survived >= 3 && impossible >= 2 && table.runs >= 3, "{table:#?}");
+    assert!(survived >= 3 && impossible >= 2 && table.schedules >= 3, "{table:#?}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn on_services(args: &MatrixArgs, environment: EnvironmentKind) -> Result<u8> {
     } else {
         show_cells(console, &table.cells);
         let cells = told(table.of_cells);
-        console.result(&format!("{cells}; {} runs in {:.1} s", table.runs, table.seconds));
+        console.result(&format!("{cells}; {} runs in {:.1} s", table.schedules, table.seconds));
         let cells = table.cells.iter().map(|row| (row.cell.to_string(), &row.outcome));
         show_trouble(console, cells);
     }

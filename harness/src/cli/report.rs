@@ -230,10 +230,8 @@ fn summary(table: &Table) -> MatrixSummary {
         let (outcome, seed, why) = match &row.outcome {
             Outcome::Survived { seed, .. } => (MatrixOutcome::Survived, Some(*seed), String::new()),
             Outcome::Convicted { seed, by } => (MatrixOutcome::Convicted, Some(*seed), by.clone()),
-            Outcome::Missed { reason } => match row.cell.impossible() {
-                Some(reason) => (MatrixOutcome::Impossible, None, reason.to_owned()),
-                None => (MatrixOutcome::Missed, None, reason.clone()),
-            },
+            Outcome::Missed { reason } => (MatrixOutcome::Missed, None, reason.clone()),
+            Outcome::Impossible { reason } => (MatrixOutcome::Impossible, None, reason.clone()),
         };
         MatrixCell {
             step: row.cell.step.to_string(),

@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use stormproof_chaos::matrix::{Cell, Design, Matrix, Outcome, Row, Strike, Tally};
+use stormproof_chaos::matrix::{Cell, Design, Matrix, Outcome, Strike, Tally};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 use stormproof_reports::schema::{RunResult, Verdict};
 
+use super::matrix::Table;
 use crate::error::Result;
 use crate::output::Console;
 use crate::run::{Interrupt, RunOptions, run};
@@ -45,19 +46,6 @@ pub struct Siege {
     pub out: PathBuf,
 }
 
-/// The table.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Besieged {
-    /// Every cell.
-    pub cells: Vec<Row>,
-    /// How they ended.
-    pub of_cells: Tally,
-    /// Runs.
-    pub runs: u64,
-    /// Wall-clock seconds.
-    pub seconds: f64,
-}
-
 /// Why a cell does not exist on real services, beyond what holds everywhere.
 fn impossible(cell: &Cell) -> Option<&'static str> {
     match (cell.design, cell.strike) {
@@ -71,11 +59,12 @@ fn impossible(cell: &Cell) -> Option<&'static str> {
 }
 
 impl Siege {
-    /// Runs it; `look` hears of each run before it begins.
+    /// Runs it; `look` hears of each run before it begins. There are no pairs of faults in the
+    /// table, and its schedules are runs.
     ///
     /// # Errors
     /// When a run cannot begin, or was interrupted.
-    pub fn run(&self, interrupt: &Interrupt, look: &dyn Fn(&str)) -> Result<Besieged> {
+    pub fn run(&self, interrupt: &Interrupt, look: &dyn Fn(&str)) -> Result<Table> {
         let started = Instant::now();
         let mut matrix = Matrix::default();
         let mut runs = 0;
@@ -92,10 +81,12 @@ impl Siege {
                 self.one(&[cell], &mut runs, &mut matrix, interrupt, look)?;
             }
         }
-        Ok(Besieged {
+        Ok(Table {
             cells: matrix.rows(),
             of_cells: matrix.tally(None),
-            runs,
+            pairs: Vec::new(),
+            of_pairs: Tally::default(),
+            schedules: runs,
             seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -124,6 +115,7 @@ impl Siege {
             out: Some(self.out.join(format!("run-{runs:03}"))),
             console: Console { quiet: true, json: false },
             schedule: None,
+            beside_bare: false,
         };
         let (result, _) = run(&validate(raw)?, &options, interrupt)?;
         Ok(note(cells, &result, *runs, matrix))

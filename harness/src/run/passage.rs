@@ -128,6 +128,7 @@ fn passage(record: Record, stands: &[Stand], rows: &[Effect], sink: Option<u32>)
     let sink = sink.or_else(|| match held?.frame?.place {
         Place::Buffer { subtask } => Some(u32::from(subtask)),
         Place::Channel { target, .. } => Some(u32::from(target)),
+        Place::Held { .. } => None,
     });
     let is_lost = rows.is_empty();
     let hops = vec![
