@@ -5,6 +5,7 @@
 mod formats;
 mod hostile;
 mod page;
+mod runs;
 mod schema;
 mod snapshots;
 #[path = "../../examples/sample/storm/mod.rs"]
