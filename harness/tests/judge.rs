@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -60,6 +60,32 @@ fn run_job(broker: &Broker, file: &Path, how: Position, attempt: u32, dies_after
              CREATE TABLE IF NOT EXISTS position (p INTEGER PRIMARY KEY, next INT);",
         )
         .expect("its tables");
+    let mut handled = 0;
+    for partition in 0..PARTITIONS {
+        let next = database
+            .query_row("SELECT next FROM position WHERE p = ?", [partition], |row| row.get(0))
+            .unwrap_or(0_i64);
+        let consumer = reader(broker, partition, next);
+        let by = Instant::now() + Duration::from_secs(20);
+        loop {
+            assert!(Instant::now() < by, "partition {partition} does not answer");
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => {
+                    handled += 1;
+                    let dies = dies_after == Some(handled);
+                    if !handle(&mut database, &message, how, attempt, dies) {
+                        return;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(_)) | None => {}
+            }
+        }
+    }
+}
+
+/// A client that reads one partition from a position.
+fn reader(broker: &Broker, partition: i32, next: i64) -> BaseConsumer {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker.bootstrap_servers())
         .set("group.id", "foreign")
@@ -67,30 +93,10 @@ fn run_job(broker: &Broker, file: &Path, how: Position, attempt: u32, dies_after
         .set("fetch.wait.max.ms", "10")
         .create()
         .expect("a consumer");
-    let mut handled = 0;
-    for partition in 0..PARTITIONS {
-        let next = database
-            .query_row("SELECT next FROM position WHERE p = ?", [partition], |row| row.get(0))
-            .unwrap_or(0_i64);
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset("orders", partition, Offset::Offset(next)).expect("an offset");
-        consumer.assign(&list).expect("it is assigned");
-        loop {
-            match consumer.poll(Duration::from_secs(10)) {
-                Some(Ok(message)) if message.partition() == partition => {
-                    handled += 1;
-                    let dies = dies_after == Some(handled);
-                    if !handle(&mut database, &message, how, attempt, dies) {
-                        return;
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
-                // What is left of the partition before.
-                Some(_) => {}
-                None => panic!("partition {partition} does not answer"),
-            }
-        }
-    }
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("orders", partition, Offset::Offset(next)).expect("an offset");
+    consumer.assign(&list).expect("it is assigned");
+    consumer
 }
 
 /// Handles one record; `false` when the job died of it.
