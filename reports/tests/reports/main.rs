@@ -2,6 +2,7 @@
 //!
 //! The results under test are the ones of `examples/sample`.
 
+mod claims;
 mod formats;
 mod hostile;
 mod page;
