@@ -77,6 +77,9 @@ impl ReportArgs {
 
     /// The format that was asked for, or the one that the file's name asks for.
     fn format(&self) -> Format {
+        if self.output.json {
+            return Format::Json;
+        }
         let name = self.out.as_deref().and_then(Path::extension).and_then(|name| name.to_str());
         self.format.unwrap_or(match name {
             Some("md") => Format::Markdown,
