@@ -28,6 +28,22 @@ fn finding(part: &str, figure: &str, answer: Answer, because: String, remedy: &s
     }
 }
 
+/// Findings about head where there is no base: what is wrong by itself, and that there is none.
+pub(super) fn alone(head: &Baseline, base: &str) -> Vec<Finding> {
+    let mut all = Vec::new();
+    if let Some(schedules) = &head.schedules {
+        all.extend([violated(schedules), stability(schedules)]);
+    }
+    all.push(finding(
+        "counts",
+        "baseline",
+        Answer::NoVerdict,
+        format!("there is no {base}: nothing to hold head against"),
+        "write one: stormproof gate --update",
+    ));
+    all
+}
+
 /// Findings about simulated schedules.
 pub(super) fn schedules(base: &Outcomes, head: &Outcomes, limits: &Schedules) -> Vec<Finding> {
     let mut all = vec![violated(head), stability(head)];

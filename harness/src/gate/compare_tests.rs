@@ -22,6 +22,16 @@ fn of<'f>(found: &'f [Finding], figure: &str) -> &'f Finding {
 }
 
 #[test]
+fn without_a_base_what_is_wrong_by_itself_is_still_a_regression() {
+    let head = |letters| Baseline { schedules: Some(outcomes(letters)), ..baseline(&[]) };
+    let found = alone(&head("pv"), "b.json");
+    assert_eq!(found.iter().map(|f| f.answer).max(), Some(Answer::NoVerdict));
+    assert!(of(&found, "baseline").remedy.contains("--update"));
+    let found = alone(&head("pX"), "b.json");
+    assert_eq!(of(&found, "schedules.violated").answer, Answer::Regression);
+}
+
+#[test]
 fn the_same_schedules_pass() {
     let found = schedules(&outcomes("ppvp"), &outcomes("ppvp"), &Schedules::default());
     assert!(found.iter().all(|f| f.answer == Answer::Pass), "{:?}", answers(&found));

@@ -118,10 +118,16 @@ impl Gate {
     fn hard(&self, report: &mut GateReport, figures: &mut Figures, console: Console) -> Result<()> {
         let take = |binary| Baseline::measure(binary, &self.thresholds, self.parts, 0, console);
         let base = match &self.base {
-            Base::File(file) => Baseline::read(file)?,
-            Base::Binary(binary) => take(binary)?,
+            Base::File(file) if !file.exists() => None,
+            Base::File(file) => Some(Baseline::read(file)?),
+            Base::Binary(binary) => Some(take(binary)?),
         };
         let head = take(&self.head)?;
+        let Some(base) = base else {
+            report.findings.extend(compare::alone(&head, &report.base));
+            figures.extend(head.counts);
+            return Ok(());
+        };
         if let (Some(base), Some(head)) = (&base.schedules, &head.schedules) {
             report.findings.extend(compare::schedules(base, head, &self.thresholds.schedules));
         } else if self.parts.schedules {
