@@ -5,6 +5,8 @@
 //! [`oracle`] judges the topic's own content ([`workload::ledger`]) against checkpoints and
 //! database; the result goes to `stormproof_reports`, and all that is printed through [`output`].
 //!
+//! *Follow a claim:* [`claims`] tries what is said about such jobs, by simulation and by the engine.
+//!
 //! *Follow a seed:* [`sim`] lets the chaos room simulate it and asks the same oracle.
 //!
 //! *Follow a figure through the gate:* [`gate`].
@@ -14,12 +16,14 @@
 
 pub mod bench;
 pub mod broker;
+pub mod claims;
 pub mod cli;
 pub mod clock;
 pub mod doctor;
 pub mod driver;
 pub mod environment;
 pub mod error;
+pub mod foreign;
 pub mod gate;
 pub mod measure;
 pub mod oracle;

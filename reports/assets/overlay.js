@@ -32,7 +32,7 @@
       return at;
     };
     return {
-      width, height: 190, padding: [12, 8, 0, 0], legend: { show: false },
+      width, height: 190, padding: [12, 20, 0, 0], legend: { show: false },
       scales: {
         x: { time: false, range: () => [0, end] },
         y: log

@@ -15,8 +15,7 @@
     tip.hidden = true;
     frame.append(canvas, tip);
     const { values } = figures;
-    const least = values.reduce((l, v) => Math.min(l, v), Infinity);
-    const most = values.reduce((l, v) => Math.max(l, v), -Infinity);
+    const most = values.reduce((l, v) => Math.max(l, v), 0);
     let side = 10, across = 100;
 
     function layout() {
@@ -39,8 +38,8 @@
       const gap = side > 5 ? 1 : 0.5;
       values.forEach((v, n) => {
         const x = (n % across) * side, y = Math.floor(n / across) * side;
-        const share = most > least ? (v - least) / (most - least) : 0.3;
-        ctx.globalAlpha = 0.1 + 0.9 * share;
+        // From zero, so that small differences look small.
+        ctx.globalAlpha = 0.06 + 0.94 * (most > 0 ? v / most : 0) ** 1.5;
         ctx.fillStyle = colours.heat;
         ctx.fillRect(x * px, y * px, (side - gap) * px, (side - gap) * px);
       });

@@ -209,7 +209,7 @@
       ? { ...axis, grid: { show: false }, splits: () => [0.25, 0.75], values: () => ["drain", "outage"] }
       : { ...axis, values: values ?? ticks, space: 34, ...(incrs && { incrs }), ...(log && logarithmic) };
     return {
-      width, height, padding: [16, 8, 0, 0],
+      width, height, padding: [16, 16, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: false, range: () => view },

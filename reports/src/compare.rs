@@ -9,8 +9,8 @@
 
 mod markdown;
 
-pub(crate) use markdown::change;
 pub use markdown::render as markdown;
+pub(crate) use markdown::{change, interval};
 
 use crate::measures::{Better, Measure, Unit, Within, measures};
 use crate::schema::RunResult;

@@ -5,7 +5,7 @@
 //! It ranks what was measured and judges nothing.
 
 use crate::figures::{count, counted, millis};
-use crate::schema::{FaultSummary, RunResult, Sample};
+use crate::schema::{CheckResult, FaultSummary, RunResult, Sample, Seen, Witness};
 use crate::text;
 
 /// What one fault did to the job.
@@ -20,6 +20,8 @@ pub(crate) struct Harm<'a> {
     pub(crate) p99_ms: Option<f64>,
     /// Duplicates of the failure that it caused.
     pub(crate) duplicates: Option<u64>,
+    /// Witnesses whose record got lost in the recovery from it.
+    pub(crate) lost: usize,
 }
 
 /// Every fault that landed, the worst first.
@@ -35,8 +37,11 @@ pub(crate) fn ranked(result: &RunResult) -> Vec<Harm<'_>> {
         })
         .collect();
     all.sort_by(|a, b| {
-        let by_silence = b.silence_ms.total_cmp(&a.silence_ms);
-        by_silence.then(b.waiting.cmp(&a.waiting)).then(b.duplicates.cmp(&a.duplicates))
+        let by_loss = b.lost.cmp(&a.lost);
+        by_loss
+            .then(b.silence_ms.total_cmp(&a.silence_ms))
+            .then(b.waiting.cmp(&a.waiting))
+            .then(b.duplicates.cmp(&a.duplicates))
     });
     all
 }
@@ -49,24 +54,39 @@ fn harm<'a>(result: &RunResult, fault: &'a FaultSummary, from: f64, to: f64) -> 
     let outages = recoveries.clone().filter_map(|one| one.outage_ms());
     let failed: Vec<u32> = recoveries.map(|one| one.attempt.saturating_sub(1)).collect();
     let ends = result.failures.iter().filter(|end| failed.contains(&end.attempt));
+    // What is lost never comes: nobody waits for it.
+    let gone = result.lost.and_then(|lost| i64::try_from(lost).ok()).unwrap_or(0);
     let before = result.timeline[..start.min(result.timeline.len())].last();
     Harm {
         fault,
         // The parts of a recovery are finer than the samples.
-        silence_ms: outages.reduce(f64::max).unwrap_or_else(|| silence_ms(before, window)),
-        waiting: window.iter().map(|s| u64::try_from(s.lag_records).unwrap_or(0)).max(),
+        silence_ms: outages.reduce(f64::max).unwrap_or_else(|| silence_ms(before, window, gone)),
+        waiting: window.iter().map(|s| u64::try_from(s.lag_records - gone).unwrap_or(0)).max(),
         p99_ms: window.iter().filter_map(|sample| sample.latency_p99_ms).reduce(f64::max),
         duplicates: ends.map(|end| end.duplicates).reduce(|a, b| a + b),
+        lost: lost_to(result, &fault.id),
     }
 }
 
+/// Witnesses whose record got lost in the recovery from a fault, by the check that has most.
+fn lost_to(result: &RunResult, fault: &str) -> usize {
+    let is_lost = |witness: &&Witness| {
+        witness.passage.as_ref().is_some_and(|passage| {
+            passage.fault.as_deref() == Some(fault)
+                && passage.hops.last().is_some_and(|hop| hop.seen == Seen::Missing)
+        })
+    };
+    let of = |check: &CheckResult| check.witnesses.iter().filter(is_lost).count();
+    result.checks.iter().map(of).max().unwrap_or(0)
+}
+
 /// The longest stretch of samples in which no effect came while records waited.
-fn silence_ms(before: Option<&Sample>, window: &[Sample]) -> f64 {
+fn silence_ms(before: Option<&Sample>, window: &[Sample], gone: i64) -> f64 {
     let mut longest: f64 = 0.0;
     let mut last = before.or(window.first());
     for sample in window {
         let Some(since) = last else { break };
-        if sample.effects > since.effects || sample.lag_records <= 0 {
+        if sample.effects > since.effects || sample.lag_records <= gone {
             last = Some(sample);
         } else {
             longest = longest.max(sample.t_s - since.t_s);
@@ -85,6 +105,9 @@ pub(crate) fn worst(result: &RunResult) -> Option<String> {
     if let Some(checkpoint) = fault.checkpoint.filter(|_| fault.mid_checkpoint) {
         said += &format!(", in the middle of checkpoint {checkpoint}");
     }
+    if worst.lost > 0 {
+        said += ". Records were lost in the recovery from it";
+    }
     said += &match worst.silence_ms {
         ms if ms > 0.0 => format!(". No new effect for {}", millis(ms)),
         _ => ". The output never stopped".to_owned(),
@@ -101,7 +124,7 @@ pub(crate) fn worst(result: &RunResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{AttemptEnd, Recovery};
+    use crate::schema::{AttemptEnd, Hop, Passage, Recovery};
 
     fn sample(t_s: f64, effects: u64, lag_records: i64) -> Sample {
         Sample { t_s, effects, lag_records, ..Sample::default() }
@@ -142,6 +165,26 @@ mod tests {
         let expected =
             "f2: panic of sink[3]. No new effect for 2.00 s, at most 90 records waiting.";
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_loss_hurts_more_than_silence_and_is_waited_for_by_nobody() {
+        let hop = Hop { seen: Seen::Missing, ..Hop::default() };
+        let way = Passage { hops: vec![hop], fault: Some("f1".into()), ..Passage::default() };
+        let witness = Witness { passage: Some(way), ..Witness::default() };
+        let check = CheckResult { witnesses: vec![witness], ..CheckResult::default() };
+        let result = RunResult {
+            lost: Some(7),
+            faults: vec![fault("f1", 0.5), fault("f2", 1.5)],
+            timeline: vec![sample(1.0, 10, 9), sample(2.0, 20, 8), sample(9.0, 20, 7)],
+            checks: vec![check],
+            ..RunResult::default()
+        };
+        let ranked = ranked(&result);
+        let told: Vec<_> =
+            ranked.iter().map(|h| (h.fault.id.as_str(), h.lost, h.silence_ms, h.waiting)).collect();
+        assert_eq!(told, [("f1", 1, 0.0, Some(2)), ("f2", 0, 0.0, Some(1))]);
+        assert!(worst(&result).is_some_and(|said| said.contains("lost in the recovery from it")));
     }
 
     #[test]

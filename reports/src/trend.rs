@@ -97,7 +97,12 @@ fn name(result: &RunResult) -> String {
     let at = &result.environment;
     let whole = format!(
         "{}, {}, parallelism {}, {} records, {} on {} cores",
-        result.scenario, result.mode, result.parallelism, result.records, at.name, at.cores
+        result.scenario,
+        result.mode,
+        result.parallelism,
+        crate::figures::count(result.records),
+        at.name,
+        at.cores
     );
     text::line(&whole, text::CELL)
 }

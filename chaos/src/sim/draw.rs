@@ -211,6 +211,7 @@ fn sink(draw: &mut Draw) -> SinkPlan {
         max_retries: draw.of(&[1, 3, 8]),
         call_timeout_ms: draw.of(&[5, 50, 1_000]),
         fence_timeout_ms: draw.of(&[200, 2_000]),
+        versions_guarded: true,
     }
 }
 

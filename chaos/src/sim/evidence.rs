@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use stormproof_engine::ids::{AttemptId, CheckpointId, Offset, PartitionId, SubtaskIndex};
-use stormproof_engine::seam::{Step, TimeUs};
+use stormproof_engine::runtime::TimedEvent;
+use stormproof_engine::seam::{Step, StepContext, TimeUs};
 
 /// One row of the audit table (docs/formats.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +101,17 @@ pub struct Landed {
     pub at_us: TimeUs,
 }
 
+/// A named step that a subtask has passed.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// When.
+    pub at_us: TimeUs,
+    /// Which.
+    pub step: Step,
+    /// Whose, and of which checkpoint.
+    pub at: StepContext,
+}
+
 /// A simulated run.
 #[derive(Clone, Debug)]
 pub struct SimRun {
@@ -113,6 +125,10 @@ pub struct SimRun {
     pub mistimed: Option<String>,
     /// Every event as a line, if the run was traced.
     pub trace: Vec<String>,
+    /// Everything that the jobs told, if the run was watched.
+    pub told: Vec<TimedEvent>,
+    /// Every named step that was passed, if the run was watched.
+    pub passed: Vec<Passed>,
     /// Events of the scheduler.
     pub events: u64,
     /// Virtual time at the end.

@@ -123,7 +123,8 @@ impl Hold {
     /// Sends on what is due by `by_us`.
     fn release(&mut self, subtask: SubtaskIndex, by_us: TimeUs, out: &mut dyn Collector) {
         let records = &mut self.held[self.context.local(subtask)].records;
-        while let Some((_, record)) = records.pop_front_if(|(due_us, _)| *due_us <= by_us) {
+        let due = records.iter().take_while(|(due_us, _)| *due_us <= by_us).count();
+        for (_, record) in records.drain(..due) {
             out.emit(subtask, &record.view().payload());
         }
     }

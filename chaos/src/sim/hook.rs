@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stormproof_engine::seam::{Step, StepAction, StepContext, StepHook};
 
 use super::core::{Core, ProcessId};
-use super::evidence::Landed;
+use super::evidence::{Landed, Passed};
 use crate::armed::Armed;
 use crate::fault::{Fault, FaultAction, VertexShape};
 use crate::hook::INJECTED_PREFIX;
@@ -35,6 +35,8 @@ struct State {
     landed: Vec<Landed>,
     strikes: Vec<Strike>,
     reached: u64,
+    /// Every step, if the run is watched.
+    passed: Option<Vec<Passed>>,
 }
 
 /// The faults that wait for their steps, in all processes.
@@ -61,8 +63,19 @@ impl Armory {
         self.state().armed.clear();
     }
 
+    /// Whether steps must be reported.
     pub(super) fn has_armed(&self) -> bool {
-        !self.state().armed.is_empty()
+        let state = self.state();
+        !state.armed.is_empty() || state.passed.is_some()
+    }
+
+    /// Keeps every step from now on.
+    pub(super) fn watch(&self) {
+        self.state().passed = Some(Vec::new());
+    }
+
+    pub(super) fn take_passed(&self) -> Vec<Passed> {
+        self.state().passed.take().unwrap_or_default()
     }
 
     /// Notes a fault that struck from outside.
@@ -83,6 +96,10 @@ impl Armory {
     fn reached(&self, step: Step, at: &StepContext) -> Option<(usize, Fault)> {
         let mut state = self.state();
         state.reached += 1;
+        let at_us = self.core.now();
+        if let Some(passed) = &mut state.passed {
+            passed.push(Passed { at_us, step, at: *at });
+        }
         for (_, armed) in &mut state.armed {
             armed.saw(step, at);
         }

@@ -74,6 +74,7 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
         retry_backoff_max_ms: 20,
         call_timeout_ms: sink.call_timeout_ms,
         fence_timeout_ms: sink.fence_timeout_ms,
+        versions_guarded: sink.versions_guarded,
         ..SqlSinkConfig::default()
     }
 }
@@ -95,10 +96,18 @@ pub(super) fn config(plan: &Plan) -> JobConfig {
 
 /// So many records arrive in a partition at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ArrivalOf {
-    pub(super) at_us: u64,
-    pub(super) partition: u32,
-    pub(super) records: u32,
+pub struct ArrivalOf {
+    /// When, in microseconds of virtual time.
+    pub at_us: u64,
+    /// Where.
+    pub partition: u32,
+    /// How many.
+    pub records: u32,
+}
+
+/// When the records of a plan arrive.
+pub fn arrivals(plan: &Plan) -> Vec<ArrivalOf> {
+    load(plan).1
 }
 
 /// The records of each partition, and when they arrive.

@@ -35,7 +35,10 @@ mod world;
 
 pub use core::{ProcessId, Span};
 pub use database::DatabaseTraits;
-pub use evidence::{AuditRow, Evidence, FenceRow, InputRecord, Landed, ResultRow, SimEnd, SimRun};
+pub use evidence::{
+    AuditRow, Evidence, FenceRow, InputRecord, Landed, Passed, ResultRow, SimEnd, SimRun,
+};
+pub use job::{ArrivalOf, arrivals};
 pub use plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES};
 pub use services::{KeyValue, SimServices};
 pub use weather::{Disturbance, Window};
@@ -43,4 +46,10 @@ pub use weather::{Disturbance, Window};
 /// Runs a plan; `is_traced` keeps a line for each event.
 pub fn run(plan: &Plan, is_traced: bool) -> SimRun {
     quiet::while_simulating(|| world::World::new(plan, is_traced).run())
+}
+
+/// Runs a plan and keeps what the jobs told and every named step that they passed. The run is the
+/// same as [`run`]'s.
+pub fn watch(plan: &Plan) -> SimRun {
+    quiet::while_simulating(|| world::World::new(plan, false).watched().run())
 }

@@ -122,6 +122,18 @@ pub struct SinkPlan {
     pub call_timeout_ms: u64,
     /// How long a fence may take.
     pub fence_timeout_ms: u64,
+    /// Whether an upsert leaves a row alone that has a higher version.
+    #[serde(default = "guarded", skip_serializing_if = "is_guarded")]
+    pub versions_guarded: bool,
+}
+
+fn guarded() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_guarded(versions_guarded: &bool) -> bool {
+    *versions_guarded
 }
 
 /// Services, when they are sound.

@@ -46,6 +46,8 @@ const ATTEMPTS_AT_MOST: u32 = 500;
 /// What was heard of all attempts.
 #[derive(Debug, Default)]
 struct Heard {
+    /// Everything, if the run is watched.
+    told: Option<Vec<TimedEvent>>,
     attempts: u32,
     completed: u64,
     restores: u64,
@@ -132,6 +134,13 @@ impl<'a> World<'a> {
         };
         world.schedule(&arrivals);
         world
+    }
+
+    /// Keeps what the jobs tell and the steps that they pass.
+    pub(super) fn watched(self) -> Self {
+        self.armory.watch();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).told = Some(Vec::new());
+        self
     }
 
     /// Everything that the plan has fixed.
@@ -271,8 +280,12 @@ impl<'a> World<'a> {
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
-        Arc::new(move |TimedEvent { event, .. }| {
+        Arc::new(move |timed| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(told) = &mut heard.told {
+                told.push(timed.clone());
+            }
+            let TimedEvent { event, .. } = timed;
             match &event {
                 JobEvent::Metrics { .. } => return,
                 JobEvent::AttemptStarted { restored, .. } => {
@@ -472,8 +485,10 @@ impl<'a> World<'a> {
         }
         let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
         let lost_us = self.weather.last_strike_us(&losses);
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
+            told: heard.told.take().unwrap_or_default(),
+            passed: self.armory.take_passed(),
             end: self.end.expect("the loop has ended"),
             evidence,
             landed,

@@ -66,6 +66,12 @@ pub(super) enum Command {
     Broker(BrokerArgs),
     /// Run simulated schedules: the same engine and oracle, virtual time, one seed each.
     Sim(super::sim::SimArgs),
+    /// Judge a job that is not ours: its input topic against the table that it writes.
+    Judge(super::judge::JudgeArgs),
+    /// Check scenario files, or print the reference of everything they can say.
+    Scenario(super::scenario::ScenarioArgs),
+    /// Try the article's claims about Flink at parallelism 2000, each by an experiment.
+    Claims(super::claims::ClaimsArgs),
     /// Take away what runs that were killed left behind: containers, processes, folders.
     Clean(CleanArgs),
     /// Becomes the program of a service. Started by `run`, not by people.

@@ -5,11 +5,13 @@
 mod args;
 mod bench;
 mod broker;
+mod claims;
 mod clean;
 mod completions;
 mod doctor;
 mod explain;
 mod gate;
+mod judge;
 mod keep;
 mod matrix;
 mod measure;
@@ -17,6 +19,7 @@ mod mutants;
 mod replay;
 mod report;
 mod run;
+mod scenario;
 mod shrink;
 mod sim;
 mod soak;
@@ -54,6 +57,9 @@ pub fn main() -> ExitCode {
         Some(Command::Matrix(args)) => (args.console(), matrix::matrix(&args)),
         Some(Command::Shrink(args)) => (args.console(), shrink::shrink(&args)),
         Some(Command::Soak(args)) => (args.console(), soak::soak(&args)),
+        Some(Command::Judge(args)) => (args.console(), judge::judge(&args)),
+        Some(Command::Scenario(args)) => (Console::default(), scenario::scenario(&args)),
+        Some(Command::Claims(args)) => (args.console(), claims::claims(&args)),
         Some(Command::Sim(args)) => (args.console(), sim::sim(&args)),
         Some(Command::Gate(args)) => (args.console(), gate::gate(&args)),
         Some(Command::Measure(args)) => (Console::default(), measure::measure(&args)),

@@ -139,3 +139,27 @@ fn broken(file: &Path, error: &dyn std::fmt::Display) -> HarnessError {
         .at(file.display().to_string())
         .remedy("give a run's folder, its result.json, or a FAILURE.json")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_without_its_folder_is_enough() {
+        let raw = RawScenario { seed: Some(7), ..RawScenario::default() };
+        let scenario = validate(raw).unwrap();
+        let schedule = scenario.schedule().unwrap();
+        let origin = Origin {
+            scenario_toml: crate::scenario::print(&scenario),
+            schedule: serde_json::to_value(&schedule).unwrap(),
+            mutant: None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        RunResult { origin: Some(origin), ..RunResult::default() }.save(&file).unwrap();
+        let (raw, replayed) = load(&file).unwrap();
+        assert_eq!((validate(raw).unwrap(), replayed), (scenario, schedule));
+        RunResult::default().save(&file).unwrap();
+        assert!(load(&file).is_err(), "a result without an origin needs its folder");
+    }
+}

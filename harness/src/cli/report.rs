@@ -64,6 +64,8 @@ enum Format {
     Junit,
     /// One row for each result.
     Csv,
+    /// The result itself without line breaks, the matrix in it.
+    Json,
     /// Prometheus text, for a textfile collector or a push gateway.
     Prometheus,
 }
@@ -75,11 +77,15 @@ impl ReportArgs {
 
     /// The format that was asked for, or the one that the file's name asks for.
     fn format(&self) -> Format {
+        if self.output.json {
+            return Format::Json;
+        }
         let name = self.out.as_deref().and_then(Path::extension).and_then(|name| name.to_str());
         self.format.unwrap_or(match name {
             Some("md") => Format::Markdown,
             Some("xml") => Format::Junit,
             Some("csv") => Format::Csv,
+            Some("json") => Format::Json,
             Some("prom" | "txt") => Format::Prometheus,
             _ => Format::Html,
         })
@@ -125,20 +131,28 @@ fn shown(args: &ReportArgs, format: Format) -> Result<(String, Option<PathBuf>)>
     if let ([result], Some(matrix)) = (results.as_mut_slice(), &matrix) {
         result.matrix = Some(matrix.clone());
     } else if matrix.is_some() {
-        return Err(evidence("a matrix belongs to one result")
-            .at("--matrix")
-            .remedy("give one RESULT"));
+        return Err(several("--matrix"));
     }
     let text = match (format, results.as_slice()) {
         (Format::Html, [result]) => html::render(result),
         (Format::Html, results) => html::trend(results),
         (Format::Markdown, [result]) => markdown::render(result),
         (Format::Markdown, results) => trend::markdown(results),
+        (Format::Json, [result]) => json(result),
+        (Format::Json, _) => return Err(several("--format")),
         (Format::Junit, results) => junit::render(results),
         (Format::Csv, results) => tables::render(results),
         (Format::Prometheus, results) => prometheus::render(results),
     };
     Ok((text, beside.filter(|_| results.len() == 1)))
+}
+
+fn several(option: &str) -> HarnessError {
+    evidence("this is for one result, and there are several").at(option).remedy("give one RESULT")
+}
+
+fn json(result: &RunResult) -> String {
+    serde_json::to_string(result).expect("a result is plain data") + "\n"
 }
 
 fn compared(a: &Path, b: &Path, format: Format) -> Result<String> {
@@ -150,9 +164,11 @@ fn compared(a: &Path, b: &Path, format: Format) -> Result<String> {
             let results: Vec<RunResult> = a.results.into_iter().chain(b.results).collect();
             Ok(tables::render(&results))
         }
-        Format::Junit | Format::Prometheus => Err(evidence("a comparison has no such format")
-            .at("--format")
-            .remedy("html, markdown or csv; or render the results without --compare")),
+        Format::Junit | Format::Prometheus | Format::Json => {
+            Err(evidence("a comparison has no such format")
+                .at("--format")
+                .remedy("html, markdown or csv; or render the results without --compare"))
+        }
     }
 }
 

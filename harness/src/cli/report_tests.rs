@@ -100,6 +100,10 @@ fn a_matrix_goes_into_the_report_of_one_result() {
     args.matrix = Some(file);
     report(&args).unwrap();
     assert!(std::fs::read_to_string(&out).unwrap().contains("Kill matrix"));
+    args.out = Some(folder.path().join("with-matrix.json"));
+    report(&args).unwrap();
+    let (_, again) = load(args.out.as_deref().unwrap()).unwrap().remove(0);
+    assert_eq!(again.matrix, Some(read_matrix(args.matrix.as_deref().unwrap()).unwrap()));
     args.results.push(one);
     assert_eq!(report(&args).unwrap_err().place.as_deref(), Some("--matrix"));
 }

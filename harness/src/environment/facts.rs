@@ -1,5 +1,6 @@
 //! Facts about the machine, for the result.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use stormproof_reports::schema::EnvironmentFacts;
@@ -8,10 +9,18 @@ use super::Environment;
 
 /// The machine, the software and the versions of `environment`.
 pub fn machine_facts(environment: &dyn Environment) -> EnvironmentFacts {
-    let mut versions = environment.versions();
+    facts(environment.name(), environment.versions())
+}
+
+/// The same of what runs in this process.
+pub fn own_facts() -> EnvironmentFacts {
+    facts("in process", BTreeMap::new())
+}
+
+fn facts(name: &str, mut versions: BTreeMap<String, String>) -> EnvironmentFacts {
     versions.insert("rustc (minimum)".to_owned(), env!("CARGO_PKG_RUST_VERSION").to_owned());
     EnvironmentFacts {
-        name: environment.name().to_owned(),
+        name: name.to_owned(),
         os: os_name(),
         kernel: read_line("/proc/sys/kernel/osrelease"),
         cpu_model: cpu_model(),

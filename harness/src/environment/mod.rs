@@ -33,7 +33,7 @@ pub use service::{Backend, Service, ServiceName, ServiceState};
 pub(crate) use effects::EffectsProbe;
 pub use embedded::Embedded;
 pub use external::External;
-pub use facts::machine_facts;
+pub use facts::{machine_facts, own_facts};
 pub(crate) use kafka::Client;
 pub(crate) use mysql::{ask_version, block_on, lacks_password, without_password};
 pub(crate) use owned::admin_url;

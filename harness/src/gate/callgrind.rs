@@ -72,10 +72,10 @@ pub(super) fn bytes(binary: &Path, subject: Subject, limit: Duration) -> Result<
     let ended = program::run(&mut command, limit)?;
     let place = format!("{} measure subject {}", binary.display(), subject.name());
     if !ended.status.success() {
-        return Err(refused(ended.last_words()).at(place));
+        return Err(refused(&ended.last_words()).at(place));
     }
     let figures: Figures = serde_json::from_str(ended.stdout.trim())
-        .map_err(|error| refused(error.to_string()).at(place))?;
+        .map_err(|error| refused(&error.to_string()).at(place))?;
     let each = figures.get("bytes").zip(figures.get("units")).map(|(bytes, units)| bytes / units);
     let name = format!("{}.bytes_per_{}", subject.name(), subject.unit());
     Ok(each.map(|each| (name, each)).into_iter().collect())
@@ -104,12 +104,12 @@ fn run(
     let ended = ended?;
     let place = format!("{} measure subject {}", binary.display(), subject.name());
     if !ended.status.success() {
-        return Err(refused(ended.last_words()).at(place));
+        return Err(refused(&ended.last_words()).at(place));
     }
     let figures: Figures = serde_json::from_str(ended.stdout.trim())
-        .map_err(|error| refused(error.to_string()).at(place.clone()))?;
+        .map_err(|error| refused(&error.to_string()).at(place.clone()))?;
     if !figures.contains_key("units") {
-        return Err(refused("it does not say how many units".to_owned()).at(place));
+        return Err(refused("it does not say how many units").at(place));
     }
     let counted = counted.map_err(|error| {
         folder(format!("callgrind's file cannot be read: {error}"))
@@ -122,7 +122,7 @@ fn run(
     Ok((figures, cost))
 }
 
-fn refused(why: String) -> HarnessError {
+fn refused(why: &str) -> HarnessError {
     environment(format!("it cannot be counted: {why}"))
         .remedy("give a binary of this version or later; `BINARY measure --help` shows what it can")
 }

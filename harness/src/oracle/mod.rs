@@ -67,7 +67,7 @@ pub use copy::copy_tables;
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};
-pub use mysql::MysqlAudit;
+pub use mysql::{MysqlAudit, stream_mysql};
 pub use sqlite::SqliteAudit;
 pub use verdict::{
     Check, Failure, Figure, Judgement, Site, Verdict, WITNESS_LIMIT, Witness, Witnesses,

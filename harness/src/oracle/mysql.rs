@@ -53,15 +53,47 @@ impl MysqlAudit {
     where
         T: FromRow + Unpin + Send + 'static,
     {
-        let failed = |reason: String| EvidenceError::new(format!("table {table}"), &reason);
-        let (sender, receiver) = sync_channel(BLOCKS_IN_FLIGHT);
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(|| stream_blocks::<T>(self.options.clone(), sql, sender));
-            let judged = receiver.into_iter().flatten().try_for_each(visit);
-            let read = reader.join().unwrap_or_else(|_| Err("the reader panicked".to_owned()));
-            judged.and(read.map_err(failed))
-        })
+        each_row(&self.options, table, sql, visit)
     }
+}
+
+fn each_row<T>(
+    options: &Opts,
+    table: &str,
+    sql: &str,
+    visit: &mut dyn FnMut(T) -> Result<(), EvidenceError>,
+) -> Result<(), EvidenceError>
+where
+    T: FromRow + Unpin + Send + 'static,
+{
+    let failed = |reason: String| EvidenceError::new(format!("table {table}"), &reason);
+    let (sender, receiver) = sync_channel(BLOCKS_IN_FLIGHT);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| stream_blocks::<T>(options.clone(), sql, sender));
+        let judged = receiver.into_iter().flatten().try_for_each(visit);
+        let read = reader.join().unwrap_or_else(|_| Err("the reader panicked".to_owned()));
+        judged.and(read.map_err(failed))
+    })
+}
+
+/// Streams the rows of a query about somebody else's table.
+///
+/// # Errors
+/// When the database does not answer, or `visit` refuses a row.
+pub fn stream_mysql<T>(
+    url: &str,
+    table: &str,
+    sql: &str,
+    visit: &mut dyn FnMut(T) -> Result<(), String>,
+) -> Result<(), EvidenceError>
+where
+    T: FromRow + Unpin + Send + 'static,
+{
+    let options =
+        Opts::from_url(url).map_err(|error| EvidenceError::new("the database address", &error))?;
+    each_row(&options, table, sql, &mut |row| {
+        visit(row).map_err(|reason| EvidenceError::new(format!("table {table}"), &reason))
+    })
 }
 
 /// Reads all rows of a query and sends them in blocks; ends early when nobody listens any more.

@@ -94,13 +94,13 @@ impl Ran {
 
 /// Runs `work` with a seeded bug on.
 #[cfg(feature = "mutants")]
-pub(super) fn with_mutant<T>(mutant: u32, work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_mutant<T>(mutant: u32, work: impl FnOnce() -> T) -> T {
     stormproof_engine::mutants::on_this_thread(mutant, work)
 }
 
 /// Runs `work`; seeded bugs are not compiled in.
 #[cfg(not(feature = "mutants"))]
-pub(super) fn with_mutant<T>(mutant: u32, work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_mutant<T>(mutant: u32, work: impl FnOnce() -> T) -> T {
     assert_eq!(mutant, 0, "mutants are refused where they are not compiled in");
     work()
 }

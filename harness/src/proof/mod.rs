@@ -16,3 +16,4 @@ mod parallel;
 pub mod soak;
 
 pub use parallel::cores as parallel_cores;
+pub(crate) use parallel::each;

@@ -9,7 +9,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Does `work` for each of `items` on `jobs` threads; `look` sees how many are done. Results come
 /// in the order of the items. A panic in one of them goes on in the caller.
-pub(super) fn each<T: Sync, R: Send>(
+pub(crate) fn each<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
     work: impl Fn(&T) -> R + Sync,

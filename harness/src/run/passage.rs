@@ -137,7 +137,7 @@ fn passage(record: Record, stands: &[Stand], rows: &[Effect], sink: Option<u32>)
         }),
         source(record, stands, rows),
         channel(at, sink, is_lost),
-        operator(rows, sink),
+        operator(at, rows, sink),
         buffer(at, sink, is_lost),
         row(rows),
     ];
@@ -205,9 +205,12 @@ fn channel(at: Option<&Stand>, sink: Option<u32>, is_lost: bool) -> Hop {
     }
 }
 
-fn operator(rows: &[Effect], sink: Option<u32>) -> Hop {
+fn operator(at: Option<&Stand>, rows: &[Effect], sink: Option<u32>) -> Hop {
     let name = subtask("count", sink);
-    match rows.is_empty() {
+    let frame = at.and_then(|stand| stand.frame);
+    // What a sink held has come through the operator.
+    let is_past = frame.is_some_and(|frame| matches!(frame.place, Place::Buffer { .. }));
+    match rows.is_empty() && !is_past {
         true => hop("operator", name, Seen::Unknown, "its state counts records, not which"),
         false => hop("operator", name, Seen::Passed, ""),
     }

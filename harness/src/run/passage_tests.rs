@@ -111,6 +111,7 @@ fn a_lost_record_is_followed_to_where_it_should_have_been() {
 #[test]
 fn what_a_checkpoint_held_is_shown_where_it_was_held() {
     let held = traced(Mode::ExactlyOnce, Some(Place::Buffer { subtask: 9 }), &[]);
+    assert_eq!(seen(&held)[3], ("count[9]", Seen::Passed), "a sink got it from there");
     assert_eq!(seen(&held)[4], ("sink[9]", Seen::Held));
     assert_eq!(seen(&held)[5], ("database", Seen::Missing));
     let channel = Place::Channel { source: 7, target: 9, vertex: 1 };

@@ -105,6 +105,9 @@ pub(crate) fn judged_verdict(judged: &Judgement) -> (Verdict, String) {
             "All {} checks hold: nothing was lost, and every duplicate is explained.",
             judged.checks.len()
         ),
+        (Verdict::Violated, Some(check)) => {
+            format!("The rule \u{201c}{}\u{201d} is broken: {}.", check.title, check.summary)
+        }
         (_, Some(check)) => format!("{}: {}", check.title, check.summary),
         (_, None) => "There was nothing to check.".to_owned(),
     };

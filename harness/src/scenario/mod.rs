@@ -9,6 +9,7 @@
 mod place;
 mod print;
 mod raw;
+mod reference;
 mod storm;
 mod validate;
 
@@ -16,6 +17,7 @@ pub(crate) use place::{DATABASE_IMAGE, KAFKA_IMAGE};
 pub use print::print;
 pub(crate) use raw::explain_toml;
 pub use raw::{EnvironmentKind, Overrides, RawScenario, parse};
+pub use reference::{fields, reference};
 pub use validate::validate;
 
 use std::path::PathBuf;

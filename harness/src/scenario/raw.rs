@@ -179,6 +179,11 @@ impl Overrides {
 }
 
 impl RawScenario {
+    /// The first fault that was written by hand.
+    pub(super) fn first_fault(&self) -> Option<Fault> {
+        self.faults.schedule.as_ref()?.first().cloned()
+    }
+
     /// Reads a file.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Renders two synthetic results, one proven and one violated, so that reports can be looked at:
-//! `cargo run --release -p stormproof-reports --example sample -- FOLDER`.
+//! `cargo run --release -p stormproof-reports --example sample -- FOLDER [RESULT.json...]`; results
+//! that are given are rendered beside them.
 //!
 //! The figures are made up, and the results say so.
 
@@ -14,10 +15,15 @@ use stormproof_reports::schema::RunResult;
 use stormproof_reports::{html, junit, markdown, prometheus, tables, terminal, trend};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).ok_or("give the folder to render to")?);
+    let mut given = std::env::args().skip(1).map(PathBuf::from);
+    let folder = given.next().ok_or("give the folder to render to")?;
     fs::create_dir_all(&folder)?;
     for (name, result) in [("proven", storm::proven()), ("violated", storm::violated())] {
         render(&folder, name, &result)?;
+    }
+    for file in given {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        fs::write(folder.join(name + ".html"), html::render(&RunResult::load(&file)?))?;
     }
     several(&folder)
 }

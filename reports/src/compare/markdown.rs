@@ -34,11 +34,12 @@ pub fn render(a: &Side, b: &Side) -> String {
     for row in rows(a, b) {
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {}{} |",
+            "| {} | {} | {} | {} {} | {} | {}{} |",
             row.name,
             shown(&row, row.a),
             shown(&row, row.b),
             change(&row),
+            interval(&row).unwrap_or_default(),
             row.basis.as_str(),
             sign(row.finding),
             row.finding.as_str(),
@@ -62,17 +63,26 @@ fn shown(row: &Row, spread: Spread) -> String {
     }
 }
 
-/// The difference with its interval.
+/// The difference.
 pub(crate) fn change(row: &Row) -> String {
-    let percent = |of: f64| row.percent(of).map(|percent| format!("{} %", decimal(percent, 1)));
-    let difference = percent(row.difference());
-    let difference = difference.unwrap_or_else(|| row.unit.show(row.difference()));
-    let Some(interval) = row.interval else {
-        return if row.difference() == 0.0 { NONE.to_owned() } else { difference };
-    };
-    let ends = [interval.low, interval.high];
-    let [low, high] = ends.map(|end| percent(end).unwrap_or_else(|| row.unit.show(end)));
-    format!("{difference} [{low}, {high}]")
+    match row.difference() {
+        0.0 => NONE.to_owned(),
+        difference => relative(row, difference),
+    }
+}
+
+/// The interval of the difference.
+pub(crate) fn interval(row: &Row) -> Option<String> {
+    let interval = row.interval?;
+    Some(format!("[{}, {}]", relative(row, interval.low), relative(row, interval.high)))
+}
+
+/// A difference in percent of A, or as it is where A is zero.
+fn relative(row: &Row, of: f64) -> String {
+    match row.percent(of) {
+        Some(percent) => format!("{} %", decimal(percent, 1)),
+        None => row.unit.show(of),
+    }
 }
 
 fn sign(finding: Finding) -> &'static str {

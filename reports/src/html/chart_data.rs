@@ -123,7 +123,7 @@ fn data(result: &RunResult) -> Data<'_> {
     let last = samples.last().map_or(0.0, |s| s.t_s);
     let curve = result.latency_curve.as_ref();
     Data {
-        end_s: tidy(result.wall_s.max(last)),
+        end_s: tidy(end(result, last)),
         t: all(|s| s.t_s),
         rate_in: all(|s| s.rate_in_per_s.round()),
         rate_out: all(|s| s.rate_out_per_s.round()),
@@ -142,6 +142,14 @@ fn data(result: &RunResult) -> Data<'_> {
         }),
         subtasks: result.subtasks.iter().take(super::skew::LISTS).map(cells).collect(),
     }
+}
+
+/// The end of what there is to see: judging takes time, too, and nothing happens meanwhile.
+fn end(result: &RunResult, last: f64) -> f64 {
+    let checkpoints = result.checkpoints.iter().filter_map(|c| c.completed_s);
+    let faults = result.faults.iter().filter_map(|f| f.healed_s.or(f.fired_s));
+    let end = checkpoints.chain(faults).filter(|t| t.is_finite()).fold(last, f64::max);
+    if end > 0.0 { end } else { result.wall_s }
 }
 
 fn dot(c: &CheckpointSummary) -> Dot {

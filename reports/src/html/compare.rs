@@ -119,7 +119,7 @@ pub(super) fn charts(a: &Side, b: &Side) -> Markup {
 pub(super) fn figures(a: &Side, b: &Side) -> Markup {
     let all = compare::rows(a, b);
     let rows: Vec<Markup> = all.iter().map(row).collect();
-    let columns = ["Figure", "#A", "#B", "#B − A", "", "Covers", "Finding"];
+    let columns = ["Figure", "#A", "#B", "#B − A", "", "Finding"];
     let lead = "Medians, in small print their quartiles and how many values they are made of. \
                 The line is the 95 % interval of the difference, the tick is zero. An interval \
                 within two single runs does not cover the spread between runs: for that, give \
@@ -138,10 +138,12 @@ fn row(row: &Row) -> Markup {
             th scope="row" { (row.name) }
             (value(row, row.a))
             (value(row, row.b))
-            td.n { (compare::change(row)) }
+            td.n {
+                (compare::change(row))
+                @if let Some(interval) = compare::interval(row) { small { (interval) } }
+            }
             td.range { (range(row)) }
-            td { (row.basis.as_str()) }
-            td { span.(class) { (row.finding.as_str()) } }
+            td { span.(class) { (row.finding.as_str()) } small { (row.basis.as_str()) } }
         }
     }
 }
@@ -184,9 +186,9 @@ pub(super) fn checks(a: &Side, b: &Side) -> Markup {
     let row = |(id, title): &(&str, &str)| {
         html! {
             tr {
-                td { (show(title)) " " code { (text::line(id, text::NAME)) } }
+                td.wide { (show(title)) " " code { (text::line(id, text::NAME)) } }
                 @for side in [a, b] {
-                    td { (answers(side, id)) }
+                    td.wide { (answers(side, id)) }
                 }
             }
         }

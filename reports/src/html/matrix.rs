@@ -20,7 +20,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
     let Some(matrix) = &result.matrix else { return html! {} };
     let lead = format!(
         "Every named step struck by every action, in every checkpoint mode and with every sink \
-         design, in {} of virtual time ({}).",
+         design: {}, in {}.",
         counted(matrix.schedules, "simulated schedule"),
         seconds(matrix.seconds)
     );

@@ -67,10 +67,10 @@ fn ratio(most: u64, median: u64) -> String {
     }
 }
 
+/// The scale of the cells: from zero, so that small differences look small.
 fn ends(figures: &SubtaskFigures) -> Markup {
-    let ends = [figures.values.iter().min(), figures.values.iter().max()];
-    let [least, most] = ends.map(|end| shown(end.copied().unwrap_or(0), &figures.unit));
-    html! { span { (least) } span.ramp {} span { (most) } }
+    let most = figures.values.iter().max().copied().unwrap_or(0);
+    html! { span { "0" } span.ramp {} span { (shown(most, &figures.unit)) } }
 }
 
 fn shown(value: u64, unit: &str) -> String {

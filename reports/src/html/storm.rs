@@ -78,7 +78,11 @@ fn fault(fault: &FaultSummary, harm: Option<&Harm<'_>>) -> Markup {
         Some(millis((at - fired) * 1000.0))
     };
     let healed = since(fault.healed_s).map(|took| format!("healed after {took}"));
-    let recovered = since(fault.recovered_s).map(|took| format!("recovered in {took}"));
+    let recovered = match (fault.landed, since(fault.recovered_s)) {
+        (false, _) => None,
+        (true, Some(took)) => Some(format!("recovered in {took}")),
+        (true, None) => Some("no checkpoint completed since".to_owned()),
+    };
     let state = match (fault.landed, fault.mid_checkpoint) {
         (false, _) => "did not land",
         (true, true) => "landed mid-checkpoint",

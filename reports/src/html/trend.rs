@@ -91,7 +91,8 @@ fn line(course: &Course<'_>, figure: &Figure) -> Markup {
     let values = &figure.values[skipped..];
     let known = || values.iter().flatten().copied();
     let (low, high) = known().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
-    let reach = if high > low { high - low } else { 1.0 };
+    // What never changed lies in the middle.
+    let (low, reach) = if high > low { (low, high - low) } else { (low - 0.5, 1.0) };
     let y = |value: f64| HEIGHT - 6.0 - (value - low) / reach * (HEIGHT - 12.0);
     let x = |at: usize| {
         6.0 + at as f64 / (values.len().saturating_sub(1)).max(1) as f64 * (WIDTH - 12.0)

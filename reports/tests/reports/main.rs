@@ -2,9 +2,11 @@
 //!
 //! The results under test are the ones of `examples/sample`.
 
+mod claims;
 mod formats;
 mod hostile;
 mod page;
+mod runs;
 mod schema;
 mod snapshots;
 #[path = "../../examples/sample/storm/mod.rs"]

@@ -9,9 +9,10 @@ use stormproof_reports::schema::{RunResult, SchemaError, Verdict, Witness};
 use crate::storm;
 
 /// The top-level names of version 2, sorted.
-const NAMES: [&str; 42] = [
+const NAMES: [&str; 44] = [
     "attempts",
     "bench",
+    "beside_bare",
     "checkpoints",
     "checkpoints_aborted",
     "checkpoints_completed",
@@ -42,6 +43,7 @@ const NAMES: [&str; 42] = [
     "records_per_s",
     "recoveries",
     "reproduce",
+    "sawtooth",
     "scenario",
     "schema_version",
     "seed",

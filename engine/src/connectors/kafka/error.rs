@@ -24,6 +24,28 @@ pub(super) fn judged(what: &str, config: &KafkaSourceConfig, error: &LogError) -
     }
 }
 
+/// An error while `what` was tried before the first message. A job with a checkpoint has read its
+/// topic: a broker that does not know it is one that has just come up, or starves, and the restart
+/// strategy asks again.
+pub(super) fn judged_at_start(
+    what: &str,
+    config: &KafkaSourceConfig,
+    error: &LogError,
+    is_restored: bool,
+) -> EngineError {
+    if error.meaning != Meaning::Unknown || !is_restored {
+        return judged(what, config, error);
+    }
+    let KafkaSourceConfig { topic, brokers, .. } = config;
+    EngineError::service(
+        SERVICE,
+        format!(
+            "{what} at {brokers}: the broker does not know topic `{topic}`, which this job has \
+             read before; check that it was not deleted and that this is the same cluster"
+        ),
+    )
+}
+
 /// The log does not hold the position at `place`.
 pub(super) fn position_gone(topic: &str, place: &str, error: &LogError) -> EngineError {
     EngineError::Input(format!(

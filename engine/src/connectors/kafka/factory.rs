@@ -66,7 +66,7 @@ impl KafkaSourceFactory {
         context: &GroupContext,
         state: &GroupState,
     ) -> Result<(Vec<SubtaskIndex>, WantedPartitions)> {
-        let partitions = count_partitions(client, &self.config)?;
+        let partitions = count_partitions(client, &self.config, state.is_restored())?;
         let mut wanted = Vec::new();
         if state.is_restored() {
             for (subtask, items) in state.lists(SPLITS_STATE) {

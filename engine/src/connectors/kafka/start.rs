@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::config::{KafkaSourceConfig, StartFrom};
-use super::error::judged;
+use super::error::{judged, judged_at_start};
 use super::log::{Bounds, LogClient};
 use crate::connectors::Split;
 use crate::error::{EngineError, Result};
@@ -33,9 +33,11 @@ pub(super) enum Wanted {
 pub(super) fn count_partitions(
     client: &mut dyn LogClient,
     config: &KafkaSourceConfig,
+    is_restored: bool,
 ) -> Result<u32> {
-    let counted = client.count_partitions();
-    counted.map_err(|error| judged("could not read the topic's metadata", config, &error))
+    client.count_partitions().map_err(|error| {
+        judged_at_start("could not read the topic's metadata", config, &error, is_restored)
+    })
 }
 
 /// Gives every wanted partition its position.
@@ -48,11 +50,11 @@ pub(super) fn resolve(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let bounds = client
-        .bounds(&partitions)
-        .map_err(|error| judged("could not read the topic's offsets", config, &error))?;
-    assert_eq!(bounds.len(), partitions.len(), "an answer for each partition");
     let is_fresh = wanted.iter().any(|(_, wanted)| *wanted == Wanted::Start);
+    let bounds = client.bounds(&partitions).map_err(|error| {
+        judged_at_start("could not read the topic's offsets", config, &error, !is_fresh)
+    })?;
+    assert_eq!(bounds.len(), partitions.len(), "an answer for each partition");
     let committed = match config.start {
         StartFrom::Committed if is_fresh => committed_offsets(client, config, &partitions)?,
         _ => BTreeMap::new(),
@@ -116,6 +118,7 @@ pub(super) fn check_range(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connectors::kafka::log::{LogError, Meaning};
 
     #[test]
     fn a_position_outside_the_log_is_refused_with_the_remedy() {
@@ -128,5 +131,18 @@ mod tests {
             assert!(message.contains(part), "`{part}` is missing: {message}");
         }
         assert!(matches!(check(1001), Err(EngineError::Input(_))));
+    }
+
+    #[test]
+    fn a_topic_that_was_read_before_is_not_a_wrong_name() {
+        let config = KafkaSourceConfig { topic: "storm".to_owned(), ..Default::default() };
+        let unknown = LogError { meaning: Meaning::Unknown, what: "unknown topic".to_owned() };
+        let told = |is_restored| judged_at_start("no metadata", &config, &unknown, is_restored);
+        assert!(matches!(told(false), EngineError::Config(_)), "asking again does not help");
+        assert!(matches!(told(true), EngineError::Service { .. }), "a broker that just came up");
+        assert!(told(true).to_string().contains("topic `storm`, which this job has read before"));
+        let refused = LogError { meaning: Meaning::Refused, what: "no".to_owned() };
+        let told = judged_at_start("no metadata", &config, &refused, true);
+        assert!(matches!(told, EngineError::Config(_)));
     }
 }

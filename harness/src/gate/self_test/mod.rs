@@ -2,7 +2,7 @@
 //!
 //! *Follow a plant:* [`calibrate`] finds how many idle iterations cost a percent -> the measured
 //! job wastes them in its sink, record by record -> the very gate that judges changes judges it.
-//! Real trials are few, since each takes pairs of runs; rates come from [`rates`]: the pairs of a
+//! Real trials are few, since each takes pairs of runs; rates come from [`mod@rates`]: the pairs of a
 //! long A/A series, drawn again and again, moved by the size of the plant.
 //!
 //! Invariants: plants are asked for by an option of `stormproof measure`, which no run knows; every
