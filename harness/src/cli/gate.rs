@@ -174,7 +174,7 @@ fn try_itself(args: &GateArgs, head: &Binary, thresholds: &Thresholds) -> Result
     const FALSE_ALARMS: f64 = 0.01;
     const DETECTION: f64 = 0.9;
     let console = args.console();
-    let effort = Effort { pairs: args.pairs as usize, trials: args.trials as usize, draws: 2000 };
+    let effort = Effort { pairs: args.pairs as usize, trials: args.trials as usize, draws: 400 };
     let tried = self_test::run(head, thresholds, effort, machine(), console)?;
     let json = serde_json::to_string_pretty(&tried).expect("a self-test is plain data");
     if let Some(file) = &args.report {

@@ -20,7 +20,7 @@ pub struct Status {
     pub rate_in_per_s: f64,
     /// Effects per second.
     pub rate_out_per_s: f64,
-    /// Produced minus effects that are there.
+    /// Produced minus effects: below the true lag by the duplicates, which nobody knows yet.
     pub true_lag_records: i64,
     /// Produced minus committed.
     pub lag_records: i64,
@@ -65,9 +65,9 @@ impl Status {
             grouped(self.effects)
         );
         let lag = format!(
-            "true {}   committed {}   {}",
-            signed(self.true_lag_records),
-            signed(self.lag_records),
+            "true at least {}   committed {}   {}",
+            grouped(self.true_lag_records.max(0) as u64),
+            grouped(self.lag_records.max(0) as u64),
             sparks(history, 24)
         );
         let age = match self.checkpoint_age_s {
@@ -112,11 +112,6 @@ fn grouped(n: u64) -> String {
     out
 }
 
-fn signed(n: i64) -> String {
-    let sign = if n < 0 { "-" } else { "" };
-    format!("{sign}{}", grouped(n.unsigned_abs()))
-}
-
 /// The last `count` values, relative to the highest of them.
 fn sparks(values: &[f64], count: usize) -> String {
     let values = &values[values.len().saturating_sub(count)..];
@@ -158,7 +153,7 @@ mod tests {
         let text = rows.iter().map(|(name, text)| format!("{name} {text}\n")).collect::<String>();
         for part in [
             "rate in 40,123/s   out 1,234,567/s   987,654,321 effects",
-            "lag true -12   committed 40,960   ▆▆",
+            "lag true at least 0   committed 40,960   ▆▆",
             "checkpoints 1,234 completed, the last one 0.3 s ago",
             "faults 5/12 landed, 4 mid-checkpoint, 0 missed   attempt 7",
             "verdict open: ",
