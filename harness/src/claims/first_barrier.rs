@@ -55,11 +55,11 @@ fn lost(case: &Case, mutant: u32, mode: CheckpointMode) -> bool {
 /// What happened, in order: barriers, snapshots, the crash, the restore.
 fn story(case: &Case) -> Vec<String> {
     let run = with_mutant(case.mutant, || sim::watch(&case.plan));
-    let restored = run.told.iter().filter_map(|told| match told.event {
+    let mut restored = run.told.iter().filter_map(|told| match told.event {
         JobEvent::AttemptStarted { restored, .. } if restored.0 > 0 => Some(restored),
         _ => None,
     });
-    let restored = restored.last();
+    let restored = restored.next_back();
     let steps =
         [Step::BarrierInjected, Step::BarrierReceived, Step::SnapshotSync, Step::MetadataDurable];
     let mut lines: Vec<(u64, String)> = Vec::new();

@@ -51,7 +51,7 @@ fn owners(run: &SimRun) -> Vec<(u32, Vec<Split>)> {
         let parallelism = manifest.vertices.first()?.parallelism;
         let mut splits = objects.state(&manifest).ok()?.splits;
         splits.sort_by_key(|split| split.partition);
-        Some((u32::from(parallelism), splits))
+        Some((parallelism, splits))
     });
     read.collect()
 }
