@@ -41,11 +41,11 @@ fn filled() -> Broker {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     /// In the database, in the same transaction as the row.
-    WithTheRow,
+    Together,
     /// Before the row is written: a crash in between loses it.
-    BeforeTheRow,
+    Before,
     /// After, and only now and then: a crash writes rows again.
-    AfterTheRow,
+    After,
 }
 
 /// The job: reads every partition from its position and writes a row for each record. Dies after
@@ -110,7 +110,7 @@ fn handle(
     let (partition, offset) = (message.partition(), message.offset());
     let position = "INSERT INTO position VALUES (?, ?) ON CONFLICT (p) DO UPDATE SET next = \
                     excluded.next";
-    if how == Position::BeforeTheRow {
+    if how == Position::Before {
         database.execute(position, (partition, offset + 1)).expect("a position");
         if dies {
             return false;
@@ -124,14 +124,14 @@ fn handle(
     let upsert = "INSERT INTO state VALUES (?, ?) ON CONFLICT (record_key) DO UPDATE SET \
                   record_value = excluded.record_value";
     transaction.execute(upsert, (text(message.key()), text(message.payload()))).expect("a value");
-    if how == Position::WithTheRow {
+    if how == Position::Together {
         if dies {
             return false;
         }
         transaction.execute(position, (partition, offset + 1)).expect("a position");
     }
     transaction.commit().expect("it is committed");
-    if how == Position::AfterTheRow && offset % 10 == 9 {
+    if how == Position::After && offset % 10 == 9 {
         database.execute(position, (partition, offset + 1)).expect("a position");
     }
     !dies
@@ -162,7 +162,7 @@ fn rule<'a>(json: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
 
 #[test]
 fn a_right_job_of_somebody_else_is_proven() {
-    let (broker, folder) = crashed(Position::WithTheRow);
+    let (broker, folder) = crashed(Position::Together);
     let output = judge(&broker, folder.path(), &["--results", "state", "--json"]);
     let said = common::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -175,7 +175,7 @@ fn a_right_job_of_somebody_else_is_proven() {
 
 #[test]
 fn a_lossy_job_is_convicted_with_the_record() {
-    let (broker, folder) = crashed(Position::BeforeTheRow);
+    let (broker, folder) = crashed(Position::Before);
     let output = judge(&broker, folder.path(), &["--results", "state"]);
     let said = common::said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -186,7 +186,7 @@ fn a_lossy_job_is_convicted_with_the_record() {
 
 #[test]
 fn a_job_that_writes_again_is_what_it_promises() {
-    let (broker, folder) = crashed(Position::AfterTheRow);
+    let (broker, folder) = crashed(Position::After);
     let exactly = judge(&broker, folder.path(), &[]);
     assert_eq!(exactly.status.code(), Some(1), "{}", common::said(&exactly));
     let promise = ["--promise", "at-least-once", "--max-duplicates"];
@@ -198,7 +198,7 @@ fn a_job_that_writes_again_is_what_it_promises() {
 
 #[test]
 fn disorder_and_wrong_values_are_convicted() {
-    let (broker, folder) = crashed(Position::WithTheRow);
+    let (broker, folder) = crashed(Position::Together);
     let database = Connection::open(folder.path().join("job.sqlite")).expect("a database");
     // Two rows of one key change places; a key keeps an old value.
     let swap = "UPDATE effects SET o = CASE o WHEN 0 THEN 7 ELSE 0 END WHERE p = 0 AND o IN (0, 7)";
@@ -217,7 +217,7 @@ fn disorder_and_wrong_values_are_convicted() {
 #[test]
 fn a_job_that_nothing_has_hit_proves_nothing() {
     let (broker, folder) = (filled(), tempfile::tempdir().expect("a folder"));
-    run_job(&broker, &folder.path().join("job.sqlite"), Position::WithTheRow, 1, None);
+    run_job(&broker, &folder.path().join("job.sqlite"), Position::Together, 1, None);
     let output = judge(&broker, folder.path(), &[]);
     let said = common::said(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -230,7 +230,7 @@ fn a_job_that_nothing_has_hit_proves_nothing() {
 fn bad_input_is_told_with_its_place_and_a_remedy() {
     let (broker, folder) = (filled(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("job.sqlite");
-    run_job(&broker, &file, Position::WithTheRow, 1, None);
+    run_job(&broker, &file, Position::Together, 1, None);
     let fails = |more: &[&str], words: &[&str]| {
         let output = judge(&broker, folder.path(), more);
         let said = common::said(&output);
