@@ -110,6 +110,7 @@ mod tests {
             "attempt-order",
             "per-key-order",
             "vacuity",
+            "timers",
             "refusal",
         ];
         assert_eq!(idle, expected);
