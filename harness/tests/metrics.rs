@@ -25,7 +25,7 @@ mode = \"exactly-once-unaligned\"
 interval_ms = 300
 [[faults.schedule]]
 action = \"panic\"
-when = { at_step = { step = \"upload\", checkpoint = { nth = 3 } } }
+when = { at_step = { step = \"upload\", checkpoint = { nth = 7 } } }
 ";
 
 /// The figures of design section 3, each with what it stands for.
