@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stormproof_benches::BenchJob;
-use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
+use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory};
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory};
+use stormproof_engine::connectors::immediate::{Immediate, Take};
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::{JobGraph, Partitioner};
-use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
+use stormproof_engine::ids::SubtaskIndex;
 use stormproof_engine::metrics::WorkerMetrics;
-use stormproof_engine::record::Record;
+use stormproof_engine::record::RecordView;
 use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
 use stormproof_engine::seam::TimeUs;
 
@@ -33,49 +34,17 @@ struct BlockedSink(Arc<Blocked>);
 impl SinkFactory for BlockedFactory {
     fn open(&self, context: GroupContext, _state: GroupState) -> Result<Box<dyn Sink>> {
         let mut all = self.0.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.push(context.metrics);
-        Ok(Box::new(BlockedSink(Arc::clone(&self.0))))
+        all.push(Arc::clone(&context.metrics));
+        Ok(Box::new(Immediate::new(context.metrics, BlockedSink(Arc::clone(&self.0)))))
     }
 }
 
-impl Sink for BlockedSink {
+impl Take for BlockedSink {
     fn is_ready(&self) -> bool {
         !self.0.is_blocked.load(Ordering::Relaxed)
     }
 
-    fn write(&mut self, _subtask: SubtaskIndex, _record: Record, _now_us: TimeUs) -> Result<()> {
-        Ok(())
-    }
-
-    fn poll(&mut self, _now_us: TimeUs) -> Result<bool> {
-        Ok(false)
-    }
-
-    fn prepare_barrier(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _drain: bool,
-        _now_us: TimeUs,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn snapshot(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _subtask: SubtaskIndex,
-        _state: &mut StateSnapshot,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn is_settled(&mut self, _checkpoint: CheckpointId) -> Result<bool> {
-        Ok(true)
-    }
-
-    fn pending_records(&self) -> u64 {
-        0
-    }
+    fn take(&mut self, _subtask: SubtaskIndex, _record: RecordView<'_>, _now_us: TimeUs) {}
 }
 
 fn job(blocked: &Arc<Blocked>, records_per_sec: u64, exchange: ExchangeConfig) -> BenchJob {

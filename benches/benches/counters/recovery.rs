@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use stormproof_benches::{BenchJob, Invocation};
-use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
+use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory};
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory};
+use stormproof_engine::connectors::immediate::{Immediate, Take};
 use stormproof_engine::error::Result;
-use stormproof_engine::exchange::Run;
 use stormproof_engine::graph::{JobGraph, Partitioner};
-use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
-use stormproof_engine::record::Record;
+use stormproof_engine::ids::SubtaskIndex;
+use stormproof_engine::record::RecordView;
 use stormproof_engine::runtime::{CheckpointConfig, JobConfig, RestartStrategy};
 use stormproof_engine::seam::{Clock, Probe, Step, StepAction, StepContext, StepHook, TimeUs};
 
@@ -55,64 +55,19 @@ struct FirstOutput {
 impl SinkFactory for FirstOutputs {
     fn open(&self, context: GroupContext, _state: GroupState) -> Result<Box<dyn Sink>> {
         let is_replacement = context.attempt.0 > 1;
-        Ok(Box::new(FirstOutput { shared: Arc::clone(&self.0), is_first: true, is_replacement }))
+        let shared = Arc::clone(&self.0);
+        let first = FirstOutput { shared, is_first: true, is_replacement };
+        Ok(Box::new(Immediate::new(context.metrics, first)))
     }
 }
 
-impl FirstOutput {
-    fn note(&mut self) {
+impl Take for FirstOutput {
+    fn take(&mut self, _subtask: SubtaskIndex, _record: RecordView<'_>, _now_us: TimeUs) {
         if std::mem::take(&mut self.is_first) && self.is_replacement {
             let now_us = self.shared.clock.now_us();
             let output = &self.shared.output_us;
             let _ = output.compare_exchange(0, now_us, Ordering::AcqRel, Ordering::Relaxed);
         }
-    }
-}
-
-impl Sink for FirstOutput {
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    fn write(&mut self, _subtask: SubtaskIndex, _record: Record, _now_us: TimeUs) -> Result<()> {
-        self.note();
-        Ok(())
-    }
-
-    fn write_run(&mut self, run: &mut Run<'_>, _now_us: TimeUs) -> Result<()> {
-        self.note();
-        run.by_ref().for_each(drop);
-        Ok(())
-    }
-
-    fn poll(&mut self, _now_us: TimeUs) -> Result<bool> {
-        Ok(false)
-    }
-
-    fn prepare_barrier(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _drain: bool,
-        _now_us: TimeUs,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn snapshot(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _subtask: SubtaskIndex,
-        _state: &mut StateSnapshot,
-    ) -> Result<()> {
-        Ok(())
-    }
-
-    fn is_settled(&mut self, _checkpoint: CheckpointId) -> Result<bool> {
-        Ok(true)
-    }
-
-    fn pending_records(&self) -> u64 {
-        0
     }
 }
 

@@ -5,6 +5,7 @@
 //! job must read, write and confirm everything within a bound.
 
 mod nemesis;
+mod report;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
 use super::database::Database;
 use super::escrow::Escrow;
-use super::evidence::{Evidence, Landed, SimEnd, SimRun};
+use super::evidence::{SimEnd, SimRun};
 use super::hold::Mistimed;
 use super::hook::{Armory, SimHook};
 use super::job::{self, ArrivalOf};
@@ -445,61 +446,6 @@ impl<'a> World<'a> {
             {
                 self.on_fault(index);
             }
-        }
-    }
-
-    fn what_is_awaited(&self) -> String {
-        let Some(id) = self.current else { return "no process was ever started".to_owned() };
-        let Some(process) = self.processes.get(&id) else {
-            return format!("{id} has ended and no other was started");
-        };
-        let unread = self.topic.unread_by(id);
-        let what = if unread.is_empty() { "everything is read".to_owned() } else { unread };
-        format!(
-            "{id}: {}, {} workers alive, told to drain: {}; {what}; {} effects",
-            process.machine.describe(),
-            process.crew.alive(),
-            process.is_told_to_drain,
-            self.database.audit_rows()
-        )
-    }
-
-    fn report(self) -> SimRun {
-        let (audit, fences, results) = match &self.escrow {
-            Some(escrow) => escrow.evidence(),
-            None => self.database.evidence(),
-        };
-        let (partitions, input, committed) = self.topic.evidence();
-        let objects = self.store.evidence();
-        let commits = self.topic.ever_committed();
-        let evidence =
-            Evidence { partitions, input, objects, audit, fences, results, committed, commits };
-        let mut landed = self.armory.landed();
-        for (index, strikes) in self.weather.strikes_of_all().into_iter().enumerate() {
-            if strikes > 0 {
-                let window = self.plan.windows[index];
-                let action = format!("{:?}", window.disturbance);
-                let at_us = window.from_us;
-                landed.push(Landed { index, is_window: true, step: None, action, at_us });
-            }
-        }
-        let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
-        let lost_us = self.weather.last_strike_us(&losses);
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        SimRun {
-            told: heard.told.take().unwrap_or_default(),
-            passed: self.armory.take_passed(),
-            end: self.end.expect("the loop has ended"),
-            evidence,
-            landed,
-            mistimed: self.mistimed.told(),
-            trace: self.core.take_trace(),
-            events: self.core.events(),
-            now_us: self.core.now(),
-            attempts: heard.attempts,
-            completed: heard.completed,
-            restores: heard.restores,
-            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
         }
     }
 }

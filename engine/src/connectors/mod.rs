@@ -5,7 +5,8 @@
 //! | [`kafka`] | a source over few clients and many partitions; offsets are state |
 //! | [`generator`] | an open-loop source that needs no service |
 //! | [`sql`] | a sink for MySQL, MariaDB and SQLite: buffered, batched, fenced |
-//! | [`blackhole`] | a sink that counts |
+//! | [`immediate`] | what sinks without state or anything pending have in common |
+//! | [`blackhole`] | one of them, that counts |
 //!
 //! Connectors are the edge of the engine: they own clients, threads and tasks, and answer the
 //! worker through flags, queues and tickets. Nothing here blocks a worker, except opening.
@@ -22,6 +23,7 @@
 
 pub mod blackhole;
 pub mod generator;
+pub mod immediate;
 pub mod kafka;
 pub mod sql;
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
+use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory};
+use stormproof_engine::connectors::immediate::{Immediate, Take};
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
 use stormproof_engine::error::Result as EngineResult;
-use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
-use stormproof_engine::record::Record;
+use stormproof_engine::ids::SubtaskIndex;
+use stormproof_engine::record::RecordView;
 use stormproof_engine::runtime::JobEvent;
-use stormproof_engine::seam::TimeUs;
+use stormproof_engine::seam::{Clock, TimeUs};
 use stormproof_reports::claims::{Axis, Figure, Kind, Outcome, Series, Shown};
 
 use super::bed::{Bed, Measured};
@@ -45,56 +46,30 @@ struct PacedFactory(Arc<Paced>);
 
 impl SinkFactory for PacedFactory {
     fn open(&self, context: GroupContext, _state: GroupState) -> EngineResult<Box<dyn Sink>> {
-        Ok(Box::new(PacedSink { shared: Arc::clone(&self.0), context }))
+        let paced = PacedSink { shared: Arc::clone(&self.0), clock: context.clock };
+        Ok(Box::new(Immediate::new(context.metrics, paced)))
     }
 }
 
 struct PacedSink {
     shared: Arc<Paced>,
-    context: GroupContext,
+    clock: Arc<dyn Clock>,
 }
 
-impl Sink for PacedSink {
+impl Take for PacedSink {
     fn is_ready(&self) -> bool {
-        let slow_us = self.context.clock.now_us().saturating_sub((SLOW_AT_S * 1e6) as u64);
+        let slow_us = self.clock.now_us().saturating_sub((SLOW_AT_S * 1e6) as u64);
         let allowed = slow_us * SLOW_PER_S / 1_000_000;
         slow_us == 0 || self.shared.taken_slowly.load(Ordering::Relaxed) < allowed
     }
 
-    fn write(&mut self, _: SubtaskIndex, record: Record, now_us: TimeUs) -> EngineResult<()> {
+    fn take(&mut self, _subtask: SubtaskIndex, record: RecordView<'_>, now_us: TimeUs) {
         if now_us > (SLOW_AT_S * 1e6) as u64 {
             self.shared.taken_slowly.fetch_add(1, Ordering::Relaxed);
         }
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let age_us = wall.as_micros() as i64 - record.view().event_time_us();
+        let age_us = wall.as_micros() as i64 - record.event_time_us();
         self.shared.age_us.store(age_us.max(0) as u64, Ordering::Relaxed);
-        self.context.metrics.sink_confirmed_records.add(1);
-        Ok(())
-    }
-
-    fn poll(&mut self, _now_us: TimeUs) -> EngineResult<bool> {
-        Ok(false)
-    }
-
-    fn prepare_barrier(&mut self, _: CheckpointId, _: bool, _: TimeUs) -> EngineResult<()> {
-        Ok(())
-    }
-
-    fn snapshot(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _subtask: SubtaskIndex,
-        _state: &mut StateSnapshot,
-    ) -> EngineResult<()> {
-        Ok(())
-    }
-
-    fn is_settled(&mut self, _checkpoint: CheckpointId) -> EngineResult<bool> {
-        Ok(true)
-    }
-
-    fn pending_records(&self) -> u64 {
-        0
     }
 }
 

@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
-use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
+use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory};
+use stormproof_engine::connectors::immediate::{Immediate, Take};
 use stormproof_engine::graph::Partitioner;
-use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
-use stormproof_engine::record::Record;
+use stormproof_engine::ids::SubtaskIndex;
+use stormproof_engine::record::RecordView;
 use stormproof_engine::runtime::JobEvent;
 use stormproof_engine::seam::TimeUs;
 use stormproof_reports::claims::{Axis, Figure, Kind, Outcome, Series, Shown};
@@ -31,61 +32,22 @@ impl SinkFactory for Pairs {
         context: GroupContext,
         _state: GroupState,
     ) -> stormproof_engine::error::Result<Box<dyn Sink>> {
-        Ok(Box::new(PairsSink { all: self.clone(), context, own: RoaringBitmap::new() }))
+        let (parallelism, own) = (u32::from(context.parallelism), RoaringBitmap::new());
+        let pairs = PairsSink { all: self.clone(), parallelism, own };
+        Ok(Box::new(Immediate::new(context.metrics, pairs)))
     }
 }
 
 struct PairsSink {
     all: Pairs,
-    context: GroupContext,
+    parallelism: u32,
     own: RoaringBitmap,
 }
 
-impl Sink for PairsSink {
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    fn write(
-        &mut self,
-        subtask: SubtaskIndex,
-        record: Record,
-        _now_us: TimeUs,
-    ) -> stormproof_engine::error::Result<()> {
-        let from = u32::from(record.view().source().0);
-        self.own.insert(from * u32::from(self.context.parallelism) + u32::from(subtask.0));
-        self.context.metrics.sink_confirmed_records.add(1);
-        Ok(())
-    }
-
-    fn poll(&mut self, _now_us: TimeUs) -> stormproof_engine::error::Result<bool> {
-        Ok(false)
-    }
-
-    fn prepare_barrier(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _drain: bool,
-        _now_us: TimeUs,
-    ) -> stormproof_engine::error::Result<()> {
-        Ok(())
-    }
-
-    fn snapshot(
-        &mut self,
-        _checkpoint: CheckpointId,
-        _subtask: SubtaskIndex,
-        _state: &mut StateSnapshot,
-    ) -> stormproof_engine::error::Result<()> {
-        Ok(())
-    }
-
-    fn is_settled(&mut self, _checkpoint: CheckpointId) -> stormproof_engine::error::Result<bool> {
-        Ok(true)
-    }
-
-    fn pending_records(&self) -> u64 {
-        0
+impl Take for PairsSink {
+    fn take(&mut self, subtask: SubtaskIndex, record: RecordView<'_>, _now_us: TimeUs) {
+        let from = u32::from(record.source().0);
+        self.own.insert(from * self.parallelism + u32::from(subtask.0));
     }
 }
 
