@@ -27,6 +27,8 @@ const LIMIT: Duration = Duration::from_millis(11_500);
 const GROUP: &str = "claims-sawtooth";
 /// A tooth's end may be seen so much later, in seconds.
 const SEEN_LATE_S: f64 = 0.2;
+/// The pieces of one commit come within so many seconds.
+const IN_PIECES_S: f64 = INTERVAL_MS as f64 / 1e3 / 2.0;
 
 /// One look.
 #[derive(Clone, Copy, Debug)]
@@ -70,18 +72,29 @@ fn triggered_s(measured: &Measured, by_s: f64) -> Option<f64> {
     })
 }
 
+/// The looks between which the offsets of a checkpoint moved: the last one before it, the first one
+/// after it. Each subtask commits its own partitions, so a monitor may see one commit in pieces.
+fn commits(looks: &[Look]) -> Vec<(Look, Look)> {
+    let mut commits: Vec<(Look, Look)> = Vec::new();
+    for pair in looks.windows(2).filter(|pair| pair[1].committed > pair[0].committed) {
+        match commits.last_mut() {
+            Some((before, after)) if pair[1].t_s - before.t_s < IN_PIECES_S => *after = pair[1],
+            _ => commits.push((pair[0], pair[1])),
+        }
+    }
+    commits
+}
+
 /// The tips of every whole tooth: low and high.
 fn tips(looks: &[Look], measured: &Measured) -> Vec<(Tip, Tip)> {
-    let jumps: Vec<usize> =
-        (1..looks.len()).filter(|at| looks[*at].committed > looks[at - 1].committed).collect();
-    let tooth = |pair: &[usize]| {
-        let (low, high) = (looks[pair[0]], looks[pair[1] - 1]);
+    let tooth = |pair: &[(Look, Look)]| {
+        let (low, high) = (pair[0].1, pair[1].0);
         let since = triggered_s(measured, low.t_s)?;
         let by_formula = |t_s: f64| RATE_PER_S as f64 * (t_s - since);
         let tip = |look: Look| Tip { seen: look.lag, by_formula: by_formula(look.t_s) };
         Some((tip(low), tip(high)))
     };
-    jumps.windows(2).filter_map(tooth).collect()
+    commits(looks).windows(2).filter_map(tooth).collect()
 }
 
 /// What a monitor of `broker` sees of a job of the real engine: a premise and two facts.
@@ -133,4 +146,17 @@ pub(super) fn watch(broker: &Broker) -> Result<(Fact, [Fact; 2])> {
             fact(format!("on {name}: the highs"), high, format!("the same: {highs}")),
         ],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_seen_in_pieces_is_one() {
+        let looks = [(0.0, 0), (1.0, 0), (1.1, 40), (1.2, 40), (1.3, 80), (3.4, 80), (3.5, 160)];
+        let looks = looks.map(|(t_s, committed)| Look { t_s, lag: 0.0, committed });
+        let seen: Vec<_> = commits(&looks).iter().map(|(b, a)| (b.t_s, a.t_s)).collect();
+        assert_eq!(seen, [(1.0, 1.3), (3.4, 3.5)]);
+    }
 }
