@@ -109,6 +109,7 @@ mod tests {
             "duplicates-bound",
             "attempt-order",
             "per-key-order",
+            "input-kept",
             "vacuity",
             "timers",
             "refusal",

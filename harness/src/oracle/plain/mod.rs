@@ -99,6 +99,9 @@ pub fn second_opinion(input: Input<'_>) -> Result<Opinion, EvidenceError> {
     if run.conditions.ordered {
         answers.push(records::key_order(&run));
     }
+    if !run.conditions.log_lost.is_empty() {
+        answers.push(Answer::unknown("input-kept"));
+    }
     answers.extend(attempts::committed(&run));
     answers.extend(attempts::pace(&run));
     Ok(Opinion {
