@@ -48,9 +48,10 @@ fn one_of_three_is_killed_and_the_others_take_over() {
     let folder = tempfile::tempdir().unwrap();
     let (run, result) = run(
         folder.path(),
-        "[[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 2500 }\n\
+        "[[faults.schedule]]\naction = \"sigkill\"\n\
+         when = { at_step = { step = \"sink_flush_confirmed\", armed_at_ms = 3000 } }\n\
          [[faults.schedule]]\naction = \"sigkill\"\ntarget = { broker-node = 2 }\n\
-         when = { at_ms = 5000 }\n",
+         when = { at_records = 20000 }\n",
     );
     assert_eq!(run.status.code(), Some(0), "{}\n{}", result["verdict_reason"], said(&run));
     let fault = &result["faults"][1];
@@ -68,9 +69,10 @@ fn a_log_that_loses_what_it_acknowledged_is_told_and_nobody_is_convicted() {
     let (run, result) = run(
         folder.path(),
         "min_insync_replicas = 1\n\
-         [[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 2500 }\n\
+         [[faults.schedule]]\naction = \"sigkill\"\n\
+         when = { at_step = { step = \"sink_flush_confirmed\", armed_at_ms = 3000 } }\n\
          [[faults.schedule]]\naction = { unclean-election = { ms = 1500 } }\ntarget = \"broker\"\n\
-         when = { at_ms = 5000 }\n",
+         when = { at_records = 16000 }\n",
     );
     let reason = result["verdict_reason"].as_str().unwrap();
     assert_eq!((run.status.code(), &result["verdict"]), (Some(2), &"unknown".into()), "{reason}");

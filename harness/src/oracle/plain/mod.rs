@@ -100,7 +100,9 @@ pub fn second_opinion(input: Input<'_>) -> Result<Opinion, EvidenceError> {
         answers.push(records::key_order(&run));
     }
     if !run.conditions.log_lost.is_empty() {
-        answers.push(Answer::unknown("input-kept"));
+        let lost = run.conditions.log_lost.iter();
+        let cases = lost.map(|range| Site::record(range.partition, range.from)).collect();
+        answers.push(Answer { cases, ..Answer::unknown("input-kept") });
     }
     answers.extend(attempts::committed(&run));
     answers.extend(attempts::pace(&run));
