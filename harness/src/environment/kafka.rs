@@ -132,7 +132,11 @@ impl Client {
                 Err(error) if begun.elapsed() > self.limit => {
                     return Err(refused(&self.brokers, "no log end offsets", &error));
                 }
-                Err(_) => std::thread::sleep(ASK_AGAIN),
+                Err(_) => {
+                    // A leader that the client remembers may have been gone for long.
+                    let _ = self.consumer.fetch_metadata(Some(topic), self.limit);
+                    std::thread::sleep(ASK_AGAIN);
+                }
             }
         }
     }

@@ -25,8 +25,10 @@ use crate::clock::monotonic_us;
 use crate::error::{Result, environment};
 use crate::scenario::Load;
 
-/// How long the last records may take to be acknowledged.
+/// How long the last records may go without one more acknowledgement.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at what was acknowledged.
+const FLUSH_LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the clock.
 const TICK: Duration = Duration::from_millis(2);
 /// Records sent between two polls of the client, when late.
@@ -225,12 +227,29 @@ fn send_all(
     if figures.stop.load(Ordering::Relaxed) {
         client.purge(rdkafka::producer::PurgeConfig::default().queue());
     }
-    client.flush(FLUSH_LIMIT)
+    flush(&client, figures)
+}
+
+/// Waits until everything is acknowledged: as long as it takes, while there is progress.
+fn flush(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Result<(), KafkaError> {
+    let (mut last, mut since_us) = (0, monotonic_us());
+    loop {
+        let Err(error) = client.flush(FLUSH_LOOK) else { return Ok(()) };
+        let answered =
+            figures.acknowledged.load(Ordering::Relaxed) + figures.failed.load(Ordering::Relaxed);
+        // Who is told to stop does not wait for a slow log; what is under way gets its time.
+        if answered != last && !figures.stop.load(Ordering::Relaxed) {
+            (last, since_us) = (answered, monotonic_us());
+        }
+        if u128::from(monotonic_us() - since_us) > FLUSH_LIMIT.as_micros() {
+            return Err(error);
+        }
+    }
 }
 
 /// Waits until all is acknowledged, and then until the load may go on.
 fn stay_quiet(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Result<(), KafkaError> {
-    client.flush(FLUSH_LIMIT)?;
+    flush(client, figures)?;
     figures.quiet.store(true, Ordering::SeqCst);
     while figures.hushed.load(Ordering::SeqCst) && !figures.stop.load(Ordering::Relaxed) {
         std::thread::sleep(TICK);

@@ -142,6 +142,7 @@ const OF_SEVERAL: &str = "\
 broker.session.timeout.ms=6000
 broker.heartbeat.interval.ms=1000
 controlled.shutdown.enable=true
+num.replica.fetchers=3
 num.recovery.threads.per.data.dir=2
 ";
 
