@@ -174,6 +174,9 @@ impl Session {
 
     /// One turn.
     fn pump(&mut self) -> Result<(), Halt> {
+        if self.engine.is_due() {
+            self.start_engine()?;
+        }
         for turn in 0..REPORTS_AT_ONCE {
             let limit = if turn == 0 { HEAR_LIMIT } else { Duration::ZERO };
             match self.engine.hear(limit)? {
@@ -194,6 +197,17 @@ impl Session {
         }
         self.show(now_us);
         Ok(())
+    }
+
+    /// What waits for a step goes along with the process: its recovery is over before any command
+    /// could reach it.
+    fn start_engine(&mut self) -> Result<()> {
+        let moment = self.moment();
+        let armed = self.nemesis.arm_with_start(&moment);
+        for fault in &armed {
+            self.note(&format!("starts with {} armed: {}", fault.id, fault.describe()))?;
+        }
+        self.engine.start(armed)
     }
 
     fn on_report(&mut self, report: &Report) -> Result<(), Halt> {
@@ -322,15 +336,7 @@ impl Session {
         {
             self.nemesis.on_process_state(is_stopped, monotonic_us());
         }
-        let now_us = monotonic_us();
-        let moment = Moment {
-            now_us,
-            load_us: self.load_since_us.map(|since_us| now_us - since_us),
-            records: self.produced(),
-            is_running: self.history.is_running() && !self.is_ending,
-            completed_in_attempt: self.history.completed_in_attempt(),
-            completed_us: self.history.completed_us(),
-        };
+        let moment = self.moment();
         for order in self.nemesis.tick(&moment) {
             match order {
                 Order::Arm(fault) => {
@@ -348,6 +354,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Where things stand, for the nemesis.
+    fn moment(&self) -> Moment {
+        let now_us = monotonic_us();
+        Moment {
+            now_us,
+            load_us: self.load_since_us.map(|since_us| now_us - since_us),
+            records: self.produced(),
+            is_running: self.history.is_running() && !self.is_ending,
+            completed_in_attempt: self.history.completed_in_attempt(),
+            completed_us: self.history.completed_us(),
+        }
     }
 
     /// The disk's trouble is the engine's own storage; everything else is the striker's.
