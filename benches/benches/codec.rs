@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stormproof_engine::api::{ListKind, StateSnapshot};
 use stormproof_engine::checkpoint::{StateFileWriter, read_state_file};
-use stormproof_engine::ids::{AttemptId, KeyGroup, Offset, PartitionId, SubtaskIndex, VertexId};
+use stormproof_engine::ids::{AttemptId, Offset, PartitionId, SubtaskIndex, VertexId};
 use stormproof_engine::record::{Payload, Provenance, Record, RecordView, Route, frame_len};
 
 const RECORDS: u64 = 1_000;
@@ -23,8 +23,7 @@ fn write_frames(value: &[u8]) -> BytesMut {
             key: Some(b"k1-1"),
             value: Some(value),
         };
-        let route =
-            Route { source: SubtaskIndex(1), target: SubtaskIndex(2), key_group: KeyGroup(3) };
+        let route = Route { source: SubtaskIndex(1), target: SubtaskIndex(2) };
         payload.encode(route, &mut buffer);
     }
     buffer

@@ -1,21 +1,25 @@
 //! Records as bytes: the frame that lanes, channel state and sink buffers share.
 //!
 //! A frame is written once, by the vertex that emits it, and never copied after that: whoever
-//! keeps a record keeps a reference into the buffer. The layout is docs/formats.md; the oracle
-//! reads it with code of its own.
+//! keeps a record keeps a reference into the buffer. A frame is *compact* when its fields fit into
+//! three words, and *wide* otherwise; both begin with the same word. The layout is docs/formats.md;
+//! the oracle reads it with code of its own.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::ids::{AttemptId, KeyGroup, Offset, PartitionId, SubtaskIndex};
+use crate::ids::{AttemptId, Offset, PartitionId, SubtaskIndex};
 
-/// Bytes of a frame before the key.
-pub const HEADER_BYTES: usize = 44;
+/// Bytes before the key of a compact frame.
+pub const COMPACT_HEADER_BYTES: usize = 24;
+/// Bytes before the key of a wide frame.
+pub const WIDE_HEADER_BYTES: usize = 44;
 
 /// The target of a broadcast record.
 pub const EVERY_SUBTASK: SubtaskIndex = SubtaskIndex(u16::MAX);
 
 const KEY_IS_NULL: u8 = 1;
 const VALUE_IS_NULL: u8 = 2;
+const IS_WIDE: u8 = 4;
 
 /// Where a record comes from: set once by the source, carried to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,8 +41,6 @@ pub struct Route {
     pub source: SubtaskIndex,
     /// Downstream subtask, or [`EVERY_SUBTASK`].
     pub target: SubtaskIndex,
-    /// Key group of the key.
-    pub key_group: KeyGroup,
 }
 
 /// The content of a record: what a source or an operator emits.
@@ -58,7 +60,24 @@ impl Payload<'_> {
     /// Bytes of this record's frame.
     #[inline]
     pub fn frame_bytes(&self) -> usize {
-        HEADER_BYTES + self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
+        let body = self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len);
+        body + if self.fits(body) { COMPACT_HEADER_BYTES } else { WIDE_HEADER_BYTES }
+    }
+
+    /// Whether the fields fit into a compact frame with `body` bytes after its header: no bit is
+    /// set beyond those that the layout has room for.
+    #[inline]
+    fn fits(&self, body: usize) -> bool {
+        let Provenance { partition, offset, index, source_attempt } = self.provenance;
+        let time = self.event_time_us;
+        let beyond = u64::from(partition.0) >> 16
+            | offset.0 >> 48
+            | u64::from(index)
+            | u64::from(source_attempt.0) >> 8
+            | ((time ^ (time >> 63)) as u64) >> 55
+            | (self.key.map_or(0, <[u8]>::len) as u64) >> 8
+            | ((body + COMPACT_HEADER_BYTES) as u64) >> 16;
+        beyond == 0
     }
 
     /// Appends the frame to `buffer`.
@@ -68,32 +87,69 @@ impl Payload<'_> {
         self.write_to(route, &mut buffer[at..]);
     }
 
-    /// Writes the frame to `frame`, field by field into its place: a header put together elsewhere
+    /// Writes the frame to `frame`, word by word into its place: a header put together elsewhere
     /// would have to wait for its own bytes before it can be copied.
     ///
     /// # Panics
     /// When `frame` is not [`Payload::frame_bytes`] long.
     #[inline]
     pub fn write_to(&self, route: Route, frame: &mut [u8]) {
-        let flags = if self.key.is_none() { KEY_IS_NULL } else { 0 }
-            | if self.value.is_none() { VALUE_IS_NULL } else { 0 };
-        let key = self.key.unwrap_or_default();
-        let len = frame.len() as u32;
-        let (header, body) = frame.split_first_chunk_mut::<HEADER_BYTES>().expect("a frame");
-        header[0..4].copy_from_slice(&len.to_le_bytes());
-        header[4..8].copy_from_slice(&(key.len() as u32).to_le_bytes());
-        header[8..10].copy_from_slice(&[flags, 0]);
-        header[10..12].copy_from_slice(&route.key_group.0.to_le_bytes());
-        header[12..14].copy_from_slice(&route.source.0.to_le_bytes());
-        header[14..16].copy_from_slice(&route.target.0.to_le_bytes());
-        header[16..20].copy_from_slice(&self.provenance.partition.0.to_le_bytes());
-        header[20..24].copy_from_slice(&self.provenance.index.to_le_bytes());
-        header[24..28].copy_from_slice(&self.provenance.source_attempt.0.to_le_bytes());
-        header[28..36].copy_from_slice(&self.provenance.offset.0.to_le_bytes());
-        header[36..44].copy_from_slice(&self.event_time_us.to_le_bytes());
+        let (key, value) = (self.key.unwrap_or_default(), self.value.unwrap_or_default());
+        let body = if frame.len() == COMPACT_HEADER_BYTES + key.len() + value.len() {
+            self.write_compact(route, frame)
+        } else {
+            self.write_wide(route, frame)
+        };
         let (key_place, value_place) = body.split_at_mut(key.len());
         copy_short(key, key_place);
-        value_place.copy_from_slice(self.value.unwrap_or_default());
+        value_place.copy_from_slice(value);
+    }
+
+    #[inline]
+    fn nulls(&self) -> u8 {
+        let key = if self.key.is_none() { KEY_IS_NULL } else { 0 };
+        key | if self.value.is_none() { VALUE_IS_NULL } else { 0 }
+    }
+
+    #[inline]
+    fn write_compact<'f>(&self, route: Route, frame: &'f mut [u8]) -> &'f mut [u8] {
+        let Provenance { partition, offset, source_attempt, .. } = self.provenance;
+        let lens = (self.key.map_or(0, <[u8]>::len) as u64) << 8 | (frame.len() as u64) << 16;
+        let words = [
+            u64::from(self.nulls()) | lens | route.word(),
+            u64::from(partition.0) | offset.0 << 16,
+            u64::from(source_attempt.0) | (self.event_time_us as u64) << 8,
+        ];
+        let (header, body) = frame.split_first_chunk_mut::<24>().expect("a frame");
+        header[0..8].copy_from_slice(&words[0].to_le_bytes());
+        header[8..16].copy_from_slice(&words[1].to_le_bytes());
+        header[16..24].copy_from_slice(&words[2].to_le_bytes());
+        body
+    }
+
+    #[cold]
+    fn write_wide<'f>(&self, route: Route, frame: &'f mut [u8]) -> &'f mut [u8] {
+        let Provenance { partition, offset, index, source_attempt } = self.provenance;
+        let len = frame.len() as u32;
+        let (header, body) = frame.split_first_chunk_mut::<WIDE_HEADER_BYTES>().expect("a frame");
+        let first = u64::from(self.nulls() | IS_WIDE) | route.word();
+        header[0..8].copy_from_slice(&first.to_le_bytes());
+        header[8..12].copy_from_slice(&len.to_le_bytes());
+        header[12..16].copy_from_slice(&(self.key.map_or(0, <[u8]>::len) as u32).to_le_bytes());
+        header[16..20].copy_from_slice(&partition.0.to_le_bytes());
+        header[20..24].copy_from_slice(&index.to_le_bytes());
+        header[24..28].copy_from_slice(&source_attempt.0.to_le_bytes());
+        header[28..36].copy_from_slice(&offset.0.to_le_bytes());
+        header[36..44].copy_from_slice(&self.event_time_us.to_le_bytes());
+        body
+    }
+}
+
+impl Route {
+    /// Its part of a frame's first word.
+    #[inline]
+    fn word(self) -> u64 {
+        u64::from(self.source.0) << 32 | u64::from(self.target.0) << 48
     }
 }
 
@@ -136,17 +192,21 @@ impl Record {
 
     /// A frame from outside (a state file); `None` when it is not one whole frame.
     pub fn from_state(item: Bytes) -> Option<Self> {
-        let header: &Header = item.first_chunk()?;
-        let key_bytes = u32::from_le_bytes(read(header, 4)) as usize;
-        let whole = frame_len(&item) == item.len() && key_bytes <= item.len() - HEADER_BYTES;
-        whole.then_some(Self { frame: item })
+        let first: &[u8; 8] = item.first_chunk()?;
+        let is_wide = first[0] & IS_WIDE != 0;
+        let header_bytes = if is_wide { WIDE_HEADER_BYTES } else { COMPACT_HEADER_BYTES };
+        if item.len() < header_bytes || frame_len(&item) != item.len() {
+            return None;
+        }
+        let is_whole = RecordView::new(&item).key_range().end <= item.len();
+        is_whole.then_some(Self { frame: item })
     }
 
     /// A copy of the record for another downstream subtask.
     #[must_use]
     pub fn retargeted(&self, target: SubtaskIndex) -> Self {
         let mut frame = BytesMut::from(&self.frame[..]);
-        frame[14..16].copy_from_slice(&target.0.to_le_bytes());
+        frame[6..8].copy_from_slice(&target.0.to_le_bytes());
         Self { frame: frame.freeze() }
     }
 
@@ -202,31 +262,47 @@ impl<'a> RecordRef<'a> {
 /// A frame, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordView<'a> {
-    header: &'a Header,
+    /// The first words, which every frame has.
+    header: &'a [u8; COMPACT_HEADER_BYTES],
     frame: &'a [u8],
 }
 
-type Header = [u8; HEADER_BYTES];
-
+/// A field of a wide frame.
 #[inline]
-fn read<const N: usize>(header: &Header, at: usize) -> [u8; N] {
+fn field<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
     let mut field = [0; N];
-    field.copy_from_slice(&header[at..at + N]);
+    field.copy_from_slice(&frame[at..at + N]);
     field
 }
 
-/// Bytes of the frame that starts here.
+/// Bytes of the frame that starts here; 0 when there is not even a header.
 #[inline]
 pub fn frame_len(bytes: &[u8]) -> usize {
-    bytes.first_chunk().map_or(0, |len| u32::from_le_bytes(*len) as usize)
+    match bytes.first_chunk::<12>() {
+        Some(start) if start[0] & IS_WIDE == 0 => {
+            usize::from(u16::from_le_bytes([start[2], start[3]]))
+        }
+        Some(start) => u32::from_le_bytes([start[8], start[9], start[10], start[11]]) as usize,
+        None => 0,
+    }
 }
 
 impl<'a> RecordView<'a> {
     /// The frame that starts at the beginning of `bytes`.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
-        let header: &Header = bytes.first_chunk().expect("a frame has a header");
-        Self { header, frame: &bytes[..u32::from_le_bytes(read(header, 0)) as usize] }
+        let frame = &bytes[..frame_len(bytes)];
+        Self { header: frame.first_chunk().expect("a frame has a header"), frame }
+    }
+
+    #[inline]
+    fn is_wide(&self) -> bool {
+        self.header[0] & IS_WIDE != 0
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        u64::from_le_bytes(field(self.header, at))
     }
 
     /// Bytes of the whole frame.
@@ -238,52 +314,69 @@ impl<'a> RecordView<'a> {
     /// Upstream subtask.
     #[inline]
     pub fn source(&self) -> SubtaskIndex {
-        SubtaskIndex(u16::from_le_bytes(read(self.header, 12)))
+        SubtaskIndex((self.word(0) >> 32) as u16)
     }
 
     /// Downstream subtask.
     #[inline]
     pub fn target(&self) -> SubtaskIndex {
-        SubtaskIndex(u16::from_le_bytes(read(self.header, 14)))
-    }
-
-    /// Key group of the key.
-    #[inline]
-    pub fn key_group(&self) -> KeyGroup {
-        KeyGroup(u16::from_le_bytes(read(self.header, 10)))
+        SubtaskIndex((self.word(0) >> 48) as u16)
     }
 
     /// Where the record comes from.
     #[inline]
     pub fn provenance(&self) -> Provenance {
+        if self.is_wide() {
+            return self.wide_provenance();
+        }
+        let word = self.word(8);
         Provenance {
-            partition: PartitionId(u32::from_le_bytes(read(self.header, 16))),
-            index: u32::from_le_bytes(read(self.header, 20)),
-            source_attempt: AttemptId(u32::from_le_bytes(read(self.header, 24))),
-            offset: Offset(u64::from_le_bytes(read(self.header, 28))),
+            partition: PartitionId((word & 0xFFFF) as u32),
+            offset: Offset(word >> 16),
+            index: 0,
+            source_attempt: AttemptId(u32::from(self.header[16])),
+        }
+    }
+
+    #[cold]
+    fn wide_provenance(&self) -> Provenance {
+        Provenance {
+            partition: PartitionId(u32::from_le_bytes(field(self.frame, 16))),
+            index: u32::from_le_bytes(field(self.frame, 20)),
+            source_attempt: AttemptId(u32::from_le_bytes(field(self.frame, 24))),
+            offset: Offset(u64::from_le_bytes(field(self.frame, 28))),
         }
     }
 
     /// The input record's timestamp, in microseconds.
     #[inline]
     pub fn event_time_us(&self) -> i64 {
-        i64::from_le_bytes(read(self.header, 36))
+        if self.is_wide() {
+            return i64::from_le_bytes(field(self.frame, 36));
+        }
+        (self.word(16) as i64) >> 8
     }
 
-    fn key_end(&self) -> usize {
-        HEADER_BYTES + u32::from_le_bytes(read(self.header, 4)) as usize
+    /// Where the key lies in the frame.
+    #[inline]
+    fn key_range(&self) -> std::ops::Range<usize> {
+        if self.is_wide() {
+            let key_bytes = u32::from_le_bytes(field(self.frame, 12)) as usize;
+            return WIDE_HEADER_BYTES..WIDE_HEADER_BYTES + key_bytes;
+        }
+        COMPACT_HEADER_BYTES..COMPACT_HEADER_BYTES + usize::from(self.header[1])
     }
 
     /// The key; `None` is Kafka's null.
     #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
-        (self.header[8] & KEY_IS_NULL == 0).then(|| &self.frame[HEADER_BYTES..self.key_end()])
+        (self.header[0] & KEY_IS_NULL == 0).then(|| &self.frame[self.key_range()])
     }
 
     /// The value; `None` is Kafka's null.
     #[inline]
     pub fn value(&self) -> Option<&'a [u8]> {
-        (self.header[8] & VALUE_IS_NULL == 0).then(|| &self.frame[self.key_end()..])
+        (self.header[0] & VALUE_IS_NULL == 0).then(|| &self.frame[self.key_range().end..])
     }
 
     /// The record as something that can be emitted again.

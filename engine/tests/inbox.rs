@@ -65,7 +65,7 @@ fn encode(bytes: &mut BytesMut, source: u16, target: SubtaskIndex, offset: u64) 
     };
     let payload =
         Payload { provenance, event_time_us: 0, key: Some(b"key"), value: Some(b"value") };
-    let route = Route { source: SubtaskIndex(source), target, key_group: KeyGroup(0) };
+    let route = Route { source: SubtaskIndex(source), target };
     payload.encode(route, bytes);
 }
 

@@ -23,8 +23,7 @@ fn record(partition: u32, offset: u64, target: u16, key: &[u8]) -> Record {
         source_attempt: AttemptId(1),
     };
     let payload = Payload { provenance, event_time_us: 9, key: Some(key), value: None };
-    let key_group = key_group_of(&payload, MAX);
-    let route = Route { source: SubtaskIndex(0), target: SubtaskIndex(target), key_group };
+    let route = Route { source: SubtaskIndex(0), target: SubtaskIndex(target) };
     let mut buffer = BytesMut::new();
     payload.encode(route, &mut buffer);
     Record::at(&buffer.freeze(), 0)
@@ -141,7 +140,7 @@ proptest! {
             });
         }
         let entry = |key: &String| {
-            let group = record(0, 0, 0, key.as_bytes()).view().key_group();
+            let group = key_group_of(&record(0, 0, 0, key.as_bytes()).view().payload(), MAX);
             (group, Bytes::from(key.clone()), Bytes::from("1"))
         };
         let entries = keys.iter().map(entry).collect();
@@ -151,7 +150,7 @@ proptest! {
         let in_flight: Vec<_> = keys
             .iter()
             .map(|key| {
-                let group = record(0, 0, 0, key.as_bytes()).view().key_group();
+                let group = key_group_of(&record(0, 0, 0, key.as_bytes()).view().payload(), MAX);
                 record(0, 0, subtask_of_key_group(group, before, MAX).0, key.as_bytes())
             })
             .collect();
@@ -175,7 +174,7 @@ proptest! {
             for record in recovered {
                 let view = record.view();
                 prop_assert_eq!(view.target(), SubtaskIndex(subtask));
-                let owner = subtask_of_key_group(view.key_group(), after, MAX);
+                let owner = subtask_of_key_group(key_group_of(&view.payload(), MAX), after, MAX);
                 prop_assert_eq!(owner, SubtaskIndex(subtask), "in flight beside its state");
             }
         }
@@ -225,7 +224,7 @@ proptest! {
             for source in 0..upstream {
                 for i in 0..60_u64 {
                     let sample = record(u32::from(source), i, 0, &i.to_le_bytes());
-                    let (_, target) =
+                    let target =
                         selector.select(SubtaskIndex(source), &sample.view().payload());
                     prop_assert!(target.0 < downstream);
                     reached.insert(target.0);

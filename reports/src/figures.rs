@@ -20,6 +20,8 @@ pub(crate) fn count(n: u64) -> String {
 
 /// What stands where nobody counted.
 pub(crate) const NOT_COUNTED: &str = "not counted";
+/// What stands for a figure that a run had no chance to take.
+pub(crate) const NOT_MEASURED: &str = "not measured";
 
 /// A count that may be missing.
 pub(crate) fn counted_or_not(n: Option<u64>) -> String {

@@ -4,7 +4,7 @@
 //! figures, so `=` and `≤` never stand where they do not hold. Shared by all renderers.
 
 use crate::figures::{
-    NOT_COUNTED, bytes, count, counted, counted_or_not, decimal, micros, seconds,
+    NOT_COUNTED, NOT_MEASURED, bytes, count, counted, counted_or_not, decimal, micros, seconds,
 };
 use crate::schema::{Quantiles, RunResult, Verdict};
 use crate::text;
@@ -163,7 +163,7 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
                 text::line(&result.mode, text::NAME)
             ),
         ),
-        ("Throughput", format!("{} records/s", decimal(result.records_per_s, 0))),
+        ("Throughput", throughput(result)),
         ("Peak memory", bytes(result.peak_rss_bytes)),
         ("Wall time", seconds(result.wall_s)),
     ];
@@ -176,6 +176,14 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
         rows.push(("Actual latency", format!("{}, from actual send time", shown(&latency.actual))));
     }
     rows
+}
+
+/// The rate; a run that was stopped before its load was through has none.
+fn throughput(result: &RunResult) -> String {
+    if result.records_per_s > 0.0 {
+        return format!("{} records/s", decimal(result.records_per_s, 0));
+    }
+    NOT_MEASURED.to_owned()
 }
 
 fn duplicates_row(result: &RunResult) -> String {

@@ -15,7 +15,7 @@ use stormproof_engine::api::{
     Collector, GroupContext, GroupState, ListKind, Operator, OperatorFactory, StateSnapshot,
 };
 use stormproof_engine::error::{EngineError, Result};
-use stormproof_engine::ids::{CheckpointId, KeyGroup, SubtaskIndex};
+use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
 use stormproof_engine::record::{Payload, Record, RecordRef, Route};
 use stormproof_engine::seam::TimeUs;
 
@@ -91,7 +91,7 @@ struct Keeper<'a> {
 impl Collector for Keeper<'_> {
     fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) {
         let mut frame = BytesMut::new();
-        let route = Route { source: subtask, target: subtask, key_group: KeyGroup(0) };
+        let route = Route { source: subtask, target: subtask };
         payload.encode(route, &mut frame);
         let record = Record::from_state(frame.freeze()).expect("it was just written");
         self.held.records.push_back((self.due_us, record));

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use super::manifest::{Manifest, ManifestVertex};
 use super::state_file::Section;
 use crate::api::{GroupState, KeyedSnapshot};
-use crate::graph::{ExecutionGraph, ExecutionVertex, Partitioner, subtask_of_key_group};
+use crate::graph::{
+    ExecutionGraph, ExecutionVertex, Partitioner, key_group_of, subtask_of_key_group,
+};
 use crate::ids::{SubtaskIndex, VertexId};
 use crate::mutants;
 use crate::record::Record;
@@ -176,7 +178,8 @@ fn reroute(
     let target = |record: &Record| {
         let view = record.view();
         if is_keyed {
-            subtask_of_key_group(view.key_group(), new.parallelism, graph.max_parallelism)
+            let group = key_group_of(&view.payload(), graph.max_parallelism);
+            subtask_of_key_group(group, new.parallelism, graph.max_parallelism)
         } else {
             SubtaskIndex(view.target().0 % new.parallelism)
         }

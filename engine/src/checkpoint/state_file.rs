@@ -9,7 +9,7 @@ use crate::api::{KeyedSnapshot, ListKind, StateSnapshot};
 use crate::ids::{KeyGroup, SubtaskIndex, VertexId};
 use crate::record::Record;
 
-const MAGIC: &[u8; 8] = b"SPSTATE1";
+const MAGIC: &[u8; 8] = b"SPSTATE2";
 const LIST_EVEN_SPLIT: u8 = 1;
 const LIST_UNION: u8 = 2;
 const KEYED: u8 = 3;

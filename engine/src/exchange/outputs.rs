@@ -46,8 +46,7 @@ impl LaneWriter {
     }
 
     #[inline]
-    fn write(&mut self, local: usize, route: Route, payload: &Payload<'_>) {
-        let bytes = payload.frame_bytes();
+    fn write(&mut self, local: usize, route: Route, payload: &Payload<'_>, bytes: usize) {
         if self.at + bytes > self.open.len() {
             self.make_room(bytes);
         }
@@ -163,21 +162,21 @@ impl Outputs {
     #[inline]
     pub fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>, now_us: TimeUs) {
         let local = (subtask.0 - self.first) as usize;
-        let bytes = payload.frame_bytes() as i64;
+        let bytes = payload.frame_bytes();
         for edge in &mut self.edges {
-            let (key_group, target) = edge.selector.select(subtask, payload);
-            let route = Route { source: subtask, target, key_group };
+            let target = edge.selector.select(subtask, payload);
+            let route = Route { source: subtask, target };
             if target == EVERY_SUBTASK {
                 for writer in edge.writers() {
-                    writer.write(local, route, payload);
+                    writer.write(local, route, payload, bytes);
                 }
             } else {
                 let worker = edge.worker_of[target.index()] as usize;
                 let writer = edge.writers[worker].as_mut().expect("the target lives there");
-                writer.write(local, route, payload);
+                writer.write(local, route, payload, bytes);
             }
             let allowance = &self.allowance[local];
-            allowance.set(allowance.get() - bytes);
+            allowance.set(allowance.get() - bytes as i64);
         }
         if self.open_since_us.is_none() {
             self.open_since_us = Some(now_us);

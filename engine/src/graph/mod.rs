@@ -8,4 +8,4 @@ mod partitioner;
 
 pub use execution_graph::{ExecutionEdge, ExecutionGraph, ExecutionVertex, Placement};
 pub use job_graph::{Edge, JobGraph, JobGraphBuilder, MAX_PARALLELISM, Vertex, VertexKind};
-pub use partitioner::{Partitioner, Selector, Targets, key_group_of, subtask_of_key_group};
+pub use partitioner::{Partitioner, Selector, key_group_of, subtask_of_key_group};

@@ -61,9 +61,6 @@ pub fn subtask_of_key_group(
     SubtaskIndex(index as u16)
 }
 
-/// Where one record goes: its key group and its target.
-pub type Targets = (KeyGroup, SubtaskIndex);
-
 /// The choosing side of one edge on one worker: a partitioner and the counters of its upstream
 /// subtasks.
 #[derive(Debug)]
@@ -99,27 +96,24 @@ impl Selector {
 
     /// The target of a record that `subtask` emits.
     #[inline]
-    pub fn select(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) -> Targets {
+    pub fn select(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) -> SubtaskIndex {
         match self.partitioner {
-            Partitioner::KeyBy => {
-                let group = key_group_of(payload, self.max_parallelism);
-                (group, self.owners[group.index()])
-            }
-            Partitioner::Forward => (KeyGroup(0), subtask),
-            Partitioner::Broadcast => (KeyGroup(0), EVERY_SUBTASK),
+            Partitioner::KeyBy => self.owners[key_group_of(payload, self.max_parallelism).index()],
+            Partitioner::Forward => subtask,
+            Partitioner::Broadcast => EVERY_SUBTASK,
             Partitioner::Rebalance => {
                 let n = self.count(subtask);
-                (KeyGroup(0), SubtaskIndex((n % u64::from(self.downstream)) as u16))
+                SubtaskIndex((n % u64::from(self.downstream)) as u16)
             }
             Partitioner::Rescale => {
                 let share = rescale_share(subtask, self.upstream, self.downstream);
                 let n = self.count(subtask) % u64::from(share.end - share.start);
-                (KeyGroup(0), SubtaskIndex(share.start + n as u16))
+                SubtaskIndex(share.start + n as u16)
             }
             Partitioner::Shuffle => {
                 let n = self.count(subtask);
                 let draw = mix(n ^ (u64::from(subtask.0) << 48));
-                (KeyGroup(0), SubtaskIndex((draw % u64::from(self.downstream)) as u16))
+                SubtaskIndex((draw % u64::from(self.downstream)) as u16)
             }
         }
     }

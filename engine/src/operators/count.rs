@@ -11,6 +11,7 @@ use crate::api::{
 };
 use crate::connectors::sql::{RowMapper, RowView};
 use crate::error::{EngineError, Result};
+use crate::graph::key_group_of;
 use crate::ids::{CheckpointId, KeyGroup, SubtaskIndex};
 use crate::record::{Payload, RecordRef, RecordView};
 use bytes::Bytes;
@@ -87,8 +88,9 @@ impl Operator for Count {
     ) -> Result<()> {
         let view = record.view();
         let table = &mut self.counts[self.context.local(subtask)];
-        let count = view.key().map_or(0, |key| increment(table, view.key_group(), key));
         let input = view.payload();
+        let group = key_group_of(&input, self.context.max_parallelism);
+        let count = input.key.map_or(0, |key| increment(table, group, key));
         self.emitted.clear();
         self.emitted.push(u8::from(input.value.is_some()));
         self.emitted.extend_from_slice(&count.to_le_bytes());

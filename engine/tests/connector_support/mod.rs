@@ -93,7 +93,7 @@ pub fn record_with(
     };
     let mut frame = BytesMut::new();
     let (source, target) = (SubtaskIndex(0), SubtaskIndex(0));
-    payload.encode(Route { source, target, key_group: KeyGroup(0) }, &mut frame);
+    payload.encode(Route { source, target }, &mut frame);
     Record::at(&frame.freeze(), 0)
 }
 

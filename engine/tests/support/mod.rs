@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use stormproof_engine::api::*;
 use stormproof_engine::error::Result;
+use stormproof_engine::graph::key_group_of;
 use stormproof_engine::ids::*;
 use stormproof_engine::record::{Payload, Provenance, Record, RecordRef};
 use stormproof_engine::runtime::*;
@@ -162,7 +163,8 @@ impl Operator for Counter {
         out: &mut dyn Collector,
     ) -> Result<()> {
         let view = record.view();
-        let key = (view.key_group(), Bytes::copy_from_slice(view.key().unwrap_or_default()));
+        let group = key_group_of(&view.payload(), self.context.max_parallelism);
+        let key = (group, Bytes::copy_from_slice(view.key().unwrap_or_default()));
         let count = self.counts[self.context.local(subtask)].entry(key).or_default();
         *count += 1;
         out.emit(subtask, &Payload { value: Some(&count.to_le_bytes()), ..view.payload() });

@@ -64,7 +64,7 @@ fn batch(attempt: u32, number: u64, rows: &[Row]) -> Arc<Batch> {
         };
         let (source, target) = (SubtaskIndex(0), SubtaskIndex(5));
         let mut frame = BytesMut::new();
-        payload.encode(Route { source, target, key_group: KeyGroup(0) }, &mut frame);
+        payload.encode(Route { source, target }, &mut frame);
         let record = Record::at(&frame.freeze(), 0);
         Effect { record, subtask: SubtaskIndex(5), checkpoint: CheckpointId(9) }
     };

@@ -7,6 +7,9 @@ use crate::figures::{NONE, decimal};
 use crate::markdown::{prose, symbol};
 use crate::text;
 
+/// A difference of so many percent only says that the figure was nearly nothing.
+const SENSELESS_PERCENT: f64 = 1_000.0;
+
 /// Renders the comparison.
 #[must_use]
 pub fn render(a: &Side, b: &Side) -> String {
@@ -77,11 +80,15 @@ pub(crate) fn interval(row: &Row) -> Option<String> {
     Some(format!("[{}, {}]", relative(row, interval.low), relative(row, interval.high)))
 }
 
-/// A difference in percent of A, or as it is where A is zero.
+/// A difference in percent of A; as it is where A is zero or, beside B, as good as zero.
 fn relative(row: &Row, of: f64) -> String {
+    let (low, high) = row.interval.map_or((of, of), |interval| (interval.low, interval.high));
+    let says_something = [row.difference(), low, high]
+        .iter()
+        .all(|of| row.percent(*of).is_some_and(|percent| percent.abs() < SENSELESS_PERCENT));
     match row.percent(of) {
-        Some(percent) => format!("{} %", decimal(percent, 1)),
-        None => row.unit.show(of),
+        Some(percent) if says_something => format!("{} %", decimal(percent, 1)),
+        _ => row.unit.show(of),
     }
 }
 

@@ -71,3 +71,13 @@ fn the_markdown_never_shows_a_difference_without_its_basis() {
     assert!(line.contains("−10 %") && line.contains("no spread known"), "{line}");
     assert!(line.contains("not judged"), "{line}");
 }
+
+#[test]
+fn beside_next_to_nothing_a_difference_is_shown_as_it_is() {
+    let shown = |a: f64, b: f64| {
+        let shown = markdown(&side(&[a]), &side(&[b]));
+        shown.lines().find(|line| line.contains("throughput")).expect("a line").to_owned()
+    };
+    assert!(!shown(1.0, 900.0).contains('%'), "{}", shown(1.0, 900.0));
+    assert!(shown(100.0, 900.0).contains("800 %"), "{}", shown(100.0, 900.0));
+}

@@ -9,6 +9,11 @@ use crate::figures::{NONE, bytes, count, counted, decimal, micros, millis, optio
 use crate::schema::{CheckpointStatus, Latency, Quantiles, RunResult};
 use crate::text;
 
+/// The rate; a run that was stopped before its load was through has none.
+fn throughput(result: &RunResult) -> String {
+    optional(Some(result.records_per_s).filter(|rate| *rate > 0.0), |rate| decimal(rate, 0))
+}
+
 /// The key figures, as a row of tiles.
 pub(super) fn section(result: &RunResult) -> Markup {
     let latency = result.latency.as_ref();
@@ -18,7 +23,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
     outages.sort_by(f64::total_cmp);
     let recovered = counted(outages.len() as u64, "recovery").replace("recoverys", "recoveries");
     let tiles = [
-        ("Throughput", decimal(result.records_per_s, 0), "records per second".to_owned()),
+        ("Throughput", throughput(result), "records per second".to_owned()),
         ("Latency p99", p99, if latency.is_some() { p50 } else { "not measured".to_owned() }),
         (
             "Outage, median",

@@ -109,7 +109,7 @@ mod tests {
 
     use super::super::row::WholeValue;
     use super::*;
-    use crate::ids::{KeyGroup, Offset, PartitionId};
+    use crate::ids::{Offset, PartitionId};
     use crate::record::{Payload, Provenance, Route};
 
     fn effect(key: Option<&str>, offset: u64, value: &str) -> Effect {
@@ -126,7 +126,7 @@ mod tests {
         };
         let (source, target) = (SubtaskIndex(0), SubtaskIndex(0));
         let mut frame = BytesMut::new();
-        payload.encode(Route { source, target, key_group: KeyGroup(0) }, &mut frame);
+        payload.encode(Route { source, target }, &mut frame);
         let record = Record::at(&frame.freeze(), 0);
         Effect { record, subtask: SubtaskIndex(0), checkpoint: CheckpointId(0) }
     }

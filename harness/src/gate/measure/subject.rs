@@ -108,8 +108,7 @@ fn frames(records: u64) -> Result<(u64, u64)> {
                 key: Some(b"k1-1"),
                 value: Some(&value),
             };
-            let route =
-                Route { source: SubtaskIndex(1), target: SubtaskIndex(2), key_group: KeyGroup(3) };
+            let route = Route { source: SubtaskIndex(1), target: SubtaskIndex(2) };
             payload.encode(route, &mut buffer);
         }
         let (mut at, mut sum) = (0, 0);

@@ -6,9 +6,12 @@ use super::super::ids::AttemptId;
 use super::{CheckpointState, Frame, Place, Split, Torn};
 use crate::workload::ledger::{Offset, PartitionId};
 
-const MAGIC: &[u8] = b"SPSTATE1";
+const MAGIC: &[u8] = b"SPSTATE2";
 const CRC_BYTES: usize = 4;
-const FRAME_HEADER_BYTES: usize = 44;
+
+const FRAME_IS_WIDE: u8 = 4;
+/// Bytes of a frame before its key, compact and wide.
+const FRAME_HEADER_BYTES: [usize; 2] = [24, 44];
 
 const LIST_EVEN: u8 = 1;
 const LIST_UNION: u8 = 2;
@@ -139,15 +142,26 @@ fn split(item: &[u8], subtask: u16) -> Result<Split, Torn> {
 
 fn frame(item: &[u8], place: impl Fn(u16, u16) -> Place) -> Result<Frame, Torn> {
     let mut cursor = Cursor { rest: item };
-    let (frame_len, key_len) = (cursor.u32()? as usize, cursor.u32()? as usize);
-    if frame_len != item.len() || FRAME_HEADER_BYTES + key_len > frame_len {
+    let (flags, short_key_len, short_len) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
+    let (source, target) = (cursor.u16()?, cursor.u16()?);
+    let is_wide = flags & FRAME_IS_WIDE != 0;
+    let (frame_len, key_len) = if is_wide {
+        (cursor.u32()? as usize, cursor.u32()? as usize)
+    } else {
+        (usize::from(short_len), usize::from(short_key_len))
+    };
+    if frame_len != item.len() || FRAME_HEADER_BYTES[usize::from(is_wide)] + key_len > frame_len {
         let reason = format!("a frame of {} bytes says it has {frame_len}", item.len());
         return Err(Torn::new(reason));
     }
-    // flags, reserved, key group
-    cursor.take(4)?;
-    let (source, target) = (cursor.u16()?, cursor.u16()?);
-    let (partition, index) = (PartitionId(cursor.u32()?), cursor.u32()?);
-    let (source_attempt, offset) = (AttemptId(cursor.u32()?), Offset(cursor.u64()?));
-    Ok(Frame { partition, offset, index, source_attempt, place: place(source, target) })
+    let place = place(source, target);
+    if is_wide {
+        let (partition, index) = (PartitionId(cursor.u32()?), cursor.u32()?);
+        let (source_attempt, offset) = (AttemptId(cursor.u32()?), Offset(cursor.u64()?));
+        return Ok(Frame { partition, offset, index, source_attempt, place });
+    }
+    let (where_from, read_by) = (cursor.u64()?, cursor.u8()?);
+    let partition = PartitionId((where_from & 0xFFFF) as u32);
+    let offset = Offset(where_from >> 16);
+    Ok(Frame { partition, offset, index: 0, source_attempt: AttemptId(read_by.into()), place })
 }

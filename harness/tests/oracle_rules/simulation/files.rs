@@ -62,7 +62,7 @@ fn manifest_text(manifest: &Manifest, path: &str, bytes: &[u8]) -> String {
 }
 
 fn state_file(state: &CheckpointState) -> Vec<u8> {
-    let mut out = b"SPSTATE1".to_vec();
+    let mut out = b"SPSTATE2".to_vec();
     for split in &state.splits {
         let mut item = split.partition.0.to_le_bytes().to_vec();
         item.extend(split.next_offset.0.to_le_bytes());
@@ -113,19 +113,29 @@ fn section(out: &mut Vec<u8>, at: (u8, u16, u16), name: &str, items: &[Vec<u8>])
     }
 }
 
+/// A frame in either form; in the wide one, which holds everything, when the offset is odd.
 fn frame_bytes(frame: &Frame, source: u16, target: u16) -> Vec<u8> {
     let (key, value) = (b"some key", b"some value");
-    let mut out = ((44 + key.len() + value.len()) as u32).to_le_bytes().to_vec();
-    out.extend((key.len() as u32).to_le_bytes());
-    out.extend([0, 0]);
-    out.extend(9u16.to_le_bytes());
+    let is_wide = frame.index != 0 || frame.offset.0 % 2 == 1;
+    let len = key.len() + value.len() + if is_wide { 44 } else { 24 };
+    let mut out = if is_wide { vec![4, 0, 0, 0] } else { vec![0, 8, len as u8, 0] };
     out.extend(source.to_le_bytes());
     out.extend(target.to_le_bytes());
-    out.extend(frame.partition.0.to_le_bytes());
-    out.extend(frame.index.to_le_bytes());
-    out.extend(frame.source_attempt.0.to_le_bytes());
-    out.extend(frame.offset.0.to_le_bytes());
-    out.extend(1_700_000_000_000_000i64.to_le_bytes());
+    let event_time_us = 1_700_000_000_000_000_i64;
+    if is_wide {
+        out.extend((len as u32).to_le_bytes());
+        out.extend((key.len() as u32).to_le_bytes());
+        out.extend(frame.partition.0.to_le_bytes());
+        out.extend(frame.index.to_le_bytes());
+        out.extend(frame.source_attempt.0.to_le_bytes());
+        out.extend(frame.offset.0.to_le_bytes());
+        out.extend(event_time_us.to_le_bytes());
+    } else {
+        out.extend((frame.partition.0 as u16).to_le_bytes());
+        out.extend(&frame.offset.0.to_le_bytes()[..6]);
+        out.push(frame.source_attempt.0 as u8);
+        out.extend(&event_time_us.to_le_bytes()[..7]);
+    }
     out.extend(key);
     out.extend(value);
     out
