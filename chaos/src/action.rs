@@ -67,6 +67,15 @@ pub enum FaultAction {
     /// The topic is truncated past the checkpoint while the engine is down, as retention would.
     /// The job has to end with a clear error: records are gone that it has not read.
     Truncate,
+    /// Retention takes away what the engine has not read, while it is down: the broker itself does
+    /// it, by its own clock. The job has to end with a clear error.
+    Retention,
+    /// All brokers but one die, that one acknowledges records alone and dies too, and one that does
+    /// not have them is elected: the log loses what it had acknowledged. Needs several brokers.
+    UncleanElection {
+        /// How long the one is alone.
+        ms: u64,
+    },
     /// A transaction of the engine is rolled back as the victim of a deadlock.
     Deadlock,
     /// Rows that the engine writes are locked by somebody else.
@@ -120,6 +129,8 @@ impl FaultAction {
             Self::NetworkPartition { .. } => "network-partition",
             Self::DeleteGroup => "delete-group",
             Self::Truncate => "truncate",
+            Self::Retention => "retention",
+            Self::UncleanElection { .. } => "unclean-election",
             Self::Deadlock => "deadlock",
             Self::LockWait { .. } => "lock-wait",
             Self::SmallPackets { .. } => "small-packets",
@@ -139,6 +150,7 @@ impl FaultAction {
             | Self::Delay { ms }
             | Self::HalfOpen { ms }
             | Self::NetworkPartition { ms }
+            | Self::UncleanElection { ms }
             | Self::LockWait { ms }
             | Self::SmallPackets { ms }
             | Self::ReadOnly { ms }
@@ -159,8 +171,18 @@ impl FaultAction {
     pub fn kills_engine(self) -> bool {
         matches!(
             self,
-            Self::Sigkill | Self::Truncate | Self::TornCheckpoint | Self::CorruptCheckpoint
+            Self::Sigkill
+                | Self::Truncate
+                | Self::Retention
+                | Self::TornCheckpoint
+                | Self::CorruptCheckpoint
         )
+    }
+
+    /// Whether it takes records of the input away for good: no correct engine gets over that, and
+    /// none is to blame for it.
+    pub fn takes_records(self) -> bool {
+        matches!(self, Self::Truncate | Self::Retention | Self::UncleanElection { .. })
     }
 
     /// The targets that it can strike, for messages.
@@ -176,7 +198,9 @@ impl FaultAction {
             | Self::Bandwidth { .. }
             | Self::HalfOpen { .. }
             | Self::NetworkPartition { .. } => "broker-link, database-link",
-            Self::DeleteGroup | Self::Truncate => "broker",
+            Self::DeleteGroup | Self::Truncate | Self::Retention | Self::UncleanElection { .. } => {
+                "broker"
+            }
             Self::Deadlock
             | Self::LockWait { .. }
             | Self::SmallPackets { .. }
@@ -196,7 +220,7 @@ impl FaultAction {
                 is("any-subtask") || is("process")
             }
             FaultTarget::Process => is("any-subtask") || is("process"),
-            FaultTarget::Broker => is("broker"),
+            FaultTarget::Broker | FaultTarget::BrokerNode(_) => is("broker"),
             FaultTarget::Database => is("database"),
             FaultTarget::BrokerLink => is("broker-link"),
             FaultTarget::DatabaseLink => is("database-link"),
@@ -208,9 +232,11 @@ impl FaultAction {
     pub fn healer(self) -> Healer {
         match self {
             Self::Panic | Self::Error => Healer::RestartStrategy,
-            Self::Sigkill | Self::Truncate | Self::TornCheckpoint | Self::CorruptCheckpoint => {
-                Healer::NewProcess
-            }
+            Self::Sigkill
+            | Self::Truncate
+            | Self::Retention
+            | Self::TornCheckpoint
+            | Self::CorruptCheckpoint => Healer::NewProcess,
             Self::Restart => Healer::NewProcess,
             Self::Pause { .. } => Healer::Continue,
             Self::Stall { .. } | Self::Delay { .. } => Healer::Elapses,

@@ -44,8 +44,10 @@ pub enum FaultTarget {
     },
     /// The engine process.
     Process,
-    /// The broker.
+    /// The broker; of several, one that the fault's number chooses.
     Broker,
+    /// One broker of several, by its number from 1.
+    BrokerNode(u32),
     /// The database.
     Database,
     /// The link between the engine and the broker.
@@ -70,6 +72,7 @@ impl fmt::Display for FaultTarget {
             Self::Subtask { vertex, index } => write!(f, "{vertex}[{index}]"),
             Self::Process => f.write_str("process"),
             Self::Broker => f.write_str("broker"),
+            Self::BrokerNode(node) => write!(f, "broker {node}"),
             Self::Database => f.write_str("database"),
             Self::BrokerLink => f.write_str("broker link"),
             Self::DatabaseLink => f.write_str("database link"),

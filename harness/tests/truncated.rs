@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const SCENARIO: &str = "seed = 5\n[job]\nparallelism = 20\n[load]\nrecords = 40000\n\
-    rate_per_s = 4000\n\
-    [[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 2500 }\n\
-    [[faults.schedule]]\naction = \"truncate\"\ntarget = \"broker\"\nwhen = { at_ms = 6000 }\n";
-
-fn run(folder: &Path, environment: &str) -> (Output, Value) {
-    fs::write(folder.join("truncated.toml"), SCENARIO).unwrap();
+fn run(folder: &Path, environment: &str, action: &str) -> (Output, Value) {
+    let scenario = format!(
+        "seed = 5\n[job]\nparallelism = 20\n[load]\nrecords = 40000\nrate_per_s = 4000\n\
+         [[faults.schedule]]\naction = \"sigkill\"\nwhen = {{ at_ms = 2500 }}\n\
+         [[faults.schedule]]\naction = \"{action}\"\ntarget = \"broker\"\nwhen = {{ at_ms = 6000 }}\n"
+    );
+    fs::write(folder.join("truncated.toml"), scenario).unwrap();
     let run = Command::new(env!("CARGO_BIN_EXE_stormproof"))
         .args(["run", "--scenario", "truncated.toml", "--out", "out", "-q", "--env", environment])
         .current_dir(folder)
@@ -24,12 +24,12 @@ fn run(folder: &Path, environment: &str) -> (Output, Value) {
     (run, serde_json::from_slice(&json).unwrap())
 }
 
-fn is_told_and_nobody_is_convicted(environment: &str) {
+fn is_told_and_nobody_is_convicted(environment: &str, action: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let (run, result) = run(folder.path(), environment);
+    let (run, result) = run(folder.path(), environment, action);
     let reason = result["verdict_reason"].as_str().unwrap();
     assert_eq!((run.status.code(), &result["verdict"]), (Some(2), &"unknown".into()), "{reason}");
-    for said in ["retention has passed the checkpoint", "Fault-2", "truncate"] {
+    for said in ["retention has passed the checkpoint", "Fault-2", action] {
         assert!(reason.contains(said), "{reason}");
     }
     assert_eq!(result["faults_landed"], 2);
@@ -53,16 +53,25 @@ fn is_told_and_nobody_is_convicted(environment: &str) {
 
 #[test]
 fn on_the_embedded_broker() {
-    is_told_and_nobody_is_convicted("embedded");
+    is_told_and_nobody_is_convicted("embedded", "truncate");
+}
+
+fn on_a_real_kafka(action: &str) {
+    if std::env::var_os("KAFKA_HOME").is_none_or(|home| home.is_empty()) {
+        let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
+        assert!(!is_required, "{action} of a real topic cannot be tried: KAFKA_HOME is not set");
+        eprintln!("NOT RUN: {action} of a real topic: KAFKA_HOME is not set");
+        return;
+    }
+    is_told_and_nobody_is_convicted("local", action);
 }
 
 #[test]
-fn on_a_real_kafka() {
-    if std::env::var_os("KAFKA_HOME").is_none_or(|home| home.is_empty()) {
-        let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
-        assert!(!is_required, "a truncated real topic cannot be tried: KAFKA_HOME is not set");
-        eprintln!("NOT RUN: a truncated real topic: KAFKA_HOME is not set");
-        return;
-    }
-    is_told_and_nobody_is_convicted("local");
+fn a_real_topic_is_truncated() {
+    on_a_real_kafka("truncate");
+}
+
+#[test]
+fn a_real_brokers_retention_takes_what_nobody_has_read() {
+    on_a_real_kafka("retention");
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::Context;
 use crate::environment::{Embedded, Environment, Host, Local};
 use crate::error::{Result, folder};
-use crate::scenario::Load;
+use crate::scenario::{KafkaCluster, Load};
 
 /// What is told of experiments that had no real Kafka.
 pub(super) const NOT_REAL: &str =
@@ -35,7 +35,12 @@ impl Broker {
         })?;
         let host = Host::quiet(&run_id);
         let environment: Box<dyn Environment> = match is_real {
-            true => Box::new(Local::new(context.kafka_home.as_deref(), None, host)),
+            true => Box::new(Local::new(
+                context.kafka_home.as_deref(),
+                None,
+                KafkaCluster::SINGLE,
+                host,
+            )),
             false => Box::new(Embedded::new(&files, None, host)),
         };
         let name = if is_real { "Kafka" } else { "the embedded broker" };

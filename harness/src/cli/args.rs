@@ -154,6 +154,9 @@ pub(super) struct RunArgs {
     /// Kafka's distribution folder (--env local) [default: KAFKA_HOME].
     #[arg(long, value_name = "DIR")]
     kafka_home: Option<PathBuf>,
+    /// Brokers of the cluster (--env local): 3 have three replicas of each partition [default: 1].
+    #[arg(long, value_name = "BROKERS")]
+    kafka_brokers: Option<u32>,
     /// Kafka's image (--env containers) [default: apache/kafka:4.1.1].
     #[arg(long, value_name = "NAME:TAG")]
     kafka_image: Option<String>,
@@ -230,6 +233,7 @@ impl RunArgs {
             database: self.database.clone(),
             service_faults: self.service_faults,
             kafka_home: self.kafka_home.clone(),
+            kafka_brokers: self.kafka_brokers,
             kafka_image: self.kafka_image.clone(),
             database_image: self.database_image.clone(),
             data: self.data.clone(),

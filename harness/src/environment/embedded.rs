@@ -18,7 +18,7 @@ use super::proxy::FaultProxy;
 use super::service::{Probe, ProcessBackend, ProcessPlan, Service, ServiceName};
 use super::{Addresses, DatabaseAddress, Environment, Host, ports};
 use crate::error::{Result, environment};
-use crate::scenario::Load;
+use crate::scenario::{KafkaCluster, Load};
 
 const TOPIC: &str = "storm";
 
@@ -92,7 +92,7 @@ impl Environment for Embedded {
         let broker = self.start_broker()?;
         let brokers = broker.service.direct();
         self.broker = Some(broker);
-        create_topic(&brokers, TOPIC, load.partitions)?;
+        create_topic(&brokers, TOPIC, load.partitions, KafkaCluster::SINGLE)?;
         let found = Client::connect(&brokers, TOPIC)?.partitions(TOPIC)?;
         if found != Some(load.partitions) {
             return Err(environment(format!("the embedded topic has {found:?} partitions"))

@@ -72,7 +72,7 @@ impl Host {
         service.wait_ready(self.ready_limit, &self.stop)?;
         self.console.remark(&format!(
             "{} ready at {} after {:.1} s",
-            service.name(),
+            service.label(),
             service.direct(),
             begun.elapsed().as_secs_f64()
         ));

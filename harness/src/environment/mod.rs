@@ -34,7 +34,7 @@ pub(crate) use effects::EffectsProbe;
 pub use embedded::Embedded;
 pub use external::External;
 pub use facts::{machine_facts, own_facts};
-pub(crate) use kafka::Client;
+pub(crate) use kafka::{Client, Replicas};
 pub(crate) use mysql::{ask_version, block_on, lacks_password, without_password};
 pub(crate) use owned::admin_url;
 
@@ -118,8 +118,8 @@ pub fn choose(scenario: &Scenario, host: &Host, folder: &Path) -> Box<dyn Enviro
         EnvironmentChoice::Embedded { database } => {
             Box::new(Embedded::new(folder, database.as_deref(), host.clone()))
         }
-        EnvironmentChoice::Local { kafka_home, data } => {
-            Box::new(Local::new(kafka_home.as_deref(), data.as_deref(), host.clone()))
+        EnvironmentChoice::Local { kafka_home, data, cluster } => {
+            Box::new(Local::new(kafka_home.as_deref(), data.as_deref(), *cluster, host.clone()))
         }
         EnvironmentChoice::Containers { kafka_image, database_image, data } => {
             Box::new(Containers::new(kafka_image, database_image, data.clone(), host.clone()))

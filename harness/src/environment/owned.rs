@@ -15,7 +15,7 @@ use super::mysql::{self, block_on};
 use super::service::{Service, ServiceName};
 use super::{Addresses, DatabaseAddress, Host};
 use crate::error::{Result, environment};
-use crate::scenario::Load;
+use crate::scenario::{KafkaCluster, Load};
 
 /// The topic, the consumer group and the tables' prefix of a run that has its services for itself.
 const NAME: &str = "storm";
@@ -32,6 +32,7 @@ pub(super) struct Owned {
     _folder: Option<ServiceFolder>,
     versions: BTreeMap<String, String>,
     host: Host,
+    cluster: KafkaCluster,
 }
 
 impl Owned {
@@ -41,7 +42,18 @@ impl Owned {
         folder: Option<ServiceFolder>,
         host: &Host,
     ) -> Self {
-        Self { services, _folder: folder, versions: BTreeMap::new(), host: host.clone() }
+        Self {
+            services,
+            _folder: folder,
+            versions: BTreeMap::new(),
+            host: host.clone(),
+            cluster: KafkaCluster::SINGLE,
+        }
+    }
+
+    /// The same, of several brokers.
+    pub(super) fn clustered(self, cluster: KafkaCluster) -> Self {
+        Self { cluster, ..self }
     }
 
     /// The services.
@@ -59,13 +71,19 @@ impl Owned {
         found.expect("an environment with owned services has both")
     }
 
+    /// Kafka's bootstrap servers: an address of each broker.
+    fn brokers(&self, address: fn(&Service) -> String) -> String {
+        let brokers = self.services.iter().filter(|s| s.name() == ServiceName::Broker);
+        brokers.map(|broker| address(broker)).collect::<Vec<_>>().join(",")
+    }
+
     /// Makes the topic; returns where load, monitor and oracle find everything.
     pub(super) fn prepare(&mut self, load: &Load) -> Result<Addresses> {
-        let brokers = self.service(ServiceName::Broker).direct();
+        let brokers = self.brokers(Service::direct);
         let url = url(&self.service(ServiceName::Database).direct());
         self.versions.insert("database".to_owned(), mysql::ask_version(&url)?);
         self.versions.insert("librdkafka (client)".to_owned(), kafka::client_version());
-        create_topic(&brokers, NAME, load.partitions)?;
+        create_topic(&brokers, NAME, load.partitions, self.cluster)?;
         await_topic(&Client::connect(&brokers, NAME)?, NAME, load.partitions, &self.host)?;
         Ok(Addresses {
             brokers,
@@ -80,7 +98,7 @@ impl Owned {
     /// The same through the proxies.
     pub(super) fn engine_addresses(&self, direct: &Addresses) -> Addresses {
         Addresses {
-            brokers: self.service(ServiceName::Broker).endpoint(),
+            brokers: self.brokers(Service::endpoint),
             database: DatabaseAddress::Mysql(url(&self.service(ServiceName::Database).endpoint())),
             ..direct.clone()
         }
@@ -97,8 +115,13 @@ pub(crate) fn admin_url(address: &str) -> String {
     format!("mysql://root:{PASSWORD}@{address}/{DATABASE}")
 }
 
-/// Makes a topic of a single replica.
-pub(super) fn create_topic(brokers: &str, topic: &str, partitions: u32) -> Result<()> {
+/// Makes a topic, with replicas if there are several brokers.
+pub(super) fn create_topic(
+    brokers: &str,
+    topic: &str,
+    partitions: u32,
+    cluster: KafkaCluster,
+) -> Result<()> {
     let refuse = |error: &dyn std::fmt::Display| {
         refused(brokers, &format!("cannot create topic {topic:?}"), error)
     };
@@ -106,7 +129,12 @@ pub(super) fn create_topic(brokers: &str, topic: &str, partitions: u32) -> Resul
         .set("bootstrap.servers", brokers)
         .create()
         .map_err(|error| refuse(&error))?;
-    let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
+    let replicas = TopicReplication::Fixed(cluster.replicas() as i32);
+    let in_sync = cluster.min_insync_replicas.to_string();
+    let mut new = NewTopic::new(topic, partitions as i32, replicas);
+    if cluster.brokers > 1 {
+        new = new.set("min.insync.replicas", &in_sync);
+    }
     let options =
         AdminOptions::new().operation_timeout(Some(TOPIC_LIMIT)).request_timeout(Some(TOPIC_LIMIT));
     let created = block_on(async { admin.create_topics([&new], &options).await })?

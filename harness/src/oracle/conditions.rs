@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkpoint_reader::Mode;
+use super::kept::LostRange;
 use crate::workload::ledger::{Offset, PartitionId};
 
 /// The circumstances of a run.
@@ -41,6 +42,8 @@ pub struct Conditions {
     pub committed: Option<BTreeMap<PartitionId, Offset>>,
     /// Every commit that the group has ever seen, if the log tells.
     pub commits: Option<Commits>,
+    /// What the log itself lost of what it had acknowledged. The evidence is cut there.
+    pub log_lost: Vec<LostRange>,
 }
 
 impl Conditions {
@@ -60,6 +63,7 @@ impl Conditions {
             required: Required::default(),
             committed: None,
             commits: None,
+            log_lost: Vec::new(),
         }
     }
 }

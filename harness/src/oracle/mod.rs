@@ -43,6 +43,7 @@ mod held;
 mod history;
 mod ids;
 mod judge;
+mod kept;
 mod lineage;
 mod loss;
 mod marks;
@@ -67,6 +68,7 @@ pub use copy::copy_tables;
 pub use evidence::{AuditSource, EvidenceError, MemoryAudit};
 pub use ids::{AttemptId, BatchId, CheckpointId};
 pub use judge::{Input, judge};
+pub use kept::{Kept, KeptAudit, KeptCheckpoints, LostRange};
 pub use mysql::{MysqlAudit, stream_mysql};
 pub use sqlite::SqliteAudit;
 pub use verdict::{

@@ -3,8 +3,8 @@
 use super::case::{Case, Finding, NotJudged};
 use super::conditions::Conditions;
 use super::{
-    bound, committed, conservation, coverage, duplicates, fencing, loss, order, pace, restores,
-    seen, vacuity, values,
+    bound, committed, conservation, coverage, duplicates, fencing, kept, loss, order, pace,
+    restores, seen, vacuity, values,
 };
 
 /// One rule that a run must keep.
@@ -30,7 +30,7 @@ fn always(_: &Conditions) -> bool {
 }
 
 /// All rules, in the order of reports.
-pub static RULES: [Rule; 16] = [
+pub static RULES: [Rule; 17] = [
     Rule {
         id: "no-loss",
         title: "Nothing is lost",
@@ -179,6 +179,17 @@ pub static RULES: [Rule; 16] = [
         checkers: ["order", "plain::records"],
         applies: |conditions| conditions.ordered,
         check: order::check,
+    },
+    Rule {
+        id: "input-kept",
+        title: "The log keeps its records",
+        text: "The log has every record that it acknowledged. What it lost itself, by an unclean \
+               election, is not the engine's to answer for: nothing is judged from there on, and \
+               the run is not proven.",
+        source: "unclean leader election: offsets are given out again, to other records",
+        checkers: ["kept", "plain"],
+        applies: |conditions| !conditions.log_lost.is_empty(),
+        check: kept::check,
     },
     Rule {
         id: "vacuity",

@@ -21,8 +21,8 @@ use crate::measure::latency::{self, Latencies};
 use crate::oracle::checkpoint_reader::{CheckpointFolder, Mode};
 use crate::oracle::plain::{Opinion, second_opinion};
 use crate::oracle::{
-    AuditSource, Conditions, Input, Judgement, MysqlAudit, Pace, Required, SqliteAudit,
-    copy_tables, judge,
+    AuditSource, Conditions, Input, Judgement, Kept, KeptAudit, KeptCheckpoints, LostRange,
+    MysqlAudit, Pace, Required, SqliteAudit, copy_tables, judge,
 };
 use crate::scenario::{Exchange, Scenario};
 use crate::workload::ledger::{Ledger, LedgerBuilder, Offset, PartitionId, read_on};
@@ -56,6 +56,9 @@ pub struct Recorded {
     /// Minimum pause and timeout of checkpoints, in milliseconds.
     #[serde(default)]
     pub pace_ms: Option<(u64, u64)>,
+    /// What the log itself lost of what it had acknowledged.
+    #[serde(default)]
+    pub log_lost: Vec<LostRange>,
 }
 
 fn one() -> usize {
@@ -86,7 +89,13 @@ impl Recorded {
                 _ => 1,
             },
             pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
+            log_lost: Vec::new(),
         }
+    }
+
+    /// The same of a run whose log lost records.
+    pub(super) fn of_a_log_that_lost(self, log_lost: Vec<LostRange>) -> Self {
+        Self { log_lost, ..self }
     }
 
     /// Writes it into the run's folder.
@@ -111,9 +120,11 @@ impl Recorded {
     }
 
     fn conditions(&self) -> Conditions {
+        let kept = Kept::below(&self.log_lost);
         let committed = self.committed.as_ref().map(|offsets| {
             let offset = |(partition, &offset): (usize, &u64)| {
-                (PartitionId(partition as u32), Offset(offset))
+                let partition = PartitionId(partition as u32);
+                (partition, kept.clip(partition, Offset(offset)))
             };
             offsets.iter().enumerate().map(offset).collect()
         });
@@ -133,6 +144,7 @@ impl Recorded {
             restores_alone: true,
             required: Required::default(),
             committed,
+            log_lost: self.log_lost.clone(),
             ..Conditions::new(mode_of(self.mode))
         }
     }
@@ -212,19 +224,24 @@ fn judge_run(
     input: LedgerBuilder,
     (timeline, origin_us): (&[Sample], u64),
 ) -> Result<Judged> {
-    let ledger = read_back(addresses, input).and_then(|input| {
+    let ledger = read_back(addresses, input).and_then(|mut input| {
+        for (partition, from) in Kept::below(&recorded.log_lost).cuts() {
+            input.cut(partition, from);
+        }
         input.finish().map_err(|error| evidence(format!("the topic makes no ledger: {error}")))
     })?;
     let file = folder.ledger();
     ledger.save(&file).map_err(|error| super::cannot_write(&file, &error))?;
     let judgement = judge_evidence(folder, recorded, &addresses.database, &ledger)?;
     let mut audit = open_audit(&addresses.database, &recorded.addresses.table_prefix)?;
-    let latencies = latency::measure(&ledger, &mut *audit, timeline, origin_us)
+    let kept = Kept::below(&recorded.log_lost);
+    let mut audit = KeptAudit { inner: &mut *audit, kept: &kept };
+    let latencies = latency::measure(&ledger, &mut audit, timeline, origin_us)
         .map_err(|error| format!("The latency could not be measured: {error}."));
     let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
     // A picture of what was judged: without it the judgement stands all the same.
     let passages =
-        passage::trace(&judgement, &ledger, &mut checkpoints, &mut *audit).unwrap_or_default();
+        passage::trace(&judgement, &ledger, &mut checkpoints, &mut audit).unwrap_or_default();
     Ok(Judged { judgement, latencies, passages })
 }
 
@@ -315,10 +332,11 @@ fn with_evidence<T>(
 ) -> Result<T> {
     let mut audit = open_audit(database, &recorded.addresses.table_prefix)?;
     let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    let kept = Kept::below(&recorded.log_lost);
     Ok(ask(Input {
         ledger,
-        checkpoints: &mut checkpoints,
-        audit: &mut *audit,
+        checkpoints: &mut KeptCheckpoints { inner: &mut checkpoints, kept: &kept },
+        audit: &mut KeptAudit { inner: &mut *audit, kept: &kept },
         conditions: recorded.conditions(),
     }))
 }

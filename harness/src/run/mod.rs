@@ -197,18 +197,23 @@ fn finish(
     let committed = match &storm {
         Ok(committed) => Some(committed.clone()),
         Err(halt) => {
+            let heard_out = session.hear_out();
             session.nemesis.give_up(match halt {
                 Halt::Interrupted => "the run was interrupted",
                 Halt::TimeLimit => "the run's time was over",
                 Halt::Failed(_) => "the run failed before",
             });
             account.halt(halt);
+            if let Err(error) = heard_out {
+                account.halt(&Halt::Failed(error));
+            }
             None
         }
     };
     // What the engine was started with holds the database's password.
     let _ = std::fs::remove_file(folder.engine_spec());
-    let recorded = Recorded::new(scenario, addresses, committed, session.nemesis.landed());
+    let recorded = Recorded::new(scenario, addresses, committed, session.nemesis.landed())
+        .of_a_log_that_lost(std::mem::take(&mut session.log_lost));
     recorded.save(folder)?;
     if is_worth_judging(&storm) {
         session.phase = "judge";

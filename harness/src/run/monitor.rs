@@ -55,7 +55,7 @@ pub(super) struct Monitor {
 impl Monitor {
     /// Starts to watch the services at `addresses`.
     pub(super) fn start(addresses: &Addresses) -> Result<Self> {
-        let client = Client::connect(&addresses.brokers, &addresses.group)?;
+        let client = Client::connect(&addresses.brokers, &addresses.group)?.hasty();
         let mut effects = EffectsProbe::new(&addresses.database, &addresses.table_prefix)?;
         let shared = Arc::new(Shared {
             seen: Mutex::default(),

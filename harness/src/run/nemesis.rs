@@ -117,7 +117,17 @@ impl Tracked {
     }
 
     fn is_settled(&self) -> bool {
-        matches!(self.progress, Progress::Landed | Progress::Missed(_))
+        match self.progress {
+            Progress::Landed => !self.is_undone_later(),
+            Progress::Missed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it landed, and whoever carries it out is still at undoing it.
+    fn is_undone_later(&self) -> bool {
+        let is_taking = matches!(self.fault.action, FaultAction::UncleanElection { .. });
+        self.has_landed() && is_taking && self.healed_us.is_none()
     }
 
     fn land(&mut self, effect: impl Into<String>) {
@@ -287,17 +297,28 @@ impl Nemesis {
     /// A fault beside the engine has struck.
     pub(super) fn on_outside(&mut self, news: &News) {
         let found = self.faults.iter_mut().find(|tracked| tracked.fault.id == news.id());
-        let Some(tracked) = found.filter(|tracked| tracked.progress == Progress::Fired) else {
-            return;
+        let is_open = |tracked: &&mut Tracked| {
+            tracked.progress == Progress::Fired || tracked.is_undone_later()
         };
+        let Some(tracked) = found.filter(is_open) else { return };
         match news {
             News::Struck { t_us, .. } => tracked.fired_us = Some(*t_us),
             News::Healed { t_us, effect, .. } => {
                 tracked.healed_us = Some(*t_us);
                 tracked.land(effect);
             }
+            News::Taken { effect, .. } => tracked.land(effect),
             News::Missed { why, .. } => tracked.miss(why),
         }
+    }
+
+    /// Whether a fault is at work that takes records away.
+    pub(super) fn is_taking(&self) -> bool {
+        let is_at_work = |tracked: &Tracked| {
+            let is_taking = matches!(tracked.fault.action, FaultAction::UncleanElection { .. });
+            is_taking && (tracked.progress == Progress::Fired || tracked.is_undone_later())
+        };
+        self.faults.iter().any(is_at_work)
     }
 
     /// The newest checkpoint was damaged while the engine was down; `None` = the fault is not
@@ -423,7 +444,8 @@ impl Nemesis {
 
     /// The run ends: whatever has not landed will not.
     pub(super) fn give_up(&mut self, why: &str) {
-        for tracked in self.faults.iter_mut().filter(|tracked| !tracked.is_settled()) {
+        let is_open = |tracked: &&mut Tracked| !tracked.is_settled() && !tracked.has_landed();
+        for tracked in self.faults.iter_mut().filter(is_open) {
             tracked.miss(why);
         }
     }

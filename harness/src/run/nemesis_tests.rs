@@ -237,3 +237,23 @@ fn damage_is_done_while_the_engine_is_down_and_lands_when_it_is_passed_over() {
     nemesis.on_event(&JobEvent::AttemptRunning { attempt: AttemptId(2), restore_us: 1 }, 99);
     assert_eq!(nemesis.faults()[0].healed_us, Some(99));
 }
+
+#[test]
+fn records_that_were_taken_are_told_at_once_and_waited_for_until_the_rest_is_undone() {
+    let unclean = FaultAction::UncleanElection { ms: 500 };
+    let fault = outside(1, unclean, FaultTarget::Broker, 10);
+    let mut nemesis = storm(vec![fault.clone()]);
+    assert!(!nemesis.is_taking(), "it has not begun");
+    assert_eq!(nemesis.tick(&at_ms(10)), [Order::Strike(fault)]);
+    assert!(nemesis.is_taking());
+    let effect = "7 records are gone".to_owned();
+    nemesis.on_outside(&News::Taken { id: FaultId(1), effect, lost: Vec::new() });
+    assert_eq!((nemesis.landed(), nemesis.is_settled(), nemesis.is_taking()), (1, false, true));
+    let mut ended = Nemesis { faults: nemesis.faults.clone(), ..storm(Vec::new()) };
+    ended.give_up("the run failed before");
+    assert_eq!(ended.faults()[0].effect, "7 records are gone", "what landed stays so");
+    let effect = "undone".to_owned();
+    nemesis.on_outside(&News::Healed { id: FaultId(1), t_us: 50, effect });
+    assert!(nemesis.is_settled() && !nemesis.is_taking());
+    assert_eq!(nemesis.faults()[0].healed_us, Some(50));
+}

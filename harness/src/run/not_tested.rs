@@ -67,6 +67,9 @@ fn stand_ins(environment: &EnvironmentChoice) -> Option<String> {
         EnvironmentChoice::Embedded { database: Some(_) } => {
             Some("Real Kafka: an embedded broker without replicas stood in for it.".to_owned())
         }
+        EnvironmentChoice::Local { cluster, .. } if cluster.brokers > 1 => {
+            Some("Replication of the database: there was one, without replicas.".to_owned())
+        }
         EnvironmentChoice::Local { .. } | EnvironmentChoice::Containers { .. } => {
             Some("Replication: one broker and one database, without replicas.".to_owned())
         }

@@ -3,6 +3,7 @@
 //! Everything happens in [`Session::pump`], on one thread; generator and monitor have threads of
 //! their own and are only read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
@@ -15,7 +16,7 @@ use super::monitor::Monitor;
 use super::nemesis::{self, Moment, Nemesis, Order, Tracked};
 use super::sampler::{Sampler, Totals};
 use crate::environment::Addresses;
-use crate::strike::{self, News, Striker};
+use crate::strike::{self, News, Outcome, Quiet, Striker};
 use stormproof_chaos::fault::{Fault, FaultAction, FaultTarget};
 use stormproof_engine::runtime::{JobEvent, TimedEvent};
 
@@ -23,8 +24,9 @@ use crate::clock::monotonic_us;
 use crate::driver::child::{Heard, describe, is_killed};
 use crate::driver::protocol::{Command, Report};
 use crate::error::{HarnessError, Result};
+use crate::oracle::LostRange;
 use crate::output::{Progress, Status};
-use crate::workload::generator::Generator;
+use crate::workload::generator::{Generator, LoadFigures};
 use crate::workload::ledger::LedgerBuilder;
 
 /// The longest wait for the engine's next word.
@@ -75,6 +77,8 @@ pub(super) struct Session {
     pub(super) load_since_us: Option<u64>,
     /// What is known of the input already: where it begins, and what a fault took away since.
     pub(super) input: LedgerBuilder,
+    /// What the log itself lost of what it had acknowledged.
+    pub(super) log_lost: Vec<LostRange>,
     /// Records that the topic held before the run.
     pub(super) records_before: u64,
     /// The phase, for the eyes.
@@ -141,6 +145,7 @@ impl Session {
             generator: None,
             load_since_us: None,
             input: LedgerBuilder::new(),
+            log_lost: Vec::new(),
             records_before: 0,
             phase: "start",
             records_wanted: 0,
@@ -188,8 +193,7 @@ impl Session {
         }
         self.strike()?;
         while let Some(news) = self.striker.hear() {
-            self.note(&format!("{news:?}"))?;
-            self.nemesis.on_outside(&news);
+            self.on_news(news)?;
         }
         let now_us = monotonic_us();
         if self.sampler.is_due(now_us) {
@@ -208,6 +212,26 @@ impl Session {
             self.note(&format!("starts with {} armed: {}", fault.id, fault.describe()))?;
         }
         self.engine.start(armed)
+    }
+
+    fn on_news(&mut self, news: News) -> Result<()> {
+        self.note(&format!("{news:?}"))?;
+        self.nemesis.on_outside(&news);
+        if let News::Taken { lost, .. } = news {
+            self.log_lost.extend(lost);
+        }
+        Ok(())
+    }
+
+    /// Hears out a strike that takes records away: the job may end of it before it is told.
+    pub(super) fn hear_out(&mut self) -> Result<()> {
+        if self.nemesis.is_taking() {
+            self.striker.wait();
+            while let Some(news) = self.striker.hear() {
+                self.on_news(news)?;
+            }
+        }
+        Ok(())
     }
 
     fn on_report(&mut self, report: &Report) -> Result<(), Halt> {
@@ -298,7 +322,8 @@ impl Session {
         let planned = self.nemesis.on_exit(is_killed(status));
         if let Some(fault) = self.nemesis.damage_due().cloned() {
             let damage = match fault.action {
-                FaultAction::Truncate => self.truncate(),
+                FaultAction::Truncate => self.take(strike::truncate),
+                FaultAction::Retention => self.take(strike::expire),
                 _ => strike::damage(&fault, &self.folder.checkpoints()),
             };
             self.note(&format!("damaged for {}: {damage:?}", fault.id))?;
@@ -322,11 +347,12 @@ impl Session {
     }
 
     /// The evidence first: what is taken away now, nobody can read back later.
-    fn truncate(&mut self) -> Result<String, String> {
+    fn take(&mut self, how: fn(&Addresses, &[(u32, u64)]) -> Outcome) -> Outcome {
+        let _quiet = Quiet::over(self.load_figures().as_ref())?;
         let known = std::mem::take(&mut self.input);
         self.input = judgement::read_back(&self.addresses, known).map_err(|error| error.what)?;
         let ends: Vec<_> = self.input.known().map(|(id, end)| (id.0, end.0)).collect();
-        strike::truncate(&self.addresses, &ends)
+        how(&self.addresses, &ends)
     }
 
     /// Lets the nemesis strike and look.
@@ -369,11 +395,15 @@ impl Session {
         }
     }
 
+    fn load_figures(&self) -> Option<Arc<LoadFigures>> {
+        self.generator.as_ref().map(|generator| Arc::clone(generator.figures()))
+    }
+
     /// The disk's trouble is the engine's own storage; everything else is the striker's.
     fn strike_outside(&mut self, fault: Fault) {
         match fault.target {
             FaultTarget::Disk => self.engine.send(&Command::Arm { fault }),
-            _ => self.striker.strike(fault),
+            _ => self.striker.strike(fault, self.load_figures()),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stormproof_chaos::fault::FaultAction;
 use stormproof_reports::schema::{CheckResult, Passage, RunResult, Verdict, Witness};
 
 use super::nemesis::{Progress, Tracked};
@@ -126,9 +125,8 @@ pub(super) fn verdict_of(
     }
     if let Some(why) = &account.halted {
         let why = format!("{}.", capitalised(why));
-        let is_taken = |tracked: &&Tracked| {
-            tracked.has_landed() && tracked.fault.action == FaultAction::Truncate
-        };
+        let is_taken =
+            |tracked: &&Tracked| tracked.has_landed() && tracked.fault.action.takes_records();
         // The records are lost, and the engine is not to blame: it did not skip them silently.
         return match session.nemesis.faults().iter().find(is_taken) {
             Some(tracked) => {

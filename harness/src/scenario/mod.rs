@@ -154,6 +154,25 @@ pub enum FaultPlan {
     ByHand(Vec<Fault>),
 }
 
+/// The brokers of an environment that starts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KafkaCluster {
+    /// How many.
+    pub brokers: u32,
+    /// Replicas that must have a record before it is acknowledged (`min.insync.replicas`).
+    pub min_insync_replicas: u32,
+}
+
+impl KafkaCluster {
+    /// One broker, without replicas.
+    pub const SINGLE: Self = Self { brokers: 1, min_insync_replicas: 1 };
+
+    /// Replicas of each partition.
+    pub fn replicas(&self) -> u32 {
+        self.brokers.min(3)
+    }
+}
+
 /// Where the run takes place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EnvironmentChoice {
@@ -168,6 +187,8 @@ pub enum EnvironmentChoice {
         kafka_home: Option<PathBuf>,
         /// Where services keep their data; `None` = memory, if there is room.
         data: Option<PathBuf>,
+        /// The brokers.
+        cluster: KafkaCluster,
     },
     /// Services in containers.
     Containers {

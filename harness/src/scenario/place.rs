@@ -3,22 +3,26 @@
 //! A value that the chosen environment would not use is refused, not ignored.
 
 use super::raw::{EnvironmentKind, RawEnvironment};
-use super::{EnvironmentChoice, Load};
+use super::{EnvironmentChoice, KafkaCluster, Load};
 use crate::environment::lacks_password;
 use crate::error::{Result, scenario};
 
 /// The images that are used unless others are named.
 pub(crate) const KAFKA_IMAGE: &str = "apache/kafka:4.1.1";
 pub(crate) const DATABASE_IMAGE: &str = "mysql:8.4";
+/// Brokers that one machine is asked to run at most.
+const MOST_BROKERS: u32 = 5;
 
 /// Each field, whether it was given, and the environments that use it.
-fn given(raw: &RawEnvironment) -> [(&'static str, bool, &'static [EnvironmentKind]); 7] {
+fn given(raw: &RawEnvironment) -> [(&'static str, bool, &'static [EnvironmentKind]); 9] {
     use EnvironmentKind::{Containers, Embedded, External, Local};
     [
         ("environment.brokers (--brokers)", raw.brokers.is_some(), &[External]),
         ("environment.topic (--topic)", raw.topic.is_some(), &[External]),
         ("environment.database (--database)", raw.database.is_some(), &[Embedded, External]),
         ("environment.kafka_home (--kafka-home)", raw.kafka_home.is_some(), &[Local]),
+        ("environment.kafka_brokers (--kafka-brokers)", raw.kafka_brokers.is_some(), &[Local]),
+        ("environment.min_insync_replicas", raw.min_insync_replicas.is_some(), &[Local]),
         ("environment.kafka_image (--kafka-image)", raw.kafka_image.is_some(), &[Containers]),
         (
             "environment.database_image (--database-image)",
@@ -67,7 +71,8 @@ pub(super) fn place(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoic
     match kind {
         EnvironmentKind::Embedded => Ok(EnvironmentChoice::Embedded { database: raw.database }),
         EnvironmentKind::Local => {
-            Ok(EnvironmentChoice::Local { kafka_home: raw.kafka_home, data: raw.data })
+            let cluster = cluster(raw.kafka_brokers, raw.min_insync_replicas)?;
+            Ok(EnvironmentChoice::Local { kafka_home: raw.kafka_home, data: raw.data, cluster })
         }
         EnvironmentKind::Containers => Ok(EnvironmentChoice::Containers {
             kafka_image: raw.kafka_image.unwrap_or_else(|| KAFKA_IMAGE.to_owned()),
@@ -76,6 +81,30 @@ pub(super) fn place(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoic
         }),
         EnvironmentKind::External => external(raw, load),
     }
+}
+
+/// As many brokers as were asked for; a record is safe on two of three unless told otherwise.
+fn cluster(brokers: Option<u32>, min_insync_replicas: Option<u32>) -> Result<KafkaCluster> {
+    let brokers = brokers.unwrap_or(1);
+    let refuse =
+        |what: String, place: &str, remedy: String| Err(scenario(what).at(place).remedy(remedy));
+    if !(1..=MOST_BROKERS).contains(&brokers) {
+        return refuse(
+            format!("environment.kafka_brokers = {brokers} is out of range"),
+            "environment.kafka_brokers (--kafka-brokers)",
+            format!("choose a value from 1 to {MOST_BROKERS}: each takes half a GB of memory"),
+        );
+    }
+    let replicas = KafkaCluster { brokers, min_insync_replicas: 1 }.replicas();
+    let min_insync_replicas = min_insync_replicas.unwrap_or(replicas.div_ceil(2));
+    if !(1..=replicas).contains(&min_insync_replicas) {
+        return refuse(
+            format!("{min_insync_replicas} of {replicas} replicas cannot be in sync"),
+            "environment.min_insync_replicas",
+            format!("choose a value from 1 to {replicas}, or more brokers (--kafka-brokers 3)"),
+        );
+    }
+    Ok(KafkaCluster { brokers, min_insync_replicas })
 }
 
 fn external(raw: RawEnvironment, load: &Load) -> Result<EnvironmentChoice> {

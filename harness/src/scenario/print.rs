@@ -149,7 +149,7 @@ fn environment(page: &mut Page, scenario: &Scenario) {
                 page.text("database", database, "default: SQLite in the run's folder");
             }
         }
-        EnvironmentChoice::Local { kafka_home, data } => {
+        EnvironmentChoice::Local { kafka_home, data, cluster } => {
             page.text("kind", "local", "installed Kafka and MariaDB or MySQL, as child processes");
             if let Some(home) = kafka_home {
                 path(page, "kafka_home", home, "a distribution's folder; default: KAFKA_HOME");
@@ -157,6 +157,9 @@ fn environment(page: &mut Page, scenario: &Scenario) {
             if let Some(data) = data {
                 path(page, "data", data, "of the services; default: memory, if there is room");
             }
+            page.value("kafka_brokers", cluster.brokers, "default 1; local only");
+            let least = "of each record, before it is acknowledged; default 1, of 3 brokers 2";
+            page.value("min_insync_replicas", cluster.min_insync_replicas, least);
         }
         EnvironmentChoice::Containers { kafka_image, database_image, data } => {
             page.text("kind", "containers", "Kafka and MySQL or MariaDB from images");

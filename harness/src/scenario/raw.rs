@@ -97,6 +97,8 @@ pub struct RawEnvironment {
     pub(super) topic: Option<String>,
     pub(super) database: Option<String>,
     pub(super) kafka_home: Option<PathBuf>,
+    pub(super) kafka_brokers: Option<u32>,
+    pub(super) min_insync_replicas: Option<u32>,
     pub(super) kafka_image: Option<String>,
     pub(super) database_image: Option<String>,
     pub(super) data: Option<PathBuf>,
@@ -149,6 +151,8 @@ pub struct Overrides {
     pub database: Option<String>,
     /// `--kafka-home`
     pub kafka_home: Option<PathBuf>,
+    /// `--kafka-brokers`
+    pub kafka_brokers: Option<u32>,
     /// `--kafka-image`
     pub kafka_image: Option<String>,
     /// `--database-image`
@@ -219,6 +223,7 @@ impl RawScenario {
         over(&mut self.environment.topic, &options.topic);
         over(&mut self.environment.database, &options.database);
         over(&mut self.environment.kafka_home, &options.kafka_home);
+        over(&mut self.environment.kafka_brokers, &options.kafka_brokers);
         over(&mut self.environment.kafka_image, &options.kafka_image);
         over(&mut self.environment.database_image, &options.database_image);
         over(&mut self.environment.data, &options.data);

@@ -13,7 +13,8 @@ use stormproof_engine::runtime::{CheckpointMode, RestartStrategy};
 use stormproof_engine::seam::Step;
 
 use super::{
-    EnvironmentChoice, Exchange, RawScenario, Scenario, SinkDesign, parse, print, validate,
+    EnvironmentChoice, Exchange, KafkaCluster, RawScenario, Scenario, SinkDesign, parse, print,
+    validate,
 };
 
 /// A name that no scenario will ever have.
@@ -105,6 +106,7 @@ fn scenarios() -> Vec<Scenario> {
     all.push(place(EnvironmentChoice::Local {
         kafka_home: Some(PathBuf::from("/opt/kafka")),
         data: Some(PathBuf::from("/var/tmp")),
+        cluster: KafkaCluster::SINGLE,
     }));
     all.push(place(EnvironmentChoice::Containers {
         kafka_image: "apache/kafka:4.1.1".to_owned(),
@@ -204,7 +206,8 @@ fn faults(page: &mut String) {
         named.iter().map(|name| format!("`{}`", name.as_str().unwrap_or_default())).collect();
     let _ = writeln!(
         page,
-        "\nTargets: {}, `{{ subtask = {{ vertex = \"sink\", index = 17 }} }}`.",
+        "\nTargets: {}, `{{ broker-node = 2 }}` of several brokers, `{{ subtask = {{ \
+         vertex = \"sink\", index = 17 }} }}`.",
         named.join(", ")
     );
 }

@@ -1,12 +1,13 @@
 //! What a storm strikes in the main job: which steps there are, and who passes them.
 
-use stormproof_chaos::fault::VertexShape;
+use stormproof_chaos::fault::{FaultAction, FaultTarget, VertexShape};
 use stormproof_chaos::outside::Outside;
 use stormproof_chaos::schedule::{Skew, StormParameters, StormStep};
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
-use super::{EnvironmentChoice, Scenario};
+use super::{EnvironmentChoice, FaultPlan, KafkaCluster, Scenario};
+use crate::error::{Result, scenario};
 
 /// The storm of a topic that is judged as it is, in milliseconds.
 const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
@@ -14,6 +15,52 @@ const STORM_WITHOUT_LOAD_MS: u64 = 20_000;
 const LONGEST_SKEW_MS: u64 = 5_000;
 
 impl Scenario {
+    /// Faults of single brokers strike brokers that there are.
+    pub(super) fn check_brokers(&self) -> Result<()> {
+        let FaultPlan::ByHand(faults) = &self.faults else { return Ok(()) };
+        let cluster = match &self.environment {
+            EnvironmentChoice::Local { cluster, .. } => *cluster,
+            _ => KafkaCluster::SINGLE,
+        };
+        let refuse = |what: String, remedy: &str| {
+            Err(scenario(what).at("[[faults.schedule]]").remedy(remedy.to_owned()))
+        };
+        for fault in faults {
+            match fault.target {
+                FaultTarget::BrokerNode(_) if cluster.brokers == 1 => {
+                    return refuse(
+                        format!(
+                            "{} strikes one of several brokers, and there is one",
+                            fault.action
+                        ),
+                        "target = \"broker\", or several of them: --env local --kafka-brokers 3",
+                    );
+                }
+                FaultTarget::BrokerNode(node) if !(1..=cluster.brokers).contains(&node) => {
+                    return refuse(
+                        format!("there is no broker {node}"),
+                        &format!("choose one from 1 to {}", cluster.brokers),
+                    );
+                }
+                _ => {}
+            }
+            if matches!(fault.action, FaultAction::UncleanElection { .. })
+                && (cluster.brokers == 1 || cluster.min_insync_replicas > 1)
+            {
+                return refuse(
+                    format!(
+                        "an unclean election loses nothing with {} brokers and min_insync_replicas \
+                         = {}",
+                        cluster.brokers, cluster.min_insync_replicas
+                    ),
+                    "let one broker of several acknowledge alone: --env local --kafka-brokers 3, \
+                     and min_insync_replicas = 1 in [environment]",
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The services that a storm may strike here.
     pub(super) fn outside(&self) -> Outside {
         match &self.environment {

@@ -97,6 +97,7 @@ pub fn validate(raw: RawScenario) -> Result<Scenario> {
         .remedy("schedule a sigkill (faults.count = 2 or more draws one), or take it out"));
     }
     validated.schedule()?;
+    validated.check_brokers()?;
     Ok(validated)
 }
 

@@ -7,6 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::topic::Changed;
 use super::{Outcome, Strike};
 use crate::environment::{Addresses, Client, block_on};
 
@@ -15,6 +16,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// The longest wait for a group's coordinator: one of a broker that was struck before has to load
 /// its groups first.
 const COORDINATOR_LIMIT: Duration = Duration::from_secs(20);
+
+/// The longest wait for the broker to look at what has expired.
+const RETENTION_LIMIT: Duration = Duration::from_secs(60);
 
 fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>, String> {
     let client = ClientConfig::new().set("bootstrap.servers", brokers).create();
@@ -83,14 +87,48 @@ pub(crate) fn truncate(at: &Addresses, ends: &[(u32, u64)]) -> Outcome {
     block_on(async { admin.delete_records(&list, &options()).await })
         .map_err(|error| error.what)?
         .map_err(|error| format!("the broker did not delete records: {error}"))?;
+    let gone = gone(at, ends)?;
+    if gone < ends.len() {
+        return Err(format!("{} partitions begin where they began", ends.len() - gone));
+    }
+    Ok(format!("all records of {gone} partitions were deleted, to their log end offsets"))
+}
+
+/// Of how many partitions the log begins at its end (partition, offset).
+fn gone(at: &Addresses, ends: &[(u32, u64)]) -> Result<usize, String> {
     let client = Client::connect(&at.brokers, &at.group).map_err(|error| error.what)?;
     let starts = client.log_start_offsets(&at.topic, at.partitions).map_err(|e| e.what)?;
     let is_gone = |(partition, end): &&(u32, u64)| {
         starts.get(*partition as usize).is_some_and(|start| start >= end)
     };
-    let gone = ends.iter().filter(is_gone).count();
-    if gone < ends.len() {
-        return Err(format!("{} partitions begin where they began", ends.len() - gone));
-    }
-    Ok(format!("all records of {gone} partitions were deleted, to their log end offsets"))
+    Ok(ends.iter().filter(is_gone).count())
+}
+
+/// Waits until the broker's own retention has taken all records below `ends` (partition, offset):
+/// they are older than it lets records get. Confirmed by where the log begins after it.
+pub(crate) fn expire(at: &Addresses, ends: &[(u32, u64)]) -> Outcome {
+    let begun = Instant::now();
+    let short = Changed::set(at, &[("retention.ms", "1")])?;
+    let outcome = loop {
+        match gone(at, ends) {
+            Ok(gone) if gone == ends.len() => {
+                break Ok(format!(
+                    "the broker's retention removed all records of {gone} partitions within \
+                     {:.1} s",
+                    begun.elapsed().as_secs_f64()
+                ));
+            }
+            Ok(gone) if begun.elapsed() > RETENTION_LIMIT => {
+                break Err(format!(
+                    "retention left records in {} partitions after {} s",
+                    ends.len() - gone,
+                    RETENTION_LIMIT.as_secs()
+                ));
+            }
+            Err(why) if begun.elapsed() > RETENTION_LIMIT => break Err(why),
+            _ => std::thread::sleep(Duration::from_millis(250)),
+        }
+    };
+    short.undo()?;
+    outcome
 }

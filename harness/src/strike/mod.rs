@@ -1,7 +1,7 @@
 //! Strikes beside the engine: services, the links to them, the newest checkpoint's files.
 //!
 //! *Follow a strike:* the session hands a fault to [`Striker::strike`]; a thread of its own carries
-//! it out ([`service`], [`link`], [`kafka`], [`mysql`], [`sqlite`]) and tells [`News`]: struck, then healed with
+//! it out ([`service`], [`cluster`], [`unclean`], [`link`], [`kafka`], [`mysql`], [`sqlite`]) and tells [`News`]: struck, then healed with
 //! the effect that was seen, or missed with the reason. What is damaged while the engine is down
 //! is damaged by the session itself ([`damage`]).
 //!
@@ -9,11 +9,15 @@
 //! a limit; an effect is looked at from outside, by a request of our own. Nothing here judges.
 
 mod checkpoint;
+mod cluster;
 mod kafka;
 mod link;
 mod mysql;
+mod quiet;
 mod service;
 mod sqlite;
+mod topic;
+mod unclean;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +29,8 @@ use stormproof_chaos::fault::{Fault, FaultAction, FaultId, FaultTarget};
 
 use crate::clock::monotonic_us;
 use crate::environment::{Addresses, DatabaseAddress, Service, ServiceName};
+use crate::oracle::LostRange;
+use crate::workload::generator::LoadFigures;
 
 /// The longest wait for a service that is started again.
 const READY_LIMIT: Duration = Duration::from_secs(90);
@@ -50,6 +56,15 @@ pub(crate) enum News {
         /// What was seen.
         effect: String,
     },
+    /// Records of the input are gone for good; the rest is being undone.
+    Taken {
+        /// Which fault.
+        id: FaultId,
+        /// What was seen.
+        effect: String,
+        /// What the log does not have any more.
+        lost: Vec<LostRange>,
+    },
     /// It did not land.
     Missed {
         /// Which fault.
@@ -63,13 +78,16 @@ impl News {
     /// The fault that it is about.
     pub(crate) fn id(&self) -> FaultId {
         match self {
-            Self::Struck { id, .. } | Self::Healed { id, .. } | Self::Missed { id, .. } => *id,
+            Self::Struck { id, .. }
+            | Self::Healed { id, .. }
+            | Self::Taken { id, .. }
+            | Self::Missed { id, .. } => *id,
         }
     }
 }
 
 /// What came of a strike: the effect that was seen, or why there was none.
-type Outcome = Result<String, String>;
+pub(crate) type Outcome = Result<String, String>;
 
 /// Carries strikes out.
 pub(crate) struct Striker {
@@ -88,10 +106,12 @@ impl Striker {
     }
 
     /// Begins a strike.
-    pub(crate) fn strike(&mut self, fault: Fault) {
+    pub(crate) fn strike(&mut self, fault: Fault, load: Option<Arc<LoadFigures>>) {
         let id = fault.id;
         let strike = Strike {
-            service: self.service_of(&fault.target),
+            service: self.service_of(&fault),
+            brokers: self.brokers(),
+            load,
             addresses: self.addresses.clone(),
             sender: self.sender.clone(),
             fault,
@@ -106,27 +126,44 @@ impl Striker {
         }
     }
 
+    fn brokers(&self) -> Vec<Arc<Service>> {
+        let is_broker = |service: &&Arc<Service>| service.name() == ServiceName::Broker;
+        self.services.iter().filter(is_broker).cloned().collect()
+    }
+
+    /// Waits until nothing is being struck any more.
+    pub(crate) fn wait(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
     /// The next news, if there are any.
     pub(crate) fn hear(&self) -> Option<News> {
         self.news.try_recv().ok()
     }
 
-    fn service_of(&self, target: &FaultTarget) -> Option<Arc<Service>> {
-        let name = match target {
-            FaultTarget::Broker | FaultTarget::BrokerLink => ServiceName::Broker,
-            FaultTarget::Database | FaultTarget::DatabaseLink => ServiceName::Database,
+    /// The service that is struck: of several alike the one that is named, or else the one that the
+    /// fault's number falls on, so that one after the other has its turn.
+    fn service_of(&self, fault: &Fault) -> Option<Arc<Service>> {
+        let (name, node) = match fault.target {
+            FaultTarget::BrokerNode(node) => (ServiceName::Broker, Some(node)),
+            FaultTarget::Broker | FaultTarget::BrokerLink => (ServiceName::Broker, None),
+            FaultTarget::Database | FaultTarget::DatabaseLink => (ServiceName::Database, None),
             _ => return None,
         };
-        self.services.iter().find(|service| service.name() == name).cloned()
+        let alike = || self.services.iter().filter(|service| service.name() == name);
+        match node {
+            Some(_) => alike().find(|service| service.node() == node).cloned(),
+            None => alike().nth(fault.id.0 as usize % alike().count().max(1)).cloned(),
+        }
     }
 }
 
 impl Drop for Striker {
     /// Strikes heal what they changed: the end of the run waits for them.
     fn drop(&mut self) {
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        self.wait();
     }
 }
 
@@ -134,6 +171,10 @@ impl Drop for Striker {
 struct Strike {
     fault: Fault,
     service: Option<Arc<Service>>,
+    /// All of them.
+    brokers: Vec<Arc<Service>>,
+    /// The load, while there is one.
+    load: Option<Arc<LoadFigures>>,
     addresses: Addresses,
     sender: Sender<News>,
 }
@@ -151,13 +192,16 @@ impl Strike {
         });
     }
 
-    fn on(&self, service: &Service) -> Outcome {
+    fn on(&self, service: &Arc<Service>) -> Outcome {
         let down = Duration::from_millis(self.fault.heal_after_ms);
         match self.fault.action {
             FaultAction::Sigkill => service::kill(self, service, down),
             FaultAction::Restart => service::restart(self, service, down),
             FaultAction::Pause { ms } => service::pause(self, service, Duration::from_millis(ms)),
             FaultAction::DeleteGroup => kafka::delete_group(self),
+            FaultAction::UncleanElection { ms } => {
+                unclean::strike(self, service, Duration::from_millis(ms))
+            }
             FaultAction::Deadlock => mysql::deadlock(self, service),
             FaultAction::LockWait { ms } => mysql::lock_wait(self, service, ms),
             FaultAction::SmallPackets { ms } => mysql::small_packets(self, service, ms),
@@ -192,7 +236,8 @@ impl Strike {
     }
 }
 
-pub(crate) use kafka::truncate;
+pub(crate) use kafka::{expire, truncate};
+pub(crate) use quiet::Quiet;
 
 /// Damages what the fault names, while the engine is down.
 pub(crate) fn damage(fault: &Fault, checkpoints: &Path) -> Outcome {

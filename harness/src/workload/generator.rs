@@ -51,6 +51,8 @@ pub struct LoadFigures {
     pub slip_max_us: AtomicU64,
     stop: AtomicBool,
     held_open: AtomicBool,
+    hushed: AtomicBool,
+    quiet: AtomicBool,
 }
 
 impl LoadFigures {
@@ -62,6 +64,22 @@ impl LoadFigures {
     /// The load ends with its last record.
     pub fn let_go(&self) {
         self.held_open.store(false, Ordering::Relaxed);
+    }
+
+    /// The load hands nothing over until it may go on, and tells when all is acknowledged. What is
+    /// due meanwhile is late.
+    pub fn hush(&self) {
+        self.hushed.store(true, Ordering::SeqCst);
+    }
+
+    /// The load goes on, as a producer that the log has not seen before.
+    pub fn go_on(&self) {
+        self.hushed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether all that was handed over is acknowledged, and nothing more is.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::SeqCst)
     }
 
     /// Ends the load early.
@@ -83,30 +101,16 @@ impl Generator {
     /// When the client cannot be made.
     pub fn start(brokers: &str, topic: &str, load: &Load, seed: u64) -> Result<Self> {
         let figures = Arc::new(LoadFigures::default());
-        let producer: BaseProducer<Deliveries> = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("enable.idempotence", "true")
-            .set("batch.size", "65536")
-            .set("linger.ms", "20")
-            .set("queue.buffering.max.messages", "500000")
-            .set("queue.buffering.max.kbytes", "65536")
-            .set("message.max.bytes", "2000000")
-            // A broker that comes back is used at once: the load is late by its absence, not by ours.
-            .set("reconnect.backoff.ms", "20")
-            .set("reconnect.backoff.max.ms", "500")
-            .set("retry.backoff.ms", "20")
-            .set("retry.backoff.max.ms", "500")
-            .set("socket.timeout.ms", "10000")
-            .create_with_context(Deliveries { figures: Arc::clone(&figures) })
-            .map_err(|error| refused(brokers, &error))?;
+        let producer = producer(brokers, &figures).map_err(|error| refused(brokers, &error))?;
         let (topic, load, brokers) = (topic.to_owned(), load.clone(), brokers.to_owned());
         let shared = Arc::clone(&figures);
         let thread = std::thread::Builder::new()
             .name("generator".to_owned())
             .spawn(move || {
                 let mut records = Records::new(&load, seed);
-                send_all(&producer, &topic, &mut records, &shared)
-                    .map_err(|error| refused(&brokers, &error))
+                let outcome = send_all(producer, (&brokers, &topic), &mut records, &shared);
+                shared.quiet.store(true, Ordering::SeqCst);
+                outcome.map_err(|error| refused(&brokers, &error))
             })
             .map_err(|error| environment(format!("cannot start the generator: {error}")))?;
         Ok(Self { figures, thread: Some(thread) })
@@ -142,6 +146,28 @@ impl Drop for Generator {
     }
 }
 
+/// A client that writes in order and once.
+fn producer(
+    brokers: &str,
+    figures: &Arc<LoadFigures>,
+) -> Result<BaseProducer<Deliveries>, KafkaError> {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("enable.idempotence", "true")
+        .set("batch.size", "65536")
+        .set("linger.ms", "20")
+        .set("queue.buffering.max.messages", "500000")
+        .set("queue.buffering.max.kbytes", "65536")
+        .set("message.max.bytes", "2000000")
+        // A broker that comes back is used at once: the load is late by its absence, not by ours.
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "500")
+        .set("retry.backoff.ms", "20")
+        .set("retry.backoff.max.ms", "500")
+        .set("socket.timeout.ms", "10000")
+        .create_with_context(Deliveries { figures: Arc::clone(figures) })
+}
+
 /// Counts acknowledgements.
 struct Deliveries {
     figures: Arc<LoadFigures>,
@@ -168,32 +194,49 @@ fn refused(brokers: &str, error: &KafkaError) -> crate::error::HarnessError {
 }
 
 fn send_all(
-    producer: &BaseProducer<Deliveries>,
-    topic: &str,
+    mut client: BaseProducer<Deliveries>,
+    (brokers, topic): (&str, &str),
     records: &mut Records,
-    figures: &LoadFigures,
+    figures: &Arc<LoadFigures>,
 ) -> Result<(), KafkaError> {
     let start_us = monotonic_us();
     while !figures.stop.load(Ordering::Relaxed) {
+        if figures.hushed.load(Ordering::SeqCst) {
+            stay_quiet(&client, figures)?;
+            // What the log loses meanwhile may be what it knew of this producer's numbers.
+            client = producer(brokers, figures)?;
+            continue;
+        }
         let is_held_open = figures.held_open.load(Ordering::Relaxed);
         if records.is_done() && !is_held_open {
             break;
         }
         let due = records.due(monotonic_us() - start_us, is_held_open);
         if due <= records.next {
-            producer.poll(TICK);
+            client.poll(TICK);
             continue;
         }
         for _ in records.next..due.min(records.next + BURST) {
-            send_next(producer, topic, records, figures, start_us)?;
+            send_next(&client, topic, records, figures, start_us)?;
         }
         figures.sent.store(records.next, Ordering::Relaxed);
-        producer.poll(Duration::ZERO);
+        client.poll(Duration::ZERO);
     }
     if figures.stop.load(Ordering::Relaxed) {
-        producer.purge(rdkafka::producer::PurgeConfig::default().queue());
+        client.purge(rdkafka::producer::PurgeConfig::default().queue());
     }
-    producer.flush(FLUSH_LIMIT)
+    client.flush(FLUSH_LIMIT)
+}
+
+/// Waits until all is acknowledged, and then until the load may go on.
+fn stay_quiet(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Result<(), KafkaError> {
+    client.flush(FLUSH_LIMIT)?;
+    figures.quiet.store(true, Ordering::SeqCst);
+    while figures.hushed.load(Ordering::SeqCst) && !figures.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(TICK);
+    }
+    figures.quiet.store(false, Ordering::SeqCst);
+    Ok(())
 }
 
 fn send_next(

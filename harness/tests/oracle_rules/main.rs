@@ -5,6 +5,7 @@ mod bugs;
 mod correct;
 mod corruption;
 mod imports;
+mod kept;
 mod on_disk;
 mod scale;
 mod second_opinion;

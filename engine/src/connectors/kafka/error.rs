@@ -50,8 +50,9 @@ pub(super) fn judged_at_start(
 pub(super) fn position_gone(topic: &str, place: &str, error: &LogError) -> EngineError {
     EngineError::Input(format!(
         "kafka topic `{topic}`, {place}: the log does not hold it (any more): {}; compare it with \
-         the partition's low watermark: retention has passed the job; give the topic a longer \
-         retention, and start without the checkpoint to accept the gap",
+         the partition's low watermark: retention has passed the job, or the log lost its end in \
+         an unclean leader election; give the topic a longer retention, and start without the \
+         checkpoint to accept the gap",
         error.what
     ))
 }

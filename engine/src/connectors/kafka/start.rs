@@ -108,8 +108,9 @@ pub(super) fn check_range(
     if next.0 > high {
         return Err(EngineError::Input(format!(
             "kafka topic `{topic}`, partition {partition}: the job is at offset {next}, but the \
-             log ends at {high} (low watermark {low}): the topic was deleted and made anew, or \
-             this is another cluster; start without the checkpoint"
+             log ends at {high} (low watermark {low}): the topic was deleted and made anew, \
+             the log lost its end in an unclean leader election, or this is another cluster; \
+             start without the checkpoint"
         )));
     }
     Ok(())

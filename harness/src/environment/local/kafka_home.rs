@@ -1,41 +1,28 @@
-//! Kafka from a distribution folder: one broker that is its own controller (KRaft).
+//! Kafka from a distribution folder (KRaft): how one of its processes is prepared and started.
 //!
 //! The folder is a distribution as it is downloaded (`bin/`, `libs/`) or only a folder of its jars;
 //! `ci/images/kafka-home` makes one from Maven Central. No script of the distribution is used: the
 //! broker's class is started by `java` itself, so that a signal reaches the broker and nobody else.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::properties::Role;
 use crate::environment::Stop;
 use crate::environment::leftovers::end_of_log;
 use crate::environment::service::ProcessPlan;
 use crate::error::{HarnessError, Result, environment};
 
-/// The broker's heap: enough for 2000 partitions.
-const HEAP: &str = "-Xmx768m";
+/// What formatting needs.
+const FORMAT_HEAP: &str = "-Xmx128m";
 /// The longest that formatting an empty folder may take.
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 /// The cluster's id: 16 bytes in base 64. A cluster of one run needs no better one.
 const CLUSTER: &str = "c3Rvcm1wcm9vZi1ydW4xMg";
 const REMEDY: &str = "name a Kafka distribution (4.x) with --kafka-home or KAFKA_HOME; \
                       ci/images/kafka-home makes one from Maven Central";
-
-/// The ports of a broker.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listeners {
-    /// What the engine is told to connect to: the proxy.
-    pub(super) advertised: SocketAddr,
-    /// Where the proxy connects to.
-    pub(super) engine: u16,
-    /// For load, monitor and oracle: past the proxy.
-    pub(super) direct: u16,
-    /// The controller's.
-    pub(super) controller: u16,
-}
 
 /// A distribution folder and a Java to run it.
 #[derive(Debug)]
@@ -80,23 +67,25 @@ impl KafkaHome {
         &self.version
     }
 
-    /// Formats the storage in `folder`; returns how the broker is started.
+    /// Formats the storage in `folder`; returns how the process is started. Its controller's port
+    /// is `controller`.
     pub(super) fn prepare(
         &self,
         folder: &Path,
-        listeners: Listeners,
+        role: Role,
+        controller: u16,
         stop: &Stop,
     ) -> Result<ProcessPlan> {
         let properties = folder.join("server.properties");
-        fs::write(&properties, server_properties(folder, listeners))
+        fs::write(&properties, role.properties(folder, controller))
             .map_err(|error| crate::run::cannot_write(&properties, &error))?;
         let logging = folder.join("log4j2.properties");
         fs::write(&logging, LOGGING).map_err(|e| crate::run::cannot_write(&logging, &e))?;
         self.format(folder, &properties, stop)?;
-        let mut arguments = self.java_arguments(&logging);
+        let mut arguments = self.java_arguments(role.heap(), &logging);
         arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
         Ok(ProcessPlan {
-            name: "broker".to_owned(),
+            name: role.label(),
             program: self.java.clone(),
             arguments,
             variables: Vec::new(),
@@ -104,8 +93,8 @@ impl KafkaHome {
         })
     }
 
-    fn java_arguments(&self, logging: &Path) -> Vec<String> {
-        let fixed = [HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
+    fn java_arguments(&self, heap: &str, logging: &Path) -> Vec<String> {
+        let fixed = [heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
         let mut arguments: Vec<String> = fixed.map(str::to_owned).to_vec();
         arguments.push(format!("-Dlog4j2.configurationFile={}", logging.display()));
         arguments.extend(["-cp".to_owned(), format!("{}/*", self.libs.display())]);
@@ -122,7 +111,7 @@ impl KafkaHome {
         let output = fs::File::create(&log).map_err(|e| refuse(&e.to_string()))?;
         let errors = output.try_clone().map_err(|e| refuse(&e.to_string()))?;
         let mut format = Command::new(&self.java)
-            .args(self.java_arguments(&folder.join("log4j2.properties")))
+            .args(self.java_arguments(FORMAT_HEAP, &folder.join("log4j2.properties")))
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"])
             .arg(properties)
             .stdin(Stdio::null())
@@ -172,51 +161,6 @@ fn no_java() -> HarnessError {
         .at("JAVA_HOME, PATH")
         .remedy("install a JRE 17 or later (openjdk-17-jre-headless)")
 }
-
-fn server_properties(folder: &Path, listeners: Listeners) -> String {
-    let Listeners { advertised, engine, direct, controller } = listeners;
-    format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=ENGINE://127.0.0.1:{engine},DIRECT://127.0.0.1:{direct},\
-         CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=ENGINE://{advertised},DIRECT://127.0.0.1:{direct}\n\
-         log.dirs={data}\n\
-         {COMMON}",
-        data = folder.join("data").display(),
-    )
-}
-
-/// What a single broker of a run needs, wherever it runs: internal topics without replicas, small
-/// indexes, and a registration that does not make a killed broker wait for its own ghost. The group
-/// coordinator writes at once: a broker that is killed with a deleted group in an unwritten batch
-/// comes back with a coordinator that disagrees with its own log, and commits nothing any more.
-pub(in crate::environment) const COMMON: &str = "\
-listener.security.protocol.map=ENGINE:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=DIRECT
-controller.listener.names=CONTROLLER
-controller.quorum.election.timeout.ms=200
-controller.quorum.election.backoff.max.ms=200
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=200
-controlled.shutdown.enable=false
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.coordinator.append.linger.ms=0
-log.index.size.max.bytes=262144
-log.retention.check.interval.ms=1000
-log.initial.task.delay.ms=1000
-num.recovery.threads.per.data.dir=8
-message.max.bytes=4000000
-";
 
 const LOGGING: &str = "\
 rootLogger.level = warn

@@ -7,9 +7,10 @@
 mod inventory;
 mod kafka_home;
 mod mysqld;
+mod properties;
 
 pub(crate) use inventory::inventory;
-pub(super) use kafka_home::COMMON;
+pub(super) use properties::COMMON;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,14 +22,16 @@ use super::proxy::FaultProxy;
 use super::service::{Probe, ProcessBackend, Service, ServiceName};
 use super::{Addresses, Environment, Host, ports};
 use crate::error::Result;
-use crate::scenario::Load;
-use kafka_home::{KafkaHome, Listeners};
+use crate::scenario::{KafkaCluster, Load};
+use kafka_home::KafkaHome;
 use mysqld::Mysqld;
+use properties::{Listeners, Role};
 
 /// The environment.
 pub struct Local {
     kafka_home: Option<PathBuf>,
     data: Option<PathBuf>,
+    cluster: KafkaCluster,
     host: Host,
     owned: Option<Owned>,
     versions: BTreeMap<String, String>,
@@ -36,26 +39,76 @@ pub struct Local {
 
 impl Local {
     /// An environment with Kafka from `kafka_home` (or `KAFKA_HOME`), data in `data`.
-    pub fn new(kafka_home: Option<&Path>, data: Option<&Path>, host: Host) -> Self {
+    pub fn new(
+        kafka_home: Option<&Path>,
+        data: Option<&Path>,
+        cluster: KafkaCluster,
+        host: Host,
+    ) -> Self {
         Self {
             kafka_home: kafka_home.map(Path::to_owned),
             data: data.map(Path::to_owned),
+            cluster,
             host,
             owned: None,
             versions: BTreeMap::new(),
         }
     }
 
-    fn broker(&self, home: &KafkaHome, folder: &ServiceFolder) -> Result<Service> {
+    /// The processes of Kafka: a broker, or several with their controller.
+    fn kafka(&self, home: &KafkaHome, folder: &ServiceFolder) -> Result<Vec<Service>> {
+        let [controller] = ports::free()?;
+        let nodes = match self.cluster.brokers {
+            1 => vec![None],
+            brokers => (1..=brokers).map(Some).chain([Some(0)]).collect(),
+        };
+        let up = |node: Option<u32>| {
+            let service = match node {
+                Some(0) => self.controller(home, folder, controller)?,
+                node => self.broker(home, folder, controller, node)?,
+            };
+            self.host.bring_up(&service).map(|()| service)
+        };
+        std::thread::scope(|scope| {
+            let starts = nodes.into_iter().map(|node| scope.spawn(move || up(node)));
+            // All are begun before the first is waited for.
+            let starts: Vec<_> = starts.collect();
+            starts.into_iter().map(super::joined).collect()
+        })
+    }
+
+    fn broker(
+        &self,
+        home: &KafkaHome,
+        folder: &ServiceFolder,
+        controller: u16,
+        node: Option<u32>,
+    ) -> Result<Service> {
         let (proxy_socket, proxy_address) = ports::reserve()?;
-        let [engine, direct, controller] = ports::free()?;
-        let listeners = Listeners { advertised: proxy_address, engine, direct, controller };
-        let plan = home.prepare(&folder.make("broker")?, listeners, &self.host.stop)?;
-        let upstream = ([127, 0, 0, 1], engine).into();
-        let proxy = FaultProxy::start(proxy_socket, upstream)?;
+        let [engine, direct] = ports::free()?;
+        let listeners = Listeners { advertised: proxy_address, engine, direct };
+        let role = match node {
+            Some(node) => Role::Broker { node, replicas: self.cluster.replicas(), listeners },
+            None => Role::Single(listeners),
+        };
+        let folder = folder.make(&role.label())?;
+        let plan = home.prepare(&folder, role, controller, &self.host.stop)?;
+        let proxy = FaultProxy::start(proxy_socket, ([127, 0, 0, 1], engine).into())?;
         let probe = Probe::Kafka(format!("127.0.0.1:{direct}"));
         let backend = Box::new(ProcessBackend::new(plan));
-        Ok(Service::new(ServiceName::Broker, backend, probe, Some(proxy)))
+        let service = Service::new(ServiceName::Broker, backend, probe, Some(proxy));
+        Ok(match node {
+            Some(node) => service.numbered(node),
+            None => service,
+        })
+    }
+
+    fn controller(&self, home: &KafkaHome, folder: &ServiceFolder, port: u16) -> Result<Service> {
+        let folder = folder.make(&Role::Controller.label())?;
+        let plan = home.prepare(&folder, Role::Controller, port, &self.host.stop)?;
+        let probe = Probe::Controller(format!("127.0.0.1:{port}"));
+        let backend = Box::new(ProcessBackend::new(plan));
+        Ok(Service::new(ServiceName::Controller, backend, probe, None))
     }
 
     fn database(&self, mysqld: &Mysqld, folder: &ServiceFolder) -> Result<Service> {
@@ -84,19 +137,16 @@ impl Environment for Local {
         let mysqld = Mysqld::find()?;
         self.versions.insert("kafka".to_owned(), home.version().to_owned());
         let folder = ServiceFolder::create(self.data.as_deref(), &self.host.run_id)?;
-        let (broker, database) = std::thread::scope(|scope| {
-            let broker = scope.spawn(|| {
-                let service = self.broker(&home, &folder)?;
-                self.host.bring_up(&service).map(|()| service)
-            });
+        let (kafka, database) = std::thread::scope(|scope| {
+            let kafka = scope.spawn(|| self.kafka(&home, &folder));
             let database = scope.spawn(|| {
                 let service = self.database(&mysqld, &folder)?;
                 self.host.bring_up(&service).map(|()| service)
             });
-            (super::joined(broker), super::joined(database))
+            (super::joined(kafka), super::joined(database))
         });
-        let services = vec![Arc::new(broker?), Arc::new(database?)];
-        let owned = Owned::new(services, Some(folder), &self.host);
+        let services = kafka?.into_iter().chain([database?]).map(Arc::new).collect();
+        let owned = Owned::new(services, Some(folder), &self.host).clustered(self.cluster);
         let addresses = self.owned.insert(owned).prepare(load)?;
         self.versions.extend(self.owned.as_ref().map(Owned::versions).unwrap_or_default());
         Ok(addresses)
@@ -115,11 +165,20 @@ impl Environment for Local {
     }
 
     fn remarks(&self) -> Vec<String> {
-        vec![
-            "One real broker (KRaft, no replication) and one real database on this host; the engine \
-             reaches both through a fault proxy, load and oracle reach them directly."
-                .to_owned(),
-        ]
+        let kafka = match self.cluster {
+            KafkaCluster { brokers: 1, .. } => "One real broker (KRaft, no replication)".to_owned(),
+            cluster => format!(
+                "{} real brokers (KRaft, {} replicas, {} of them in sync before a record is \
+                 acknowledged) with a controller of their own",
+                cluster.brokers,
+                cluster.replicas(),
+                cluster.min_insync_replicas
+            ),
+        };
+        vec![format!(
+            "{kafka} and one real database on this host; the engine reaches them through fault \
+             proxies, load and oracle reach them directly."
+        )]
     }
 
     fn stop(&mut self) {

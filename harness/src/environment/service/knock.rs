@@ -61,7 +61,7 @@ fn ask(service: ServiceName, address: &str, limit: Duration) -> std::io::Result<
     connection.set_nodelay(true)?;
     let mut head = [0; 8];
     match service {
-        ServiceName::Broker => {
+        ServiceName::Broker | ServiceName::Controller => {
             connection.write_all(&API_VERSIONS)?;
             connection.read_exact(&mut head)?;
             let correlation = [head[4], head[5], head[6], head[7]];

@@ -36,6 +36,8 @@ const KNOCK_LIMIT: Duration = Duration::from_millis(1_000);
 pub enum ServiceName {
     /// The Kafka broker.
     Broker,
+    /// The controller of several brokers.
+    Controller,
     /// The database.
     Database,
 }
@@ -44,6 +46,7 @@ impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broker => "broker",
+            Self::Controller => "controller",
             Self::Database => "database",
         })
     }
@@ -113,6 +116,8 @@ pub trait Backend: Send + Sync {
 pub(crate) enum Probe {
     /// Kafka at `host:port`: metadata, and a leader for each partition.
     Kafka(String),
+    /// A controller at `host:port`: whether it answers at all.
+    Controller(String),
     /// `mysql://...`: the version, asked by SQL with the account of the run.
     Mysql(String),
 }
@@ -121,7 +126,7 @@ impl Probe {
     /// `host:port` of the service itself.
     fn address(&self) -> String {
         match self {
-            Self::Kafka(address) => address.clone(),
+            Self::Kafka(address) | Self::Controller(address) => address.clone(),
             Self::Mysql(url) => mysql::host_and_port(url),
         }
     }
@@ -138,6 +143,8 @@ impl Probe {
                 Err(environment(format!("{leaderless} partitions have no leader"))
                     .at(format!("kafka at {address}")))
             }
+            // The knock before was a request of Kafka's protocol, and was answered.
+            Self::Controller(_) => Ok(()),
             Self::Mysql(url) => mysql::ask_version(url).map(drop),
         }
     }
@@ -146,6 +153,8 @@ impl Probe {
 /// A service.
 pub struct Service {
     name: ServiceName,
+    /// Its number among several of the kind, from 1; `None` = the only one.
+    node: Option<u32>,
     backend: Box<dyn Backend>,
     probe: Probe,
     proxy: Option<FaultProxy>,
@@ -159,7 +168,24 @@ impl Service {
         probe: Probe,
         proxy: Option<FaultProxy>,
     ) -> Self {
-        Self { name, backend, probe, proxy }
+        Self { name, node: None, backend, probe, proxy }
+    }
+
+    /// The same as number `node` of several.
+    #[must_use]
+    pub(crate) fn numbered(mut self, node: u32) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Its number among several of the kind, from 1.
+    pub fn node(&self) -> Option<u32> {
+        self.node
+    }
+
+    /// What people call it, and its log: `broker-2`.
+    pub fn label(&self) -> String {
+        self.node.map_or_else(|| self.name.to_string(), |node| format!("{}-{node}", self.name))
     }
 
     /// Which service.
@@ -255,7 +281,7 @@ impl Service {
             if self.state() == ServiceState::Down {
                 return Err(environment(format!(
                     "the {} ended before it was ready{}",
-                    self.name,
+                    self.label(),
                     self.backend.last_words()
                 ))
                 .at(self.direct())
@@ -274,7 +300,7 @@ impl Service {
         }
         Err(environment(format!(
             "the {} was not ready in {} s: {last}{}",
-            self.name,
+            self.label(),
             limit.as_secs(),
             self.backend.last_words()
         ))
@@ -287,7 +313,7 @@ impl Service {
     /// # Errors
     /// When the log cannot be read or written.
     pub fn save_log(&self, folder: &Path) -> Result<PathBuf> {
-        let file = folder.join(format!("{}.log", self.name));
+        let file = folder.join(format!("{}.log", self.label()));
         self.backend.save_log(&file).map(|()| file)
     }
 

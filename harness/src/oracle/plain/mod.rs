@@ -99,6 +99,11 @@ pub fn second_opinion(input: Input<'_>) -> Result<Opinion, EvidenceError> {
     if run.conditions.ordered {
         answers.push(records::key_order(&run));
     }
+    if !run.conditions.log_lost.is_empty() {
+        let lost = run.conditions.log_lost.iter();
+        let cases = lost.map(|range| Site::record(range.partition, range.from)).collect();
+        answers.push(Answer { cases, ..Answer::unknown("input-kept") });
+    }
     answers.extend(attempts::committed(&run));
     answers.extend(attempts::pace(&run));
     Ok(Opinion {

@@ -84,6 +84,23 @@ impl LedgerBuilder {
         Ok(())
     }
 
+    /// Ends a partition before `from`: the log lost what it had there, and offsets from there on were
+    /// given out again. Keys of the partition are forgotten: their last values lie beyond.
+    pub fn cut(&mut self, partition: PartitionId, from: Offset) {
+        let Some(pending) = self.partitions.get_mut(&partition) else { return };
+        let kept = u32::try_from(from.0.saturating_sub(pending.base.0)).unwrap_or(u32::MAX);
+        pending.present.remove_range(kept..);
+        let left = pending.present.len();
+        self.records -= pending.records.len() as u64 - left;
+        pending.records.truncate(left as usize);
+        for record in &mut pending.records {
+            record.key = None;
+        }
+        if let Some((start, end)) = pending.bounds {
+            pending.bounds = Some((start, end.min(from).max(start)));
+        }
+    }
+
     /// The number of records pushed so far.
     pub fn records(&self) -> u64 {
         self.records
