@@ -167,3 +167,21 @@ fn a_barrier_that_follows_an_end_of_input_does_not_snapshot_again() {
     assert_eq!(h.alignment_deadline(), None);
     assert!(h.on_time(5_000).is_empty(), "nothing is left to time out");
 }
+
+#[test]
+fn what_the_next_alignment_holds_outlives_one_that_is_given_up() {
+    let next_holds = || {
+        let mut h = BarrierHandler::new(CheckpointMode::ExactlyOnce, Some(100), 3);
+        h.on_ingested(0, barrier(1), 10);
+        h.on_processed(0, barrier(1));
+        assert_eq!(words(&h.on_time(110)), ["snapshot 1 logging all but 1", "release"]);
+        h.on_ingested(0, barrier(2), 115);
+        assert_eq!(words(&h.on_processed(0, barrier(2))), ["hold 0"], "1 waits, 2 aligns");
+        h
+    };
+    let mut h = next_holds();
+    assert!(h.on_aborted(CheckpointId(1)).is_empty(), "channel 0 is held for checkpoint 2");
+    let mut h = next_holds();
+    h.on_ingested(1, barrier(2), 120);
+    assert_eq!(words(&h.on_processed(1, barrier(2))), ["decline 1", "hold 1"]);
+}

@@ -182,6 +182,25 @@ fn a_lane_that_is_held_in_part_keeps_the_order_of_each_channel() {
 }
 
 #[test]
+fn what_is_held_once_more_stays_before_what_was_left_of_the_last_alignment() {
+    let (lanes, mut inbox) = two_lanes();
+    send(&lanes[0], &[Mark(0), Record(0, 1)]);
+    send(&lanes[0], &[Record(0, 3)]);
+    send(&lanes[1], &[Mark(2), Record(2, 2)]);
+    inbox.ingest(|_, _| ());
+    assert_eq!(take(&mut inbox), None);
+    inbox.hold(0);
+    assert_eq!(take(&mut inbox), None);
+    inbox.hold(2);
+    assert!(inbox.take().is_none(), "1, 2 and 3 are put aside");
+    inbox.release();
+    inbox.hold(0);
+    assert_eq!(take(&mut inbox), Some(2), "1 is put aside again, 3 is still to come");
+    inbox.release();
+    assert_eq!((take(&mut inbox), take(&mut inbox)), (Some(1), Some(3)));
+}
+
+#[test]
 fn a_capture_leaves_out_what_a_held_lane_keeps_behind_its_barriers() {
     let (lanes, mut inbox) = two_lanes();
     send(&lanes[0], &[Mark(0), Mark(1), Record(0, 1)]);

@@ -97,6 +97,24 @@ fn the_second_interruption_ends_it_at_once() {
     wait_for("the engine's end", SOON, || engines_of(folder.path()).is_empty());
 }
 
+#[test]
+fn an_interrupted_matrix_leaves_the_table_of_what_was_reached() {
+    let with_processes = ["--env", "embedded", "--every", "223", "--parallelism", "4"];
+    for (args, reached) in [(&with_processes[..], "run 2:"), (&[], "cells")] {
+        let folder = tempfile::tempdir().unwrap();
+        let args = [&["matrix", "--out", "table.json"], args].concat();
+        let mut matrix = Running::start(&args, folder.path());
+        matrix.hear(reached, A_WHILE);
+        matrix.signal(Signal::SIGINT);
+        assert_eq!(matrix.end(SOON), Some(2), "{}", matrix.heard());
+        let table = json(&folder.path().join("table.json"));
+        assert!(table["not_run"].as_u64() > Some(0), "{table}");
+        assert!(table["of_cells"]["survived"].as_u64() > Some(0), "{table}");
+        assert!(matrix.heard().contains("cells and pairs were not run"), "{}", matrix.heard());
+        assert!(engines_of(folder.path()).is_empty());
+    }
+}
+
 /// What the engine process does when its parent is killed.
 #[derive(Debug)]
 enum Doing {

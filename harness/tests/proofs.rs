@@ -10,6 +10,7 @@ use stormproof_chaos::sim::Plan;
 use stormproof_harness::proof::case::Case;
 use stormproof_harness::proof::matrix::{Campaign, Table};
 use stormproof_harness::proof::parallel_cores;
+use stormproof_harness::run::Interrupt;
 
 fn stormproof(args: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
@@ -23,7 +24,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_sample_of_the_kill_matrix_is_reached_and_survived() {
     let campaign = Campaign { first_seed: 1, jobs: parallel_cores(), repeats: 1, every: 7 };
-    let table = campaign.run(&|_, _| {});
+    let table = campaign.run(&Interrupt::default(), &|_, _| {});
     let (cells, pairs) = (table.of_cells, table.of_pairs);
     assert_eq!((cells.convicted, pairs.convicted), (0, 0), "{:#?}", table.cells);
     assert!(cells.survived > 50 && cells.impossible > 20, "{cells:?}");

@@ -106,6 +106,27 @@ fn a_fault_that_cannot_land_makes_the_run_unknown_by_name() {
 }
 
 #[test]
+fn faults_land_in_the_recovery_that_a_killed_process_needs() {
+    let by_hand = SMALL.replace("count = 4", "")
+        + "[[faults.schedule]]\naction = \"panic\"\n\
+           when = { at_step = { step = \"restore_done\", armed_at_ms = 900 } }\n\
+           [[faults.schedule]]\naction = \"error\"\n\
+           when = { at_step = { step = \"restore_begun\", armed_at_ms = 900 } }\n\
+           [[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 1000 }\n";
+    let folder = scenario(&by_hand);
+    let args = ["run", "--scenario", "storm.toml", "--out", "out", "--quiet"];
+    let run = stormproof(&args, folder.path());
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    let result = json(&folder.path().join("out/result.json"));
+    assert_eq!(result["faults_landed"], 3, "{}", result["verdict_reason"]);
+    // The job's own, the one that fails at once, the one whose restore is in vain, the last.
+    assert_eq!(result["attempts"], 3, "{}", result["verdict_reason"]);
+    let events = fs::read_to_string(folder.path().join("out/events.jsonl")).unwrap();
+    let of_process = |line: &&str| line.contains("starts with fault-");
+    assert_eq!(events.lines().filter(of_process).count(), 2, "both came with the new process");
+}
+
+#[test]
 fn other_partitioners_strategies_and_designs_are_proven() {
     let variants = [
         (

@@ -123,14 +123,17 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
     let mut parallelism = vec![shape(draw, &near)];
     // Later processes are of any size, so that what is restored is shared out anew.
     let any = |draw: &mut Draw| draw.range(1, u64::from(size) + 1) as u16;
-    while parallelism.len() < 4 && draw.one_in(4) {
+    while parallelism.len() < 4 && draw.one_in(3) {
         parallelism.push(shape(draw, &any));
     }
     let partitions = match draw.range(0, 2) {
         0 => draw.range(1, u64::from(size) * 2) as u32,
         _ => u32::from(size),
     };
-    let max_parallelism = u16::max(128, (size + 1).next_power_of_two());
+    // With few key groups each one matters, and so do the borders between subtasks.
+    let least = parallelism.iter().map(Parallelism::largest).max().unwrap_or(1);
+    let usual = u16::max(128, (size + 1).next_power_of_two());
+    let max_parallelism = draw.of(&[usual, usual, least, least.next_power_of_two()]);
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
     let is_bounded = false;
     let hold_us = if draw.one_in(4) { draw.magnitude(100, 20_000) } else { 0 };
@@ -228,8 +231,9 @@ fn pace(draw: &mut Draw) -> Pace {
 
 fn services(draw: &mut Draw) -> Services {
     Services {
-        store: draw.span(50, 10_000),
+        store: if draw.one_in(6) { draw.span(1_000, 20_000) } else { draw.span(50, 10_000) },
         torn_per_mille: draw.of(&[0, 0, 300]),
+        late_us: draw.of(&[0, 10_000, 60_000]),
         database: DatabaseTraits {
             latency: draw.span(20, 5_000),
             lock_timeout_us: draw.of(&[5_000, 50_000]),

@@ -123,6 +123,9 @@ pub struct SimRun {
     pub landed: Vec<Landed>,
     /// The first timer of an operator that fired early, late or never, if there was one.
     pub mistimed: Option<String>,
+    /// The first attempt that restored an older checkpoint than the newest one whose manifest had
+    /// ever been written when it looked, if there was one.
+    pub passed_over: Option<String>,
     /// Every event as a line, if the run was traced.
     pub trace: Vec<String>,
     /// Everything that the jobs told, if the run was watched.

@@ -1,7 +1,8 @@
 //! The simulator's step hook: lets armed faults strike at named steps of a simulated process.
 //!
 //! A panic unwinds without the panic hook's message; a SIGKILL unwinds, too, and the process is
-//! dropped before anything else happens.
+//! dropped before anything else happens. One whose target is the process, not a subtask, strikes a
+//! moment later: what was being done at the step is done, or on its way.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use stormproof_engine::seam::{Step, StepAction, StepContext, StepHook};
 use super::core::{Core, ProcessId};
 use super::evidence::{Landed, Passed};
 use crate::armed::Armed;
-use crate::fault::{Fault, FaultAction, VertexShape};
+use crate::fault::{Fault, FaultAction, FaultTarget, VertexShape};
 use crate::hook::INJECTED_PREFIX;
 
 /// The payload of the unwinding that stands for a SIGKILL.
@@ -136,6 +137,9 @@ impl StepHook for SimHook {
             }
             FaultAction::Sigkill => {
                 self.armory.state().strikes.push(Strike::Kill(self.process));
+                if fault.target == FaultTarget::Process {
+                    return StepAction::Proceed;
+                }
                 resume_unwind(Box::new(Killed))
             }
             FaultAction::Pause { ms } => {

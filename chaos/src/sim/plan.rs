@@ -31,6 +31,13 @@ pub struct Parallelism {
     pub sink: u16,
 }
 
+impl Parallelism {
+    /// The largest of the three.
+    pub fn largest(&self) -> u16 {
+        self.source.max(self.count).max(self.sink)
+    }
+}
+
 /// The job's shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +151,10 @@ pub struct Services {
     pub store: Span,
     /// How many of a thousand writes under way are torn when their process dies.
     pub torn_per_mille: u32,
+    /// How long after the death of its process a write under way may still land, in microseconds; 0
+    /// is not later than it would have without.
+    #[serde(default)]
+    pub late_us: u64,
     /// The database.
     pub database: DatabaseTraits,
     /// An offset commit.

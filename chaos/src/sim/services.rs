@@ -48,7 +48,7 @@ impl SimServices {
             topic.on_arrival(partition, end as u32);
         }
         Self {
-            store: Store::new(Arc::clone(&core), Arc::clone(&weather), span, 0, 0),
+            store: Store::new(Arc::clone(&core), Arc::clone(&weather), span, 0, 0, 0),
             database: Database::new(Arc::clone(&core), Arc::clone(&weather), traits),
             topic,
             core,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use stormproof_engine::error::{EngineError, Result};
+use stormproof_engine::ids::CheckpointId;
 use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender};
 
 use super::core::{Actor, Core, Event, ProcessId, Span};
@@ -54,6 +55,21 @@ struct Disk {
     seen: BTreeMap<String, Bytes>,
     operations: BTreeMap<u64, Operation>,
     serial: u64,
+    /// The newest checkpoint whose manifest was ever written in whole: from then on it is complete,
+    /// whoever knows of it.
+    newest_landed: CheckpointId,
+    /// What that was when a process listed everything last: when it chose what to restore.
+    looked: BTreeMap<ProcessId, CheckpointId>,
+}
+
+impl Disk {
+    fn keep(&mut self, path: &str, data: &Bytes) {
+        self.objects.insert(path.to_owned(), data.clone());
+        self.seen.insert(path.to_owned(), data.clone());
+        let folder = path.strip_suffix("/manifest.json").and_then(|f| f.strip_prefix("chk-"));
+        let landed = folder.and_then(|digits| digits.parse().ok()).map(CheckpointId);
+        self.newest_landed = self.newest_landed.max(landed.unwrap_or(CheckpointId::NONE));
+    }
 }
 
 /// The storage.
@@ -64,6 +80,8 @@ pub(super) struct Store {
     torn_per_mille: u32,
     /// How many of a thousand writes under way are done although their process died.
     late_per_mille: u32,
+    /// How long after that death they may land, at most; 0 = when they would have without it.
+    late_us: u64,
     disk: Mutex<Disk>,
 }
 
@@ -80,9 +98,10 @@ impl Store {
         latency: Span,
         torn_per_mille: u32,
         late_per_mille: u32,
+        late_us: u64,
     ) -> Arc<Self> {
         let disk = Mutex::default();
-        Arc::new(Self { core, weather, latency, torn_per_mille, late_per_mille, disk })
+        Arc::new(Self { core, weather, latency, torn_per_mille, late_per_mille, late_us, disk })
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -123,31 +142,25 @@ impl Store {
             self.weather.strikes(Disturbance::StoreWriteInDoubt),
         );
         let mut disk = self.disk();
-        let Disk { objects, seen, operations, .. } = &mut *disk;
-        let Some(operation) = operations.get_mut(&id) else { return };
+        let Some(mut operation) = disk.operations.remove(&id) else { return };
         let path = &operation.path;
         let outcome = if fails {
             Err("the write failed")
         } else {
             let done = match &operation.work {
-                Work::Put(data) => {
-                    objects.insert(path.clone(), data.clone());
-                    seen.insert(path.clone(), data.clone());
+                Work::PutNew(_) if disk.objects.contains_key(path) => false,
+                Work::Put(data) | Work::PutNew(data) => {
+                    disk.keep(path, data);
                     true
                 }
-                Work::PutNew(_) if objects.contains_key(path) => false,
-                Work::PutNew(data) => {
-                    objects.insert(path.clone(), data.clone());
-                    seen.insert(path.clone(), data.clone());
-                    true
-                }
-                Work::Delete => objects.remove(path).is_some(),
+                Work::Delete => disk.objects.remove(path).is_some(),
             };
             if in_doubt { Err("no answer came") } else { Ok(done) }
         };
         let owner = operation.owner;
         self.core.trace(|| format!("store: {path} of {owner}: {outcome:?}"));
         operation.outcome = Some(outcome);
+        disk.operations.insert(id, operation);
         drop(disk);
         let at_us = self.core.now() + self.latency() / 4;
         self.core.at(at_us, Event::Store(StoreEvent::Answer(id)));
@@ -196,6 +209,32 @@ impl Store {
                 _ => self.core.chance(self.late_per_mille),
             }
         });
+        self.delay_orphans(&mut disk, process);
+    }
+
+    /// What has left a process that is dead lands when it lands: other processes may be at work.
+    fn delay_orphans(&self, disk: &mut Disk, process: ProcessId) {
+        if self.late_us == 0 {
+            return;
+        }
+        let is_orphan = |operation: &Operation| {
+            operation.owner.process == process && operation.outcome.is_none()
+        };
+        let orphans = disk.operations.iter().filter(|(_, operation)| is_orphan(operation));
+        let ids: Vec<u64> = orphans.map(|(id, _)| *id).collect();
+        for id in ids {
+            // Under a new number: the moment that was planned for the old one finds nothing.
+            let operation = disk.operations.remove(&id).expect("it was just listed");
+            disk.serial += 1;
+            disk.operations.insert(disk.serial, operation);
+            let at_us = self.core.now() + self.core.below(self.late_us + 1);
+            self.core.at(at_us, Event::Store(StoreEvent::Apply(disk.serial)));
+        }
+    }
+
+    /// The newest checkpoint that was complete when the process listed everything last.
+    pub(super) fn newest_seen_by(&self, process: ProcessId) -> CheckpointId {
+        self.disk().looked.get(&process).copied().unwrap_or(CheckpointId::NONE)
     }
 
     /// Everything that ever stood there; of a path that was written twice, what is there now.
@@ -244,7 +283,11 @@ impl SnapshotStorage for StoreHandle {
         if self.0.weather.strikes(Disturbance::StoreReadFails) {
             return self.refuse("list", prefix);
         }
-        let disk = self.0.disk();
+        let mut disk = self.0.disk();
+        if prefix.is_empty() {
+            let newest = disk.newest_landed;
+            disk.looked.insert(self.0.core.current().process, newest);
+        }
         let is_under = |path: &&String| {
             prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
         };

@@ -53,6 +53,8 @@ struct Heard {
     completed: u64,
     restores: u64,
     last_triggered_us: TimeUs,
+    /// The first attempt that went back behind a completed checkpoint, in words.
+    passed_over: Option<String>,
 }
 
 struct Process {
@@ -107,6 +109,7 @@ impl<'a> World<'a> {
             services.torn_per_mille,
             // A checkpoint that completes after its transactions were aborted has lost them.
             if plan.sink.transactional_us.is_some() { 0 } else { 500 },
+            services.late_us,
         );
         let database = Database::new(Arc::clone(&core), Arc::clone(&weather), services.database);
         let topic =
@@ -281,6 +284,7 @@ impl<'a> World<'a> {
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
+        let store = Arc::clone(&self.store);
         Arc::new(move |timed| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(told) = &mut heard.told {
@@ -289,9 +293,17 @@ impl<'a> World<'a> {
             let TimedEvent { event, .. } = timed;
             match &event {
                 JobEvent::Metrics { .. } => return,
-                JobEvent::AttemptStarted { restored, .. } => {
+                JobEvent::AttemptStarted { restored, attempt } => {
                     heard.attempts += 1;
                     heard.restores += u64::from(*restored != CheckpointId::NONE);
+                    let newest = store.newest_seen_by(id);
+                    if *restored < newest {
+                        let what = format!(
+                            "attempt {attempt} restored checkpoint {restored} although {newest} \
+                             was complete when it looked"
+                        );
+                        heard.passed_over.get_or_insert(what);
+                    }
                 }
                 JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,

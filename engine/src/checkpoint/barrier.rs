@@ -61,6 +61,14 @@ struct Pending {
     captured: bool,
 }
 
+impl Pending {
+    /// Whether channels may be held because of it. Once it is captured they have been let go, and
+    /// what is held is held for a younger one.
+    fn may_hold(&self) -> bool {
+        !self.captured
+    }
+}
+
 /// The handler of one gate.
 #[derive(Clone, Debug)]
 pub struct BarrierHandler {
@@ -229,10 +237,11 @@ impl BarrierHandler {
             return vec![Decision::Release];
         }
         self.announced.retain(|b| b.checkpoint > checkpoint);
-        let had = self.pending.len();
+        let is_over = |p: &&Pending| p.barrier.checkpoint <= checkpoint;
+        let releases = self.pending.iter().filter(is_over).any(Pending::may_hold);
         self.pending.retain(|p| p.barrier.checkpoint > checkpoint);
         self.over = self.over.max(checkpoint);
-        if had == self.pending.len() { Vec::new() } else { vec![Decision::Release] }
+        if releases { vec![Decision::Release] } else { Vec::new() }
     }
 
     /// Whether every channel has ended.
@@ -297,9 +306,11 @@ impl BarrierHandler {
             if older >= newer || pending.processed.contains(channel) {
                 break;
             }
+            if pending.may_hold() {
+                out.push(Decision::Release);
+            }
             self.pending.pop_front();
             self.over = self.over.max(older);
-            out.push(Decision::Release);
             out.push(Decision::Decline(older, format!("overtaken by checkpoint {newer}")));
         }
     }

@@ -243,7 +243,11 @@ impl Coordinator {
         self.retained.push_back(checkpoint);
         out.push(Command::Notify { checkpoint, stats, drain: pending.drain });
         while self.retained.len() > self.config.retained.max(1) {
-            out.extend(self.retained.pop_front().map(Command::Delete));
+            let deleted = match mutants::is_active(mutants::NEWEST_DELETED) {
+                true => self.retained.pop_back(),
+                false => self.retained.pop_front(),
+            };
+            out.extend(deleted.map(Command::Delete));
         }
         out
     }

@@ -153,6 +153,12 @@ fn share_keyed(
     }
     let mut shares: BTreeMap<SubtaskIndex, KeyedSnapshot> = BTreeMap::new();
     for (group, key, value) in snapshots.into_iter().flat_map(|s| s.entries) {
+        if mutants::is_active(mutants::KEY_GROUP_DROPPED)
+            && old.parallelism != new.parallelism
+            && group.0 + 1 == graph.max_parallelism
+        {
+            continue;
+        }
         let owner = subtask_of_key_group(group, new.parallelism, graph.max_parallelism);
         shares.entry(owner).or_default().entries.push((group, key, value));
     }

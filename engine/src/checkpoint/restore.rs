@@ -64,7 +64,8 @@ impl Inventory {
         retained: &'a BTreeSet<CheckpointId>,
     ) -> impl Iterator<Item = &'a str> {
         let never = |(id, files): &(&CheckpointId, &Vec<String>)| {
-            retained.last().is_some_and(|newest| *id < newest)
+            let is_older = |newest| *id < newest || mutants::is_active(mutants::CLEANS_THE_YOUNGER);
+            retained.last().is_some_and(is_older)
                 && !retained.contains(*id)
                 && !files.contains(&manifest_path(**id))
         };

@@ -322,14 +322,18 @@ impl Inbox {
         parked: impl Iterator<Item = Record>,
         closed: &ChannelSet,
     ) {
-        let records = parked.chain(self.recovered.iter().cloned()).collect();
+        let mut records: Vec<Record> = parked.collect();
+        let parked = records.len();
+        if !mutants::is_active(mutants::RECOVERED_UNLOGGED) {
+            records.extend(self.recovered.iter().cloned());
+        }
         let mut capture = Capture { checkpoint, closed: closed.clone(), records };
         if mutants::is_active(mutants::QUEUE_OVERTAKEN) {
             self.captures.push(capture);
             return;
         }
-        for item in self.replay.iter() {
-            capture.pass_item(item);
+        if !mutants::is_active(mutants::REPLAY_UNLOGGED) {
+            self.replay.iter().for_each(|item| capture.pass_item(item));
         }
         for lane in &self.lanes {
             let (mut at, mut next_mark) = (lane.at, lane.next_mark);
@@ -337,6 +341,9 @@ impl Inbox {
                 capture.pass_buffer(lane.first_channel, buffer, at, next_mark);
                 (at, next_mark) = (0, 0);
             }
+        }
+        if mutants::is_active(mutants::PARKED_BEHIND) {
+            capture.records.rotate_left(parked);
         }
         self.captures.push(capture);
     }

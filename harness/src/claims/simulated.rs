@@ -82,6 +82,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         services: Services {
             store: span(200, 2_000),
             torn_per_mille: 0,
+            late_us: 0,
             database: DatabaseTraits {
                 latency: span(200, 2_000),
                 lock_timeout_us: 50_000,

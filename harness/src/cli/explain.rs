@@ -108,7 +108,6 @@ mod tests {
             "no-phantom",
             "duplicates-bound",
             "attempt-order",
-            "per-key-order",
             "input-kept",
             "vacuity",
             "timers",

@@ -61,7 +61,7 @@ impl MatrixArgs {
 }
 
 /// Runs the matrix; returns the exit code: 0 every cell reached or explained and survived, 1 a
-/// conviction, 2 a cell that was not reached for no known reason.
+/// conviction, 2 a cell that was not reached for no known reason, or an interrupted matrix.
 pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
     let console = args.console();
     if let Some(environment) = args.env {
@@ -73,7 +73,8 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
         repeats: args.repeats.max(1),
         every: args.every.max(1),
     };
-    let table = campaign.run(&|done, all| console.remark(&format!("{done} of {all} cells")));
+    let look = |done: usize, all: usize| console.remark(&format!("{done} of {all} cells"));
+    let table = campaign.run(&Interrupt::listen()?, &look);
     let json = serde_json::to_string_pretty(&table).expect("a table is plain data");
     save(args, &json)?;
     if console.json {
@@ -81,8 +82,10 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
     } else {
         show(console, &table);
     }
+    tell_interrupted(console, &table);
     let (cells, pairs) = (table.of_cells, table.of_pairs);
-    Ok(exit_code(cells.convicted + pairs.convicted, cells.missed + pairs.missed))
+    let open = cells.missed + pairs.missed + table.not_run;
+    Ok(exit_code(cells.convicted + pairs.convicted, open))
 }
 
 fn on_services(args: &MatrixArgs, environment: EnvironmentKind) -> Result<u8> {
@@ -106,11 +109,19 @@ fn on_services(args: &MatrixArgs, environment: EnvironmentKind) -> Result<u8> {
         let cells = table.cells.iter().map(|row| (row.cell.to_string(), &row.outcome));
         show_trouble(console, cells);
     }
-    Ok(exit_code(table.of_cells.convicted, table.of_cells.missed))
+    tell_interrupted(console, &table);
+    Ok(exit_code(table.of_cells.convicted, table.of_cells.missed + table.not_run))
 }
 
-fn exit_code(convicted: u64, missed: u64) -> u8 {
-    match (convicted, missed) {
+fn tell_interrupted(console: Console, table: &Table) {
+    if table.not_run > 0 {
+        let so_far = "interrupted: the table is what was reached until then";
+        console.remark(&format!("{so_far}; {} cells and pairs were not run", table.not_run));
+    }
+}
+
+fn exit_code(convicted: u64, open: u64) -> u8 {
+    match (convicted, open) {
         (1.., _) => 1,
         (0, 1..) => super::UNKNOWN,
         (0, 0) => 0,

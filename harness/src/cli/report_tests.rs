@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::proof::matrix::Campaign;
+use crate::run::Interrupt;
 
 fn saved(folder: &Path, name: &str, rate: f64) -> PathBuf {
     let at = folder.join(name);
@@ -88,7 +89,8 @@ fn what_is_no_result_is_named() {
 fn a_matrix_goes_into_the_report_of_one_result() {
     let folder = tempfile::tempdir().unwrap();
     let one = saved(folder.path(), "one", 1.0);
-    let table = Campaign { first_seed: 1, jobs: 1, repeats: 1, every: 97 }.run(&|_, _| {});
+    let campaign = Campaign { first_seed: 1, jobs: 1, repeats: 1, every: 97 };
+    let table = campaign.run(&Interrupt::default(), &|_, _| {});
     let file = folder.path().join("matrix.json");
     std::fs::write(&file, serde_json::to_string(&table).unwrap()).unwrap();
     let read = read_matrix(&file).unwrap();

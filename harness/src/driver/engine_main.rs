@@ -90,6 +90,9 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
         reports.send(&Report::Metrics { url: format!("http://{address}/metrics") });
     }
     let parent = Parent { control: job.control(), armory, probe, reports: reports.clone(), disk };
+    for fault in spec.armed {
+        parent.arm(fault);
+    }
     std::thread::Builder::new()
         .name("parent".to_owned())
         .spawn(move || parent.obey())
@@ -150,6 +153,13 @@ impl Parent {
         die();
     }
 
+    fn arm(&self, fault: Fault) {
+        match self.armory.arm(fault) {
+            Ok(()) => self.probe.set_armed(true),
+            Err(error) => self.reports.send(&Report::Refused { reason: error.to_string() }),
+        }
+    }
+
     /// The disk is in trouble for a while; then its effect is told.
     fn trouble(&self, fault: &Fault) {
         let (trouble, ms) = match fault.action {
@@ -180,10 +190,7 @@ impl Parent {
     fn carry_out(&self, command: Command) {
         match command {
             Command::Arm { fault } if fault.target.is_outside() => self.trouble(&fault),
-            Command::Arm { fault } => match self.armory.arm(fault) {
-                Ok(()) => self.probe.set_armed(true),
-                Err(error) => self.reports.send(&Report::Refused { reason: error.to_string() }),
-            },
+            Command::Arm { fault } => self.arm(fault),
             Command::StopDrain => self.control.stop_with_drain(),
             Command::Cancel => self.control.cancel(),
         }

@@ -38,6 +38,10 @@ pub struct EngineSpec {
     pub mutant: u8,
     /// Where the figures are served on loopback; `None` = nowhere.
     pub metrics_port: Option<u16>,
+    /// Faults that are armed before the job begins: a recovery's steps are passed before anybody
+    /// could send a command.
+    #[serde(default)]
+    pub armed: Vec<Fault>,
 }
 
 impl EngineSpec {
@@ -60,6 +64,7 @@ impl EngineSpec {
             config,
             mutant,
             metrics_port: None,
+            armed: Vec::new(),
         }
     }
 }

@@ -23,8 +23,9 @@ pub struct Invariant {
     pub is_end_state: bool,
 }
 
-/// What a simulation knows beyond the evidence: when timers fired, and how the run ended.
-const OF_RUNS: [Invariant; 3] = [
+/// What a simulation knows beyond the evidence: when timers fired and manifests landed, and how the
+/// run ended.
+const OF_RUNS: [Invariant; 4] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -32,6 +33,16 @@ const OF_RUNS: [Invariant; 3] = [
                its moment, once, for its own subtask; a restored operator can register again.",
         source: "the contract of `Operator::begin` and `on_timer`",
         checkers: &["sim::hold"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "restore-landed",
+        title: "Nothing that has completed is passed over",
+        text: "An attempt restores the newest checkpoint whose manifest had ever been written in \
+               whole when it looked. `restore-newest`, which has the evidence alone and no times, \
+               must forgive what may have landed after the look.",
+        source: "ground truth section 3: the manifest is the commit point",
+        checkers: &["sim::world", "sim::judge"],
         is_end_state: false,
     },
     Invariant {

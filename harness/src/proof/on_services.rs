@@ -60,10 +60,11 @@ fn impossible(cell: &Cell) -> Option<&'static str> {
 
 impl Siege {
     /// Runs it; `look` hears of each run before it begins. There are no pairs of faults in the
-    /// table, and its schedules are runs.
+    /// table, and its schedules are runs. Once interrupted it begins no other run, and the table
+    /// holds what was reached until then.
     ///
     /// # Errors
-    /// When a run cannot begin, or was interrupted.
+    /// When a run cannot begin.
     pub fn run(&self, interrupt: &Interrupt, look: &dyn Fn(&str)) -> Result<Table> {
         let started = Instant::now();
         let mut matrix = Matrix::default();
@@ -75,14 +76,19 @@ impl Siege {
             }
         }
         for group in groups(&chosen, self.faults_per_run.max(1)) {
+            if interrupt.is_raised() {
+                break;
+            }
             let mut missed = self.one(&group, &mut runs, &mut matrix, interrupt, look)?;
             // By itself a fault has all the time there is.
-            while let Some(cell) = missed.pop() {
+            while let Some(cell) = missed.pop().filter(|_| !interrupt.is_raised()) {
                 self.one(&[cell], &mut runs, &mut matrix, interrupt, look)?;
             }
         }
+        let cells = matrix.rows();
         Ok(Table {
-            cells: matrix.rows(),
+            not_run: (chosen.len() - cells.len()) as u64,
+            cells,
             of_cells: matrix.tally(None),
             pairs: Vec::new(),
             of_pairs: Tally::default(),
@@ -117,8 +123,12 @@ impl Siege {
             schedule: None,
             beside_bare: false,
         };
-        let (result, _) = run(&validate(raw)?, &options, interrupt)?;
-        Ok(note(cells, &result, *runs, matrix))
+        match run(&validate(raw)?, &options, interrupt) {
+            // What was cut short says nothing of its cells.
+            _ if interrupt.is_raised() => Ok(Vec::new()),
+            Ok((result, _)) => Ok(note(cells, &result, *runs, matrix)),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use stormproof_chaos::fault::Fault;
 
 use crate::clock::monotonic_us;
 use crate::driver::child::{EngineChild, Heard, process_state};
@@ -22,14 +23,33 @@ pub(super) struct Engine {
     spec: PathBuf,
     log: PathBuf,
     child: Option<EngineChild>,
+    /// Whether the last process was given faults with its start.
+    was_armed: bool,
     start_at_us: u64,
     unplanned_in_a_row: u32,
 }
 
 impl Engine {
-    /// An engine of `spec`, started by the first [`Self::hear`].
+    /// An engine of `spec`, due to be started.
     pub(super) fn new(spec: PathBuf, log: PathBuf) -> Self {
-        Self { spec, log, child: None, start_at_us: 0, unplanned_in_a_row: 0 }
+        let unplanned_in_a_row = 0;
+        Self { spec, log, child: None, was_armed: false, start_at_us: 0, unplanned_in_a_row }
+    }
+
+    /// Whether there is no process, and it is time to start one.
+    pub(super) fn is_due(&self) -> bool {
+        self.child.is_none() && monotonic_us() >= self.start_at_us
+    }
+
+    /// Starts the process; these faults are armed before its job begins.
+    pub(super) fn start(&mut self, armed: Vec<Fault>) -> Result<()> {
+        assert!(self.child.is_none(), "one engine process at a time");
+        let is_armed = !armed.is_empty();
+        if std::mem::replace(&mut self.was_armed, is_armed) || is_armed {
+            self.change_spec("faults cannot be armed", |spec| spec.armed = armed)?;
+        }
+        self.child = Some(EngineChild::spawn(&self.spec, &self.log)?);
+        Ok(())
     }
 
     /// The process id, while there is a process.
@@ -56,14 +76,10 @@ impl Engine {
         }
     }
 
-    /// Waits for the next thing from the process; starts it when it is due.
+    /// Waits for the next thing from the process.
     pub(super) fn hear(&mut self, limit: Duration) -> Result<Heard> {
         let Some(child) = &mut self.child else {
-            if monotonic_us() >= self.start_at_us {
-                self.child = Some(EngineChild::spawn(&self.spec, &self.log)?);
-            } else {
-                std::thread::sleep(limit.min(Duration::from_millis(5)));
-            }
+            std::thread::sleep(limit.min(Duration::from_millis(5)));
             return Ok(Heard::Silence);
         };
         let heard = child.hear(limit)?;
@@ -82,13 +98,17 @@ impl Engine {
 
     /// The next process runs the job at another parallelism.
     pub(super) fn rescale(&self, parallelism: u16) -> Result<()> {
+        self.change_spec("the job cannot be rescaled", |spec| spec.parallelism = parallelism)
+    }
+
+    /// Changes what the next process is started with; `otherwise` is what cannot be done then.
+    fn change_spec(&self, otherwise: &str, change: impl FnOnce(&mut EngineSpec)) -> Result<()> {
         let refuse = |error: &dyn std::fmt::Display| {
-            engine(format!("the job cannot be rescaled: {error}"))
-                .at(self.spec.display().to_string())
+            engine(format!("{otherwise}: {error}")).at(self.spec.display().to_string())
         };
         let json = std::fs::read(&self.spec).map_err(|e| refuse(&e))?;
         let mut spec: EngineSpec = serde_json::from_slice(&json).map_err(|e| refuse(&e))?;
-        spec.parallelism = parallelism;
+        change(&mut spec);
         let json = serde_json::to_vec_pretty(&spec).map_err(|e| refuse(&e))?;
         std::fs::write(&self.spec, json).map_err(|e| super::cannot_write(&self.spec, &e))
     }

@@ -232,6 +232,25 @@ impl Nemesis {
         orders
     }
 
+    /// A process is about to start: what is due and waits for a step is armed before its first one,
+    /// so that no step of the recovery is missed. A storm's faults wait for a job that runs.
+    pub(super) fn arm_with_start(&mut self, moment: &Moment) -> Vec<Fault> {
+        if self.is_storm {
+            return Vec::new();
+        }
+        let waits = |tracked: &&mut Tracked| {
+            tracked.progress == Progress::Waiting
+                && tracked.fault.is_fired_by_hook()
+                && tracked.fault.step().is_some()
+                && tracked.is_due(moment)
+        };
+        let arm = |tracked: &mut Tracked| {
+            tracked.progress = Progress::Armed { since_us: moment.now_us };
+            tracked.fault.clone()
+        };
+        self.faults.iter_mut().filter(waits).map(arm).collect()
+    }
+
     /// Whether a fault beside the engine is under way, or the job is not over it yet.
     pub(super) fn is_striking_outside(&self) -> bool {
         let is_striking = |tracked: &Tracked| {

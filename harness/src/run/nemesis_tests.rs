@@ -81,6 +81,31 @@ fn an_unplanned_end_arms_a_waiting_fault_again() {
 }
 
 #[test]
+fn what_waits_for_a_step_starts_with_the_process() {
+    let checkpoint = CheckpointRef::default();
+    let (step, armed_at_ms) = (Step::RestoreDone, 10);
+    let recovery = FaultTrigger::AtStep { step, checkpoint, attempt: None, armed_at_ms };
+    let faults = vec![
+        fault(1, FaultAction::Panic, recovery),
+        fault(2, FaultAction::Sigkill, FaultTrigger::AtMs(11)),
+        fault(3, FaultAction::Panic, at_step(5_000)),
+    ];
+    let mut nemesis = Nemesis::new(&Schedule { seed: None, faults: faults.clone() });
+    let down = |ms| Moment { is_running: false, ..at_ms(ms) };
+    assert_eq!(nemesis.arm_with_start(&Moment { load_us: None, ..down(0) }), [], "no load yet");
+    assert_eq!(nemesis.tick(&at_ms(10)), [Order::Arm(faults[0].clone())]);
+    assert_eq!(nemesis.tick(&at_ms(11)), [Order::Signal(Signal::SIGKILL)]);
+    assert_eq!(nemesis.on_exit(true), Some(40));
+    assert_eq!(nemesis.arm_with_start(&down(60)), [faults[0].clone()], "the third is not due");
+    assert_eq!(nemesis.tick(&at_ms(70)), [], "it is armed already");
+    nemesis.on_shot(&shot(1), 5, false);
+    assert_eq!(nemesis.arm_with_start(&down(80)), [], "it has fired");
+
+    let mut storm = storm(faults);
+    assert_eq!(storm.arm_with_start(&down(60)), [], "a storm's faults come one at a time");
+}
+
+#[test]
 fn a_pause_lands_when_the_process_was_seen_stopped_and_running_again() {
     let pause = fault(1, FaultAction::Pause { ms: 100 }, FaultTrigger::AtMs(10));
     let mut nemesis = storm(vec![pause]);

@@ -179,6 +179,9 @@ impl Session {
 
     /// One turn.
     fn pump(&mut self) -> Result<(), Halt> {
+        if self.engine.is_due() {
+            self.start_engine()?;
+        }
         for turn in 0..REPORTS_AT_ONCE {
             let limit = if turn == 0 { HEAR_LIMIT } else { Duration::ZERO };
             match self.engine.hear(limit)? {
@@ -198,6 +201,17 @@ impl Session {
         }
         self.show(now_us);
         Ok(())
+    }
+
+    /// What waits for a step goes along with the process: its recovery is over before any command
+    /// could reach it.
+    fn start_engine(&mut self) -> Result<()> {
+        let moment = self.moment();
+        let armed = self.nemesis.arm_with_start(&moment);
+        for fault in &armed {
+            self.note(&format!("starts with {} armed: {}", fault.id, fault.describe()))?;
+        }
+        self.engine.start(armed)
     }
 
     fn on_news(&mut self, news: News) -> Result<()> {
@@ -348,15 +362,7 @@ impl Session {
         {
             self.nemesis.on_process_state(is_stopped, monotonic_us());
         }
-        let now_us = monotonic_us();
-        let moment = Moment {
-            now_us,
-            load_us: self.load_since_us.map(|since_us| now_us - since_us),
-            records: self.produced(),
-            is_running: self.history.is_running() && !self.is_ending,
-            completed_in_attempt: self.history.completed_in_attempt(),
-            completed_us: self.history.completed_us(),
-        };
+        let moment = self.moment();
         for order in self.nemesis.tick(&moment) {
             match order {
                 Order::Arm(fault) => {
@@ -374,6 +380,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Where things stand, for the nemesis.
+    fn moment(&self) -> Moment {
+        let now_us = monotonic_us();
+        Moment {
+            now_us,
+            load_us: self.load_since_us.map(|since_us| now_us - since_us),
+            records: self.produced(),
+            is_running: self.history.is_running() && !self.is_ending,
+            completed_in_attempt: self.history.completed_in_attempt(),
+            completed_us: self.history.completed_us(),
+        }
     }
 
     fn load_figures(&self) -> Option<Arc<LoadFigures>> {

@@ -60,6 +60,10 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
         broken.push("timers".to_owned());
         reasons.push(format!("timers: {what}"));
     }
+    if let Some(what) = &run.passed_over {
+        broken.push("restore-landed".to_owned());
+        reasons.push(format!("restore-landed: {what}"));
+    }
     match &run.end {
         SimEnd::Stuck(what) => {
             broken.push("liveness".to_owned());

@@ -1,12 +1,17 @@
 //! What befalls the job of a drawn plan: faults, bad service, and what is rare.
 //!
 //! Most plans have a *death*: a panic or a SIGKILL that strikes while records arrive and there is a
-//! checkpoint to fall back on. Without one a schedule proves little.
+//! checkpoint to fall back on. Without one a schedule proves little. Some die *again*: in the
+//! recovery, or before there is another checkpoint. In some, checkpoints *overlap*: the next begins
+//! while the last ones wait, and single ones are given up between others.
 
+mod overlap;
+
+use stormproof_engine::ids::AttemptId;
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
-use super::Draw;
+use super::{Draw, feasible_ms};
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
 use crate::sim::plan::{PATIENT_US, Plan, Truncation, VERTICES};
 use crate::sim::weather::{Disturbance, Window};
@@ -14,19 +19,35 @@ use crate::sim::weather::{Disturbance, Window};
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
-    let has_lags = draw.one_in(6);
+    let has_lags = draw.one_in(5);
     if has_lags {
         make_room_for_lags(plan, draw);
+    }
+    // Where channels are held in part, it matters most what the next barrier meets.
+    let has_overlaps = if has_lags { !draw.one_in(3) } else { draw.one_in(6) };
+    if has_overlaps {
+        overlap::make_room(plan, draw);
+    }
+    if draw.one_in(if has_lags { 3 } else { 6 }) {
+        congest(plan, draw);
     }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     if !draw.one_in(12) {
         let death = death(plan, draw);
         plan.faults.push(death);
+        if draw.one_in(2) {
+            let again = again(plan, draw);
+            plan.faults.push(again);
+        }
     }
     if has_lags {
         let lags = lags(plan, draw);
         plan.faults.extend(lags);
+    }
+    if has_overlaps {
+        let troubles = overlap::troubles(plan, has_lags, draw);
+        plan.faults.extend(troubles);
     }
     retention(plan, draw);
     for (fault, id) in plan.faults.iter_mut().zip(1..) {
@@ -103,26 +124,79 @@ fn death(plan: &Plan, draw: &mut Draw) -> Fault {
     }
     let mut steps = steps(plan);
     steps.retain(|step| *step < Step::RestoreBegun);
+    if draw.one_in(3) {
+        // Around the commit point there is most to do wrong.
+        steps = vec![Step::Acked, Step::AllAcked, Step::AllAcked, Step::MetadataDurable];
+    }
     let mut action = draw.of(&[FaultAction::Panic, FaultAction::Sigkill]);
     if plan.topology.parallelism.len() > 1 {
         // Only another process has another parallelism.
         action = FaultAction::Sigkill;
     }
     let when = at_step(draw.of(&steps), draw.of(&[2, 2, 3]), 0);
-    struck(action, FaultTarget::AnySubtask, when)
+    struck(action, killed(action, draw), when)
+}
+
+/// A process that is killed at a step may have done what the step is about.
+fn killed(action: FaultAction, draw: &mut Draw) -> FaultTarget {
+    let is_process = action == FaultAction::Sigkill && draw.one_in(2);
+    if is_process { FaultTarget::Process } else { FaultTarget::AnySubtask }
+}
+
+/// Another death, while the job recovers from the first one or before it has a checkpoint of its
+/// own again: what the first death left half done is then looked at a second time.
+fn again(plan: &Plan, draw: &mut Draw) -> Fault {
+    let mut steps = steps(plan);
+    steps.retain(|step| *step <= Step::AllAcked || *step >= Step::RestoreBegun);
+    let action = draw.of(&[FaultAction::Panic, FaultAction::Sigkill]);
+    let (step, checkpoint) = (draw.of(&steps), CheckpointRef::Nth(1));
+    let attempt = Some(AttemptId(2));
+    let when = FaultTrigger::AtStep { step, checkpoint, attempt, armed_at_ms: 0 };
+    struck(action, killed(action, draw), when)
 }
 
 /// Several source subtasks of a worker, and few keys behind their barriers: what a lane that is
 /// held in part puts aside is then worth looking at.
 fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
-    plan.topology.workers = draw.of(&[1, 1, 2]);
-    plan.load.keys = draw.range(1, 8) as u32;
+    let topology = &mut plan.topology;
+    topology.workers = draw.of(&[1, 1, 2]);
+    for shape in &mut topology.parallelism {
+        shape.source = shape.source.max(draw.range(2, 3) as u16);
+        topology.max_parallelism = topology.max_parallelism.max(shape.source);
+    }
+    topology.partitions = topology.partitions.max(topology.parallelism[0].source.into());
+    let load = &mut plan.load;
+    load.keys = draw.range(4, 16) as u32;
+    load.records = load.records.max(120);
+    load.over_us = load.over_us.min(80_000);
+    (load.hot_per_mille, load.skew_per_mille) = (draw.of(&[0, 0, 300]), 0);
+    let feasible_ms = feasible_ms(load, &plan.sink);
+    plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
     if draw.one_in(4) {
         return;
     }
     plan.checkpoint.mode = CheckpointMode::ExactlyOnce;
-    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(5)]);
+    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(3)]);
+    plan.exchange.credit_bytes = plan.exchange.credit_bytes.max(400);
     plan.checkpoint.min_pause_ms = 0;
+}
+
+/// A sink that is slower than its input: everything before it waits in queues, and what a barrier
+/// overtakes there, of few keys, is worth looking at.
+fn congest(plan: &mut Plan, draw: &mut Draw) {
+    let Plan { topology, sink, load, exchange, services, checkpoint, pace, .. } = plan;
+    sink.max_pending_rows = draw.of(&[4, 4, 20]);
+    sink.batch_rows = draw.of(&[1, 3]);
+    services.database.latency = draw.span(100, 1_500);
+    exchange.credit_bytes = draw.of(&[100, 400, 400, 2_000]);
+    load.burst = draw.of(&[2, 5, 20]);
+    load.keys = draw.range(1, 12) as u32;
+    // Slow steps find more than one thing to do.
+    pace.step = draw.span(100, 2_000);
+    if checkpoint.mode == CheckpointMode::AtLeastOnce && topology.hold_us == 0 && draw.one_in(2) {
+        checkpoint.mode = CheckpointMode::ExactlyOnceUnaligned;
+    }
+    checkpoint.timeout_ms = checkpoint.timeout_ms.max(feasible_ms(load, sink));
 }
 
 /// Source subtasks that fall behind the others of their worker: their barriers come late, and what
@@ -130,7 +204,7 @@ fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
 fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
     let sources = plan.vertices()[0].parallelism;
     let interval_ms = plan.checkpoint.interval_ms;
-    let count = draw.range(2, 6);
+    let count = draw.range(3, 8);
     let lag = |_| {
         // Past the next trigger.
         let ms = draw.range(interval_ms, 3 * interval_ms);

@@ -52,6 +52,7 @@ impl World<'_> {
             evidence,
             landed,
             mistimed: self.mistimed.told(),
+            passed_over: heard.passed_over.take(),
             trace: self.core.take_trace(),
             events: self.core.events(),
             now_us: self.core.now(),

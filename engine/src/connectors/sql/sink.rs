@@ -248,6 +248,9 @@ impl Sink for SqlSink {
 
     fn abort(&mut self, checkpoint: CheckpointId) {
         self.marks.remove(&checkpoint);
+        if mutants::is_active(mutants::MARKS_CLEARED) {
+            self.marks.clear();
+        }
     }
 
     #[cfg(feature = "mutants")]

@@ -1,0 +1,62 @@
+//! Checkpoints that overlap: several under way at once, some of them given up, while subtasks stand
+//! still between their barriers.
+//!
+//! What one checkpoint leaves behind at a gate or a sink is then met by the next one, and what is
+//! forgotten with one that is given up is missed by its neighbours.
+
+use stormproof_engine::runtime::CheckpointMode;
+use stormproof_engine::seam::Step;
+
+use super::{at_step, struck};
+use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
+use crate::sim::draw::Draw;
+use crate::sim::plan::{Plan, VERTICES};
+
+/// Lets checkpoints follow each other faster than they complete.
+pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
+    let checkpoint = &mut plan.checkpoint;
+    checkpoint.max_concurrent = draw.of(&[2, 3, 4]);
+    checkpoint.min_pause_ms = 0;
+    checkpoint.tolerable_failures = draw.of(&[3, 10, 10]);
+    if plan.topology.parallelism[0].largest() < 200 {
+        checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 6));
+    }
+}
+
+/// Checkpoints that are declined, and subtasks behind a gate that stand still while barriers come.
+pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
+    let declines = draw.range(0, 3);
+    let stills = if has_lags { draw.range(2, 6) } else { draw.range(0, 3) };
+    let is_aligned = plan.checkpoint.mode == CheckpointMode::ExactlyOnce;
+    let aligning = if is_aligned { Step::Aligning } else { Step::BarrierReceived };
+    let mut troubles = Vec::new();
+    let others: Vec<u64> = plan.faults.iter().filter_map(armed_at_ms).collect();
+    for n in 0..declines + stills {
+        // Troubles that meet in one checkpoint find what each alone does not.
+        let armed_at_ms = match others.is_empty() || draw.one_in(2) {
+            true => draw.range(0, (plan.load.over_us / 1000).max(1)),
+            false => draw.of(&others),
+        };
+        troubles.push(if n < declines {
+            let step = draw.of(&[Step::SnapshotAsync, Step::SnapshotAsync, Step::Upload]);
+            struck(FaultAction::Error, FaultTarget::AnySubtask, at_step(step, 1, armed_at_ms))
+        } else {
+            let vertex = draw.of(&[1, 1, 1, 2]);
+            let parallelism = plan.vertices()[vertex].parallelism;
+            let index = draw.range(0, u64::from(parallelism) - 1) as u16;
+            let target = FaultTarget::Subtask { vertex: VERTICES[vertex].to_owned(), index };
+            let interval_ms = plan.checkpoint.interval_ms;
+            let ms = draw.range(interval_ms, 4 * interval_ms);
+            let step = draw.of(&[Step::BarrierReceived, aligning, aligning, Step::Notified]);
+            struck(FaultAction::Stall { ms }, target, at_step(step, 1, armed_at_ms))
+        });
+    }
+    troubles
+}
+
+fn armed_at_ms(fault: &Fault) -> Option<u64> {
+    match fault.when {
+        FaultTrigger::AtStep { armed_at_ms, .. } => Some(armed_at_ms),
+        FaultTrigger::AtMs(_) | FaultTrigger::AtRecords(_) => None,
+    }
+}
