@@ -13,6 +13,9 @@ use stormproof_engine::runtime::CheckpointMode;
 
 const PARALLELISMS: [u16; 4] = [2, 200, 2000, 4000];
 const STALL_MS: u64 = 50;
+const INTERVAL_MS: u64 = 20;
+/// With a subtask that stalls: it must come to something between two stalls.
+const STALLED_INTERVAL_MS: u64 = 100;
 
 fn full_load(c: &mut Criterion) {
     by_mode(c, "checkpoint/full-load", 0, whole);
@@ -30,14 +33,19 @@ fn by_mode(c: &mut Criterion, name: &str, stall_ms: u64, measure: fn(&Exchange) 
     let mut group = c.benchmark_group(name);
     group.sample_size(10);
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
+    // A run has several checkpoints: 50 M records/s without stalls, a half of that with them.
+    let (interval_ms, records) = match stall_ms {
+        0 => (INTERVAL_MS, 4_000_000),
+        _ => (STALLED_INTERVAL_MS, 10_000_000),
+    };
     for mode in CheckpointMode::ALL {
         for parallelism in PARALLELISMS {
             let exchange = Exchange {
                 parallelism,
                 mode,
                 stall_ms,
-                interval_ms: 20,
-                records: scaled(4_000_000),
+                interval_ms,
+                records: scaled(records),
                 ..Exchange::default()
             };
             let id = BenchmarkId::new(mode.name(), parallelism);
