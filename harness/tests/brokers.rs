@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -27,8 +28,12 @@ fn has_kafka(test: &str) -> bool {
     false
 }
 
+/// Four Java processes are enough at a time.
+static ONE_CLUSTER: Mutex<()> = Mutex::new(());
+
 /// Runs a scenario of 40 partitions on three brokers.
 fn run(folder: &Path, more: &str) -> (Output, Value) {
+    let _alone = ONE_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
     let scenario = format!(
         "seed = 5\n[job]\nparallelism = 40\n[load]\nrecords = 40000\nrate_per_s = 4000\n\
          [environment]\nkind = \"local\"\nkafka_brokers = 3\n{more}"

@@ -55,7 +55,27 @@ impl Mysqld {
 
     /// Fills the data folder inside `folder`; returns how the server is started on `port`.
     pub(super) fn prepare(&self, folder: &Path, port: u16) -> Result<ProcessPlan> {
-        let (data, log) = (folder.join("data"), folder.join("install.log"));
+        let data = folder.join("data");
+        // Its own bootstrap server fails now and then while a machine is starting many others.
+        if self.fill(folder, &data).is_err() {
+            let _ = fs::remove_dir_all(&data);
+            self.fill(folder, &data)?;
+        }
+        let accounts = folder.join("accounts.sql");
+        fs::write(&accounts, accounts_sql())
+            .map_err(|error| crate::run::cannot_write(&accounts, &error))?;
+        Ok(ProcessPlan {
+            name: "database".to_owned(),
+            program: self.server().to_owned(),
+            arguments: server_arguments(folder, &data, &accounts, port, &user()),
+            variables: Vec::new(),
+            folder: folder.parent().unwrap_or(folder).to_owned(),
+        })
+    }
+
+    /// Writes the system tables into `data`, which does not exist.
+    fn fill(&self, folder: &Path, data: &Path) -> Result<()> {
+        let log = folder.join("install.log");
         let refuse = |what: &str| {
             environment(format!("the database's folder cannot be filled: {what}"))
                 .at(folder.display().to_string())
@@ -76,30 +96,28 @@ impl Mysqld {
                 fill
             }
         };
-        let user = user();
         let filled = fill
             .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--user={user}"))
+            .arg(format!("--user={}", user()))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .status()
             .map_err(|error| refuse(&error.to_string()))?;
         if !filled.success() {
-            let said = end_of_log(&fs::read(&log).unwrap_or_default());
+            let log = fs::read(&log).unwrap_or_default();
+            let said = errors_of(&log).unwrap_or_else(|| end_of_log(&log));
             return Err(refuse(&format!("{filled}{said}")));
         }
-        let accounts = folder.join("accounts.sql");
-        fs::write(&accounts, accounts_sql())
-            .map_err(|error| crate::run::cannot_write(&accounts, &error))?;
-        Ok(ProcessPlan {
-            name: "database".to_owned(),
-            program: self.server().to_owned(),
-            arguments: server_arguments(folder, &data, &accounts, port, &user),
-            variables: Vec::new(),
-            folder: folder.parent().unwrap_or(folder).to_owned(),
-        })
+        Ok(())
     }
+}
+
+/// The server's own words: the installer ends with advice, and what went wrong stands before it.
+fn errors_of(log: &[u8]) -> Option<String> {
+    let log = String::from_utf8_lossy(log);
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("[ERROR]")).take(5).collect();
+    (!errors.is_empty()).then(|| end_of_log(errors.join("\n").as_bytes()))
 }
 
 /// Its effects are the same each time: it is read at every start.
@@ -144,4 +162,18 @@ fn server_arguments(
 fn user() -> String {
     let uid = nix::unistd::getuid();
     nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |u| u.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_own_errors_go_before_the_installers_advice() {
+        let log =
+            b"Installing\n2026-11-25 [ERROR] InnoDB: no room\n\nPlease check all of the above\n";
+        let said = errors_of(log).expect("there is one");
+        assert!(said.contains("no room") && !said.contains("Please"), "{said}");
+        assert_eq!(errors_of(b"Please check all of the above\n"), None);
+    }
 }
