@@ -41,15 +41,19 @@ impl Interrupt {
                     _ = hup.recv() => {}
                 }
                 if flag.swap(true, Ordering::SeqCst) {
-                    // Engine and service processes die with their parent; the rest is told here.
-                    crate::environment::leftovers::sweep_own();
-                    std::process::exit(2);
+                    break;
                 }
             }
         };
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || runtime.block_on(listen))
+            .spawn(move || {
+                runtime.block_on(listen);
+                // Engine and service processes die with their parent; the rest is told here, out
+                // of the runtime: containers are removed by one of their own.
+                crate::environment::leftovers::sweep_own();
+                std::process::exit(2);
+            })
             .map_err(refuse)?;
         Ok(interrupt)
     }
