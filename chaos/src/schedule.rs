@@ -3,6 +3,8 @@
 //! Invariant: the same seed and parameters give the same schedule, byte for byte, on every machine
 //! and in every later version of the same major number.
 
+use std::mem;
+
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -77,6 +79,10 @@ enum Kind {
 }
 
 impl Kind {
+    fn is_kill(self) -> bool {
+        matches!(self, Self::Panic | Self::Sigkill)
+    }
+
     fn weight(self) -> u64 {
         match self {
             Self::Panic | Self::Sigkill => KILL_WEIGHT,
@@ -102,7 +108,10 @@ impl Schedule {
     }
 
     /// A storm: kills at steps that differ from each other as far as there are enough of them,
-    /// half panics and half SIGKILLs, with a pause and a few stalls between them.
+    /// half panics and half SIGKILLs, with a pause and a few stalls between them. Of at least
+    /// four kills, one of the first half falls on the commit point, where it is in
+    /// `parameters.steps`: a job that goes on from anything but its newest checkpoint looks right
+    /// after a kill anywhere else.
     ///
     /// # Panics
     /// When there are faults to draw and no steps to draw from.
@@ -114,7 +123,8 @@ impl Schedule {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let kinds = kinds(parameters, &mut rng);
         let moments = moments(&kinds, parameters.duration_ms, &mut rng);
-        let mut deck = Deck::new(&parameters.steps);
+        let kills = kinds.iter().filter(|kind| kind.is_kill()).count();
+        let mut deck = Deck::new(&parameters.steps, kills);
         let mut faults = Vec::with_capacity(kinds.len());
         for (index, (kind, at_ms)) in kinds.iter().zip(moments).enumerate() {
             let id = FaultId(index as u32 + 1);
@@ -140,6 +150,11 @@ impl Schedule {
 
 /// Where an error declines the checkpoint and nothing else.
 const DECLINED_AT: Step = Step::SnapshotAsync;
+
+/// The checkpoint counts, and nobody outside knows of it yet.
+const COMMIT_POINT: Step = Step::MetadataDurable;
+/// A storm of fewer kills strikes wherever its seed says.
+const KILLS_WITH_COMMIT_POINT: usize = 4;
 
 /// The kinds of a storm in their order: kills spread evenly between the others.
 fn kinds(parameters: &StormParameters, rng: &mut Pcg64Mcg) -> Vec<Kind> {
@@ -178,21 +193,40 @@ fn moments(kinds: &[Kind], duration_ms: u64, rng: &mut Pcg64Mcg) -> Vec<u64> {
 /// Steps in a random order; all of them before one comes again.
 struct Deck<'a> {
     steps: &'a [StormStep],
+    /// What is left of this round; the last one comes next.
     order: Vec<usize>,
+    /// The kills of the storm, until the first is drawn.
+    kills: usize,
 }
 
 impl<'a> Deck<'a> {
-    fn new(steps: &'a [StormStep]) -> Self {
-        Self { steps, order: Vec::new() }
+    fn new(steps: &'a [StormStep], kills: usize) -> Self {
+        Self { steps, order: Vec::new(), kills }
     }
 
+    /// The step of the next kill.
     fn draw(&mut self, rng: &mut Pcg64Mcg) -> &'a StormStep {
         if self.order.is_empty() {
             self.order = (0..self.steps.len()).collect();
             self.order.shuffle(rng);
+            let kills = mem::take(&mut self.kills);
+            self.bring_commit_point_forward(kills);
         }
         let next = self.order.pop().expect("a storm has steps");
         &self.steps[next]
+    }
+
+    /// The commit point comes within the first half of `kills`: the last ones of a storm may find
+    /// a load that is over, and nothing to go wrong.
+    fn bring_commit_point_forward(&mut self, kills: usize) {
+        let by = self.order.len().saturating_sub(kills.div_ceil(2));
+        let is_commit_point = |at: &usize| self.steps[*at].step == COMMIT_POINT;
+        if kills >= KILLS_WITH_COMMIT_POINT
+            && let Some(found) = self.order.iter().position(is_commit_point)
+            && found < by
+        {
+            self.order.swap(found, by);
+        }
     }
 
     /// A step that single subtasks pass, if there is one: only those can be stalled.

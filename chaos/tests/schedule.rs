@@ -80,6 +80,8 @@ proptest! {
         let count = |action| kills.iter().filter(|fault| fault.action == action).count();
         prop_assert!(steps.iter().all(|step| step.is_mid_checkpoint()));
         prop_assert_eq!((steps.len(), kills.len()), (8, 8));
+        let early: Vec<_> = kills[..4].iter().filter_map(|fault| fault.step()).collect();
+        prop_assert!(early.contains(&Step::MetadataDurable), "a kill on the commit point");
         prop_assert_eq!((count(FaultAction::Panic), count(FaultAction::Sigkill)), (4, 4));
         let pauses = |f: &&Fault| matches!(f.action, FaultAction::Pause { .. });
         prop_assert_eq!(schedule.faults.iter().filter(pauses).count(), 1);

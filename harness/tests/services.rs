@@ -223,6 +223,31 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
 }
 
 #[test]
+fn a_run_in_containers_that_is_interrupted_twice_removes_them_without_a_panic() {
+    if !needs("an interrupted run in containers", &CONTAINERS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = command(&RUN, folder.path());
+    run.args(images(None)).args(["--duration", "600", "--out", "out"]);
+    let run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the load", Duration::from_secs(90), || {
+        folder.path().join("out/events.jsonl").exists()
+    });
+    let pid = nix::unistd::Pid::from_raw(run.id() as i32);
+    for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGTERM] {
+        nix::sys::signal::kill(pid, signal).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = run.wait_with_output().unwrap();
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    assert!(!said(&run).contains("panicked"), "{}", said(&run));
+    for service in ["broker", "database"] {
+        assert_eq!(containers("label=stormproof.owner", service), "", "{}", said(&run));
+    }
+}
+
+#[test]
 fn a_wrong_image_is_told_with_the_remedy() {
     if !needs("a wrong image", &CONTAINERS) {
         return;
