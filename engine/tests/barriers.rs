@@ -107,6 +107,26 @@ fn a_late_barrier_does_not_revive_an_aborted_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_does_not_begin_behind_a_younger_one() {
+    for mode in CheckpointMode::ALL {
+        let mut h = handler(mode);
+        h.on_ingested(0, barrier(4), 0);
+        h.on_processed(0, barrier(4));
+        // Given up before it reached channel 0, and nobody here has been told.
+        assert!(h.on_ingested(1, barrier(3), 0).is_empty(), "{mode:?}");
+        assert!(h.on_processed(1, barrier(3)).is_empty(), "{mode:?}");
+        let rest: Vec<_> = (1..3)
+            .flat_map(|channel| {
+                let mut all = h.on_ingested(channel, barrier(4), 0);
+                all.extend(h.on_processed(channel, barrier(4)));
+                words(&all)
+            })
+            .collect();
+        assert_eq!(rest.last().map(String::as_str), Some("complete 4"), "{mode:?}: {rest:?}");
+    }
+}
+
+#[test]
 fn a_checkpoint_that_missed_a_channel_is_declined_when_the_next_one_arrives_there() {
     let mut h = handler(CheckpointMode::ExactlyOnce);
     h.on_ingested(0, barrier(1), 0);

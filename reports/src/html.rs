@@ -101,20 +101,24 @@ pub fn trend(results: &[RunResult]) -> String {
     shell("Trend", &body)
 }
 
-/// The page around `body`.
 fn shell(title: &str, body: &Markup) -> String {
+    page(title, POLICY, &[UPLOT_STYLE, STYLE], body)
+}
+
+/// A self-contained page around `body`: what `policy` does not name cannot be loaded.
+pub(crate) fn page(title: &str, policy: &str, styles: &[&str], body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 link rel="icon" href="data:,";
                 title { (title) " · Stormproof" }
-                style { (PreEscaped(UPLOT_STYLE)) (PreEscaped(STYLE)) }
+                style { @for style in styles { (PreEscaped(style)) } }
             }
             body { (body) }
         }

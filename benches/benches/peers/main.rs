@@ -18,6 +18,7 @@ use stormproof_engine::connectors::generator::KeySkew;
 use stormproof_engine::connectors::sql::SqlSinkConfig;
 use stormproof_engine::graph::Partitioner;
 use stormproof_engine::runtime::CheckpointMode;
+use timely_peer::{Numbered, Same};
 
 /// Measures a rate over so many records, in records/s.
 type Contestant = Box<dyn Fn(u64) -> f64>;
@@ -61,15 +62,17 @@ fn exchanges() -> Vec<Comparison> {
             e.stall_ms = 50;
         })
     };
-    let timely: Contestant =
-        Box::new(|records| rate(records, timely_peer::run(2, records, Exchange::KEYS)));
+    let timely = |run: fn(usize, u64, u64) -> Duration| -> Contestant {
+        Box::new(move |records| rate(records, run(2, records, Exchange::KEYS)))
+    };
     let (aligned, unaligned, last) = (
         CheckpointMode::ExactlyOnce,
         CheckpointMode::ExactlyOnceUnaligned,
         CheckpointMode::AtLeastOnce,
     );
     vec![
-        between("peers/timely", at(2000), timely),
+        between("peers/timely", at(2000), timely(timely_peer::run::<Same>)),
+        between("peers/timely-number-key", at(2000), timely(timely_peer::run::<Numbered>)),
         between("peers/2000-over-2", at(2000), at(2)),
         between("peers/4000-over-2", at(4000), at(2)),
         between("peers/aligned-over-at-least-once", of(aligned), of(last)),

@@ -1,16 +1,21 @@
-//! The peer: Timely's exchange over the same records, keys and number of workers.
+//! The peer: Timely's exchange over the same number of workers, in two forms.
 //!
-//! A record is its key and its value, 112 bytes with nothing of the provenance that ours carry, and
-//! goes to the worker that its key says, unhashed: the comparison leans towards Timely. It has no
-//! barriers and no checkpoints.
+//! [`Same`] is like for like: key and value are made by the engine's own generator, and the record
+//! goes to the worker that the same hash of its text key says. [`Numbered`] leans towards Timely:
+//! its key is a number that nobody hashes, and the value is copied from a pool. Neither carries
+//! provenance, and Timely has no barriers and no checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stormproof_engine::connectors::generator::{Content, KeySkew};
+use stormproof_engine::ids::{Offset, PartitionId};
 use timely::dataflow::InputHandle;
 use timely::dataflow::operators::{Exchange, Input, Inspect, Probe};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Records between two looks at the dataflow. Not tuned.
 const BATCH: u64 = 4096;
@@ -19,36 +24,44 @@ const AHEAD: usize = 4;
 /// Bytes of the pool that values are cut from, as the generator does it.
 const POOL_BYTES: usize = 4096 + VALUE_BYTES;
 const VALUE_BYTES: usize = 100;
+/// Bytes of a text key: `k` and up to seven digits.
+const KEY_BYTES: usize = 8;
 
-#[derive(Clone, Serialize, Deserialize)]
-struct TimelyRecord {
-    key: u64,
-    value: [[u8; 25]; 4],
+/// What is sent, and how it is made.
+pub(crate) trait Form: 'static {
+    /// The record, as it lies in Timely's buffers.
+    type Record: Clone + Serialize + DeserializeOwned + Send + 'static;
+
+    /// A source of one worker.
+    fn new(worker: u64, keys: u64) -> Self;
+    /// The record of this number.
+    fn make(&mut self, number: u64) -> Self::Record;
+    /// Who gets it: this, modulo the workers.
+    fn route(record: &Self::Record) -> u64;
 }
 
 /// Sends `records` records over `workers` workers. Returns how long it took.
-pub(crate) fn run(workers: usize, records: u64, keys: u64) -> Duration {
+pub(crate) fn run<F: Form>(workers: usize, records: u64, keys: u64) -> Duration {
     let seen = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&seen);
     let started = Instant::now();
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let mut input = InputHandle::new();
         let counted = Arc::clone(&counted);
-        let mut counts = vec![0_u64; 1024];
         let probe = worker.dataflow(|scope| {
-            let stream = scope.input_from(&mut input).container::<Vec<TimelyRecord>>();
-            let arrived = stream.exchange(|record: &TimelyRecord| record.key);
+            let stream = scope.input_from(&mut input).container::<Vec<F::Record>>();
+            let arrived = stream.exchange(F::route);
             let inspected = arrived.inspect_core(move |event| {
                 if let Ok((_, batch)) = event {
-                    for record in batch {
-                        counts[record.key as usize % 1024] += 1;
-                    }
+                    batch.iter().for_each(|record| {
+                        std::hint::black_box(record);
+                    });
                     counted.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 }
             });
             inspected.probe().0
         });
-        let mut source = Source::new(worker.index() as u64, keys);
+        let mut source = F::new(worker.index() as u64, keys);
         let share = records / workers as u64;
         let mut sent = 0;
         let mut batch: usize = 0;
@@ -76,18 +89,46 @@ pub(crate) fn run(workers: usize, records: u64, keys: u64) -> Duration {
     elapsed
 }
 
-/// The generator's keys and values: SplitMix64 and stretches of a pool.
-struct Source {
+/// A value in pieces that serde knows.
+type Value = [[u8; 25]; 4];
+
+/// The engine's own records: same keys, same bytes, same hash.
+pub(crate) struct Same {
+    worker: u64,
+    content: Content,
+}
+
+impl Form for Same {
+    type Record = ([u8; KEY_BYTES], u8, Value);
+
+    fn new(worker: u64, keys: u64) -> Self {
+        assert!(keys <= 10_000_000, "a key has {KEY_BYTES} bytes at most");
+        Self { worker, content: Content::new(1, keys, KeySkew::Uniform, VALUE_BYTES) }
+    }
+
+    fn make(&mut self, number: u64) -> Self::Record {
+        let partition = PartitionId(self.worker as u32);
+        let (text, bytes) = self.content.make(partition, Offset(number), number);
+        let mut key = [0; KEY_BYTES];
+        key[..text.len()].copy_from_slice(text);
+        let mut value = [[0; 25]; 4];
+        value.as_flattened_mut().copy_from_slice(bytes);
+        (key, text.len() as u8, value)
+    }
+
+    fn route((key, bytes, _): &Self::Record) -> u64 {
+        xxh3_64(&key[..usize::from(*bytes)])
+    }
+}
+
+/// A number for a key.
+pub(crate) struct Numbered {
     state: u64,
     keys: u64,
     pool: Vec<u8>,
 }
 
-impl Source {
-    fn new(seed: u64, keys: u64) -> Self {
-        Self { state: seed, keys, pool: (0..POOL_BYTES).map(|i| (i * 31) as u8).collect() }
-    }
-
+impl Numbered {
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
@@ -95,8 +136,16 @@ impl Source {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
+}
 
-    fn make(&mut self, number: u64) -> TimelyRecord {
+impl Form for Numbered {
+    type Record = (u64, Value);
+
+    fn new(worker: u64, keys: u64) -> Self {
+        Self { state: worker, keys, pool: (0..POOL_BYTES).map(|i| (i * 31) as u8).collect() }
+    }
+
+    fn make(&mut self, number: u64) -> Self::Record {
         let key = ((u128::from(self.next()) * u128::from(self.keys)) >> 64) as u64;
         let own = self.next();
         let mut value = [[0; 25]; 4];
@@ -105,6 +154,10 @@ impl Source {
         flat[8..16].copy_from_slice(&own.to_le_bytes());
         let place = (own % 4096) as usize;
         flat[16..].copy_from_slice(&self.pool[place..place + VALUE_BYTES - 16]);
-        TimelyRecord { key, value }
+        (key, value)
+    }
+
+    fn route((key, _): &Self::Record) -> u64 {
+        *key
     }
 }

@@ -82,6 +82,8 @@ pub struct BarrierHandler {
     announced: VecDeque<Barrier>,
     /// Checkpoints up to this one are over: completed here, aborted, or overtaken.
     over: CheckpointId,
+    /// The youngest one that has begun here.
+    youngest: CheckpointId,
 }
 
 impl BarrierHandler {
@@ -101,12 +103,13 @@ impl BarrierHandler {
             ended: ChannelSet::empty(channels),
             announced: VecDeque::new(),
             over: CheckpointId::NONE,
+            youngest: CheckpointId::NONE,
         }
     }
 
     /// A barrier has entered the inbox.
     pub fn on_ingested(&mut self, channel: usize, barrier: Barrier, now: TimeUs) -> Vec<Decision> {
-        if barrier.checkpoint <= self.over {
+        if self.is_late(barrier.checkpoint) {
             return Vec::new();
         }
         let mut out = Vec::new();
@@ -123,7 +126,7 @@ impl BarrierHandler {
 
     /// Everything before a barrier has been processed on its channel.
     pub fn on_processed(&mut self, channel: usize, barrier: Barrier) -> Vec<Decision> {
-        if barrier.checkpoint <= self.over {
+        if self.is_late(barrier.checkpoint) {
             return Vec::new();
         }
         let mut out = Vec::new();
@@ -280,6 +283,16 @@ impl BarrierHandler {
         found.expect("a barrier is ingested before it is processed")
     }
 
+    /// Whether nothing can come of a barrier. One of a checkpoint that is older than what has begun
+    /// here, and has not begun itself, is the first of its kind: the channel of the younger one never
+    /// had it, because there the older one was already known to be given up. To begin it now would put
+    /// a snapshot of the past behind one of the present (Flink: a barrier below the current id).
+    fn is_late(&self, checkpoint: CheckpointId) -> bool {
+        checkpoint <= self.over
+            || checkpoint < self.youngest
+                && !self.pending.iter().any(|p| p.barrier.checkpoint == checkpoint)
+    }
+
     fn begin(&mut self, barrier: Barrier, now: TimeUs, out: &mut Vec<Decision>) {
         if self.pending.iter().any(|p| p.barrier.checkpoint == barrier.checkpoint) {
             return;
@@ -294,8 +307,8 @@ impl BarrierHandler {
             processed: set,
             captured: false,
         };
-        let at = self.pending.partition_point(|p| p.barrier.checkpoint < barrier.checkpoint);
-        self.pending.insert(at, pending);
+        self.youngest = barrier.checkpoint;
+        self.pending.push_back(pending);
     }
 
     /// A newer barrier on a channel that never had the older one: the older checkpoint was given

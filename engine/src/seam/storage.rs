@@ -42,7 +42,8 @@ pub struct ObjectStorage {
 }
 
 impl ObjectStorage {
-    /// A folder of this machine. Files are written beside their place, synced and renamed.
+    /// A folder of this machine. Files are written beside their place, synced and renamed. What
+    /// a killed process had not renamed yet is swept away.
     ///
     /// # Errors
     /// When the folder cannot be created or written.
@@ -59,6 +60,7 @@ impl ObjectStorage {
             .and_then(|mut file| file.write_all(b"ok"))
             .and_then(|()| std::fs::remove_file(&probe))
             .map_err(|e| refuse(&e))?;
+        sweep(folder).map_err(|e| refuse(&e))?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(folder)
             .map_err(|e| refuse(&e))?
             .with_fsync(true)
@@ -152,4 +154,37 @@ impl SnapshotStorage for ObjectStorage {
     fn describe(&self) -> String {
         self.place.clone()
     }
+}
+
+/// Removes half-written files: `name#number`, as the crate calls them until they are renamed. It
+/// never lists them, so nobody else would. A process that was taken for dead and is not finds its
+/// file gone, and its write fails.
+fn sweep(folder: &FsPath) -> std::io::Result<()> {
+    let is_staged = |name: &str| {
+        let number = name.rsplit_once('#').map(|(_, number)| number);
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    for inner in std::fs::read_dir(folder)? {
+        let inner = inner?.path();
+        if !inner.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(&inner)? {
+            let file = file?;
+            if file.file_name().to_str().is_some_and(is_staged) {
+                remove(std::fs::remove_file(file.path()))?;
+            }
+        }
+        // Of a checkpoint that was never more than that, nothing stays. Others are not empty.
+        let _ = std::fs::remove_dir(&inner);
+    }
+    Ok(())
+}
+
+/// Somebody else may have removed it meanwhile.
+fn remove(outcome: std::io::Result<()>) -> std::io::Result<()> {
+    outcome.or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }

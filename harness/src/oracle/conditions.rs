@@ -32,6 +32,9 @@ pub struct Conditions {
     pub restores_alone: bool,
     /// How many checkpoints of one attempt may be under way at the same time.
     pub concurrent_checkpoints: usize,
+    /// How many completed checkpoints the job keeps. Older ones may be gone when they are looked
+    /// for; `None` when nothing was ever deleted.
+    pub retained_checkpoints: Option<usize>,
     /// The pause and the timeout of checkpoints, if they are known.
     pub pace: Option<Pace>,
     /// How many faults were seen to take effect.
@@ -58,6 +61,7 @@ impl Conditions {
             unconfirmed_at_snapshot: true,
             restores_alone: false,
             concurrent_checkpoints: 1,
+            retained_checkpoints: None,
             pace: None,
             faults_landed: 0,
             required: Required::default(),

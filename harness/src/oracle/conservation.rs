@@ -163,7 +163,7 @@ pub(super) fn frame_is_canonical(
 ) -> bool {
     let lineage: &Lineage = &history.lineage;
     let source = lineage.index(frame.source_attempt);
-    let origin = lineage.origin((attempt, source), (slot, frame.offset), &history.cuts, ledger);
+    let origin = lineage.origin((attempt, source), (slot, frame.offset), 0, &history.cuts, ledger);
     origin != Origin::Orphan
 }
 

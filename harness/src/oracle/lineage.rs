@@ -159,11 +159,13 @@ impl Lineage {
         }
     }
 
-    /// How an effect of `sink` relates to the share of the attempt that read its record.
+    /// How an effect of `sink` relates to the share of the attempt that read its record. An effect
+    /// of its own has a canonical rank near `guess`, most likely.
     pub(super) fn origin(
         &self,
         (sink, source): (usize, Option<usize>),
         (slot, offset): (usize, Offset),
+        guess: usize,
         cuts: &[Cut],
         ledger: &Ledger,
     ) -> Origin {
@@ -177,7 +179,10 @@ impl Lineage {
             return Origin::Stray;
         }
         match self.leaves[sink][source] {
-            None => Origin::Own { canonical_rank: self.attempts[sink].cut_rank(slot, offset) },
+            None => {
+                let canonical_rank = self.attempts[sink].cut_rank(slot, offset, guess);
+                Origin::Own { canonical_rank }
+            }
             Some(cut) if offset < cuts[cut].next[slot] => Origin::Canonical,
             Some(_) => Origin::Orphan,
         }
@@ -206,14 +211,23 @@ impl Attempt {
 
     /// The rank of an effect with this tag: the first own cut after the tag.
     pub(super) fn tag_rank(&self, tag: CheckpointId) -> usize {
-        self.cut_ids.partition_point(|id| *id <= tag)
+        // Where no checkpoint was aborted, ids count up by one.
+        let first = self.cut_ids.first().map_or(0, |id| id.0);
+        rank_near(&self.cut_ids, tag, tag.0.saturating_add(1).saturating_sub(first) as usize)
     }
 
-    /// The rank of the first own cut that lies above the offset.
-    fn cut_rank(&self, slot: usize, offset: Offset) -> usize {
+    /// The rank of the first own cut that lies above the offset; near `guess`, most likely.
+    fn cut_rank(&self, slot: usize, offset: Offset, guess: usize) -> usize {
         let made = self.cuts.len();
-        self.cut_offsets[slot * made..][..made].partition_point(|next| *next <= offset)
+        rank_near(&self.cut_offsets[slot * made..][..made], offset, guess)
     }
+}
+
+/// How many of `sorted` are at most `value`. Looks at `guess` before it searches.
+fn rank_near<T: Ord>(sorted: &[T], value: T, guess: usize) -> usize {
+    let is_above = |at: usize| sorted.get(at).is_none_or(|next| *next > value);
+    let is_it = guess <= sorted.len() && is_above(guess) && (guess == 0 || !is_above(guess - 1));
+    if is_it { guess } else { sorted.partition_point(|next| *next <= value) }
 }
 
 /// Finds where the last of `attempts` began.
@@ -264,4 +278,24 @@ fn leaves_of(attempts: &[Attempt], mut at: usize) -> Vec<Option<usize>> {
         at = maker;
     }
     leaves
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_guess_never_changes_the_rank(
+            mut sorted in prop::collection::vec(0_u64..50, 0..20),
+            value in 0_u64..60,
+            guess in 0_usize..25,
+        ) {
+            sorted.sort_unstable();
+            let searched = sorted.partition_point(|next| *next <= value);
+            prop_assert_eq!(rank_near(&sorted, value, guess), searched);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::cut::Cut;
 use super::history::History;
 use super::ids::CheckpointId;
 use super::lineage::{Attempt, Start};
-use super::verdict::{Site, Witnesses};
+use super::verdict::{Site, Verdict, Witnesses};
 
 /// The rule `attempt-order`: attempts begin one after the other, each once.
 pub(super) fn check_order(case: &Case<'_>) -> Result<Finding, NotJudged> {
@@ -56,10 +56,14 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
         return Err(NotJudged::because("the fence table is empty: no attempt ever began"));
     }
     let mut faults = Witnesses::default();
-    let mut one_behind = 0;
+    let (mut one_behind, mut retired) = (0, Vec::new());
     for (at, attempt) in history.lineage.attempts.iter().enumerate() {
         let site = Site::default().at(attempt.restored).of(attempt.id);
         if let Start::Broken(reason) = &attempt.start {
+            if is_retired(case, history, attempt.restored) {
+                retired.push(attempt);
+                continue;
+            }
             faults.add(site, || match torn_reason(history, attempt.restored) {
                 Some(torn) => format!("{reason}: {torn}"),
                 None => reason.clone(),
@@ -100,11 +104,14 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
         }
     }
     let restores = history.lineage.attempts.iter().filter(|a| a.restored != CheckpointId::NONE);
-    let finding = Finding::from_cases(
+    let mut finding = Finding::from_cases(
         [&faults],
         "every attempt restored the newest completed checkpoint".to_owned(),
         |cases| format!("{cases} attempts restored something else than the newest checkpoint"),
     );
+    if let Some(first) = retired.first().filter(|_| finding.verdict == Verdict::Proven) {
+        finding = finding.turned(Verdict::Unknown, gone(first, retired.len()));
+    }
     Ok(finding
         .figure("restores", restores.count() as u64)
         .figure("torn_checkpoints", history.torn.len() as u64)
@@ -136,12 +143,31 @@ fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<C
     newer
 }
 
+/// Whether nothing is left of a checkpoint because the job kept younger ones only.
+fn is_retired(case: &Case<'_>, history: &History, id: CheckpointId) -> bool {
+    let younger = history.cuts.iter().filter(|cut| cut.id() > id).count();
+    let retained = case.conditions.retained_checkpoints;
+    !is_left(history, id) && retained.is_some_and(|kept| younger >= kept.max(1))
+}
+
+/// Whether there is anything of a checkpoint, whole or not.
+fn is_left(history: &History, id: CheckpointId) -> bool {
+    history.cuts.binary_search_by_key(&id, Cut::id).is_ok()
+        || history.torn.iter().any(|(torn, _)| *torn == id)
+}
+
+fn gone(first: &Attempt, attempts: usize) -> String {
+    format!(
+        "checkpoint {}, which attempt {} restored, was deleted since, for only so many are \
+         retained ({attempts} attempts in all): keep more of them",
+        first.restored, first.id
+    )
+}
+
 /// Whether `id`, restored before, lies above what the attempt restored, and nothing is left of it.
 /// One that is there and damaged may have been damaged since.
 fn has_vanished(history: &History, attempt: &Attempt, id: CheckpointId) -> bool {
-    let is_left = history.cuts.binary_search_by_key(&id, Cut::id).is_ok()
-        || history.torn.iter().any(|(torn, _)| *torn == id);
-    id > attempt.restored && !is_left
+    id > attempt.restored && !is_left(history, id)
 }
 
 fn torn_reason(history: &History, checkpoint: CheckpointId) -> Option<&str> {

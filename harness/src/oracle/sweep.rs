@@ -205,9 +205,9 @@ fn locate_in<'a>(
     let source = lineage.index(effect.source_attempt);
     let partition = &ledger.partitions()[slot];
     let position = partition.position(effect.offset).filter(|_| effect.index == 0);
-    let origin = lineage.origin((sink, source), (slot, effect.offset), cuts, ledger);
     let made = &lineage.attempts[sink];
     let tag_rank = made.tag_rank(effect.tag);
+    let origin = lineage.origin((sink, source), (slot, effect.offset), tag_rank, cuts, ledger);
     let mut rank = tag_rank;
     // What the next cut holds was not confirmed by then: a restore discards it and emits it again.
     while made

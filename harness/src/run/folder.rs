@@ -51,6 +51,8 @@ files! {
     engine_spec = "engine-spec.json",
     /// The checkpoints.
     checkpoints = "checkpoints",
+    /// Those that were restored, kept from retention.
+    restored = "restored",
     /// The circumstances of the run, for a second judgement.
     conditions = "conditions.json",
     /// All that is needed to run a failure again.
@@ -109,6 +111,20 @@ impl RunFolder {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Keeps a checkpoint that was restored from retention, which may delete it before it is judged:
+    /// its files get a second name, nothing is copied. What is gone already stays gone, and the
+    /// oracle says what it could not judge without it.
+    pub(super) fn keep_restored(&self, checkpoint: u64) {
+        let name = format!("chk-{checkpoint:08}");
+        let (from, to) = (self.checkpoints().join(&name), self.restored().join(&name));
+        let Ok(files) = fs::read_dir(from) else { return };
+        if fs::create_dir_all(&to).is_ok() {
+            for file in files.flatten() {
+                let _ = fs::hard_link(file.path(), to.join(file.file_name()));
+            }
+        }
     }
 
     /// Writes a file of this folder.

@@ -53,6 +53,9 @@ pub struct Recorded {
     /// Checkpoints that may be under way at the same time.
     #[serde(default = "one")]
     pub concurrent_checkpoints: usize,
+    /// Checkpoints that the job keeps.
+    #[serde(default)]
+    pub retained_checkpoints: Option<usize>,
     /// Minimum pause and timeout of checkpoints, in milliseconds.
     #[serde(default)]
     pub pace_ms: Option<(u64, u64)>,
@@ -88,6 +91,7 @@ impl Recorded {
                 0 => scenario.checkpoint.max_concurrent.max(1),
                 _ => 1,
             },
+            retained_checkpoints: Some(scenario.checkpoint.retained),
             pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
             log_lost: Vec::new(),
         }
@@ -133,6 +137,7 @@ impl Recorded {
             keyed: self.keyed,
             faults_landed: self.faults_landed,
             concurrent_checkpoints: self.concurrent_checkpoints,
+            retained_checkpoints: self.retained_checkpoints,
             pace: self.pace_ms.map(|(min_pause_ms, timeout_ms)| Pace {
                 min_pause_us: min_pause_ms as i64 * 1000,
                 timeout_us: timeout_ms as i64 * 1000,
@@ -238,7 +243,7 @@ fn judge_run(
     let mut audit = KeptAudit { inner: &mut *audit, kept: &kept };
     let latencies = latency::measure(&ledger, &mut audit, timeline, origin_us)
         .map_err(|error| format!("The latency could not be measured: {error}."));
-    let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    let mut checkpoints = checkpoints_of(folder);
     // A picture of what was judged: without it the judgement stands all the same.
     let passages =
         passage::trace(&judgement, &ledger, &mut checkpoints, &mut audit).unwrap_or_default();
@@ -314,6 +319,10 @@ pub(super) fn keep_tables(folder: &RunFolder, addresses: &Addresses) -> Result<u
     })
 }
 
+fn checkpoints_of(folder: &RunFolder) -> CheckpointFolder {
+    CheckpointFolder::new(folder.checkpoints()).with_spare(folder.restored())
+}
+
 fn judge_evidence(
     folder: &RunFolder,
     recorded: &Recorded,
@@ -331,7 +340,7 @@ fn with_evidence<T>(
     ask: impl FnOnce(Input<'_>) -> T,
 ) -> Result<T> {
     let mut audit = open_audit(database, &recorded.addresses.table_prefix)?;
-    let mut checkpoints = CheckpointFolder::new(folder.checkpoints());
+    let mut checkpoints = checkpoints_of(folder);
     let kept = Kept::below(&recorded.log_lost);
     Ok(ask(Input {
         ledger,

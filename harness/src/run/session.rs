@@ -247,6 +247,9 @@ impl Session {
                     self.engine.is_well();
                 }
                 self.watch_failures(&timed.event)?;
+                if let JobEvent::AttemptStarted { restored, .. } = timed.event {
+                    self.folder.keep_restored(restored.0);
+                }
                 let is_running = matches!(timed.event, JobEvent::AttemptRunning { .. });
                 if is_running && self.is_ending {
                     // A new process has not been told.

@@ -137,3 +137,20 @@ fn a_failed_write_leaves_nothing_and_one_in_doubt_leaves_all_of_it() {
     services.wait(&in_doubt).expect("it answers").expect_err("nobody knows");
     assert_eq!(storage.read("m/a").unwrap().unwrap(), "x");
 }
+
+#[test]
+fn the_disk_forgets_what_a_killed_process_had_not_renamed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files =
+        ["chk-1/whole.state", "chk-1/half.state#1", "chk-2/half.state#12", "chk-3/odd#name"];
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        std::fs::write(path, b"x").expect("written");
+    }
+    let runtime = runtime();
+    ObjectStorage::folder(folder.path(), runtime.handle().clone()).expect("a storage");
+    let is_left = files.map(|file| folder.path().join(file).exists());
+    assert_eq!(is_left, [true, false, false, true]);
+    assert!(!folder.path().join("chk-2").exists(), "nothing else was in it");
+}

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
-use stormproof_harness::oracle::checkpoint_reader::{CheckpointFolder, CheckpointSource, Mode};
+use stormproof_harness::oracle::checkpoint_reader::{
+    CheckpointFolder, CheckpointSource, Listed, Mode,
+};
+use stormproof_harness::oracle::plain::second_opinion;
 use stormproof_harness::oracle::{
-    AuditSource, CheckpointId, Input, Judgement, SqliteAudit, Verdict, judge,
+    AuditSource, CheckpointId, Input, Judgement, SqliteAudit, Verdict, compare, judge,
 };
 use stormproof_harness::workload::ledger::Ledger;
 
@@ -113,6 +116,67 @@ fn damage_on_disk_is_told_apart() {
     reason("state file chk-");
     std::fs::write(&state, &bytes).expect("written");
     assert_eq!(judge_folder(root.path(), &history).verdict, Verdict::Proven);
+}
+
+/// Deletes all but the newest checkpoint, as retention does.
+fn retire(root: &Path) {
+    let checkpoints = root.join("checkpoints");
+    let listed = CheckpointFolder::new(&checkpoints).list().expect("listed");
+    let (_, old) = listed.split_last().expect("there are some");
+    for Listed { id, .. } in old {
+        std::fs::remove_dir_all(checkpoints.join(format!("chk-{:08}", id.0))).expect("removed");
+    }
+}
+
+#[test]
+fn what_retention_deleted_is_unknown_and_convicts_nobody() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut history = history();
+    write(&history, root.path());
+    retire(root.path());
+    let newest = |history: &History| {
+        let judgement = judge_folder(root.path(), history);
+        let ledger = Ledger::load(&root.path().join("ledger.bin")).expect("a ledger");
+        let opinion = second_opinion(Input {
+            ledger: &ledger,
+            checkpoints: &mut CheckpointFolder::new(root.path().join("checkpoints")),
+            audit: &mut SqliteAudit::open(&root.path().join("storm.db"), "storm").unwrap(),
+            conditions: history.conditions.clone(),
+        });
+        let differences = compare(&judgement, &opinion.expect("it can be read"));
+        assert!(differences.is_empty(), "{differences:#?}");
+        (judgement.check("restore-newest").unwrap().verdict, judgement.verdict)
+    };
+    assert_eq!(newest(&history), (Verdict::Violated, Verdict::Violated), "nothing is ever deleted");
+    history.conditions.retained_checkpoints = Some(2);
+    assert_eq!(newest(&history), (Verdict::Violated, Verdict::Violated), "one more was to stay");
+    history.conditions.retained_checkpoints = Some(1);
+    assert_eq!(newest(&history), (Verdict::Unknown, Verdict::Unknown));
+}
+
+#[test]
+fn restored_checkpoints_that_were_kept_from_retention_are_proof_enough() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut history = history();
+    write(&history, root.path());
+    for id in history.restored() {
+        let name = format!("chk-{:08}", id.0);
+        let (from, to) = (root.path().join("checkpoints").join(&name), root.path().join(&name));
+        std::fs::create_dir(&to).expect("a folder");
+        for file in std::fs::read_dir(from).expect("listed").flatten() {
+            std::fs::hard_link(file.path(), to.join(file.file_name())).expect("linked");
+        }
+    }
+    retire(root.path());
+    history.conditions.retained_checkpoints = Some(1);
+    let judged = judge(Input {
+        ledger: &history.ledger,
+        checkpoints: &mut CheckpointFolder::new(root.path().join("checkpoints"))
+            .with_spare(root.path()),
+        audit: &mut SqliteAudit::open(&root.path().join("storm.db"), "storm").unwrap(),
+        conditions: history.conditions.clone(),
+    });
+    assert_eq!(judged.verdict, Verdict::Proven, "{judged:#?}");
 }
 
 #[test]

@@ -2,10 +2,11 @@
 //!
 //! Invariants: no script at all; nothing is loaded; every foreign string is cleaned and escaped.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Claim, Claims, Fact, Figure, Outcome, Shown, svg};
 use crate::figures::{figure as number, seconds};
+use crate::html::page;
 use crate::text;
 
 const STYLE: &str = include_str!("../../assets/report.css");
@@ -23,30 +24,16 @@ const ROWS: usize = 60;
 /// Renders the page.
 #[must_use]
 pub fn render(claims: &Claims) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                link rel="icon" href="data:,";
-                title { "Claims · Stormproof" }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
-            body {
-                main {
-                    section { h2 { "Claims, put to the test" } p.lead { (super::terminal::summary(claims)) }
-                        (index(claims)) }
-                    @for claim in &claims.claims { (section(claim)) }
-                    section { p.note { "Run with " code { (show(&claims.command)) } " on "
-                        (show(&claims.environment.cpu_model)) ", " (claims.environment.cores) " cores." } }
-                }
-            }
+    let body = html! {
+        main {
+            section { h2 { "Claims, put to the test" } p.lead { (super::terminal::summary(claims)) }
+                (index(claims)) }
+            @for claim in &claims.claims { (section(claim)) }
+            section { p.note { "Run with " code { (show(&claims.command)) } " on "
+                (show(&claims.environment.cpu_model)) ", " (claims.environment.cores) " cores." } }
         }
     };
-    page.into_string()
+    page("Claims", POLICY, &[STYLE, OWN_STYLE], &body)
 }
 
 fn show(foreign: &str) -> Markup {

@@ -1,5 +1,6 @@
 //! The checkpoint folder on disk.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -12,12 +13,31 @@ use super::{CheckpointSource, CheckpointState, Listed, Manifest, ManifestFile, T
 #[derive(Debug, Clone)]
 pub struct CheckpointFolder {
     root: PathBuf,
+    /// Where copies of some are, for those that are gone from `root`.
+    spare: Option<PathBuf>,
 }
 
 impl CheckpointFolder {
     /// The folder that holds `chk-…` folders; it is read when it is asked for.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), spare: None }
+    }
+
+    /// The same with a second folder for checkpoints of which the first one has no manifest: they
+    /// were deleted since.
+    pub fn with_spare(self, spare: impl Into<PathBuf>) -> Self {
+        Self { spare: Some(spare.into()), ..self }
+    }
+
+    /// The folder of a checkpoint that has a manifest, or the one where it should be.
+    fn place(&self, name: &Path) -> PathBuf {
+        let first = self.root.join(name);
+        let spare = self.spare.as_ref().map(|spare| spare.join(name));
+        let is_there = |folder: &PathBuf| folder.join("manifest.json").exists();
+        match spare.filter(|spare| !is_there(&first) && is_there(spare)) {
+            Some(spare) => spare,
+            None => first,
+        }
     }
 
     fn failed(&self, error: &io::Error) -> EvidenceError {
@@ -40,7 +60,9 @@ impl CheckpointFolder {
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(torn("its path leaves the checkpoint folder".to_owned()));
         }
-        let bytes = std::fs::read(self.root.join(relative)).map_err(|e| torn(e.to_string()))?;
+        let (folder, name) = (relative.parent(), relative.file_name());
+        let place = self.place(folder.unwrap_or(Path::new(""))).join(name.unwrap_or_default());
+        let bytes = std::fs::read(place).map_err(|e| torn(e.to_string()))?;
         file.check(&bytes).map_err(torn)?;
         Ok(bytes)
     }
@@ -48,19 +70,24 @@ impl CheckpointFolder {
 
 impl CheckpointSource for CheckpointFolder {
     fn list(&mut self) -> Result<Vec<Listed>, EvidenceError> {
-        let mut listed = Vec::new();
-        for entry in std::fs::read_dir(&self.root).map_err(|e| self.failed(&e))? {
-            let entry = entry.map_err(|e| self.failed(&e))?;
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.strip_prefix("chk-"));
-            let Some(id) = id.and_then(|digits| digits.parse().ok()).map(CheckpointId) else {
+        let mut names = BTreeMap::new();
+        for root in [Some(&self.root), self.spare.as_ref()].into_iter().flatten() {
+            if *root != self.root && !root.exists() {
                 continue;
-            };
-            let manifest = self.manifest(&entry.path(), id);
-            listed.push(Listed { id, manifest });
+            }
+            for entry in std::fs::read_dir(root).map_err(|e| self.failed(&e))? {
+                let name = entry.map_err(|e| self.failed(&e))?.file_name();
+                let digits = name.to_str().and_then(|name| name.strip_prefix("chk-"));
+                if let Some(id) = digits.and_then(|digits| digits.parse().ok()) {
+                    names.insert(CheckpointId(id), PathBuf::from(name));
+                }
+            }
         }
-        listed.sort_by_key(|listed| listed.id);
-        Ok(listed)
+        let listed = |(id, name): (CheckpointId, PathBuf)| {
+            let manifest = self.manifest(&self.place(&name), id);
+            Listed { id, manifest }
+        };
+        Ok(names.into_iter().map(listed).collect())
     }
 
     fn state(&mut self, manifest: &Manifest) -> Result<CheckpointState, Torn> {

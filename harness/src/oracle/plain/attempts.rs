@@ -34,13 +34,20 @@ pub(super) fn newest(run: &Run<'_>) -> Answer {
     if run.fences.is_empty() {
         return Answer::unknown("restore-newest");
     }
-    let mut cases = BTreeSet::new();
+    let (mut cases, mut verdict) = (BTreeSet::new(), Verdict::Proven);
     for (attempt, fence) in &run.attempts {
         let restored = fence.restored;
         let site = Site::default().at(restored).of(*attempt);
         let fresh = restored == CheckpointId::NONE;
         if !fresh && run.maker_before(restored, *attempt).is_none() {
-            cases.insert(site);
+            let is_left = run.cuts.contains_key(&restored) || run.torn.contains(&restored);
+            let younger = run.cuts.keys().filter(|id| **id > restored).count();
+            let kept = run.conditions.retained_checkpoints;
+            if !is_left && kept.is_some_and(|kept| younger >= kept.max(1)) {
+                verdict = Verdict::Unknown;
+            } else {
+                cases.insert(site);
+            }
             continue;
         }
         let newer: Vec<CheckpointId> = run
@@ -66,7 +73,7 @@ pub(super) fn newest(run: &Run<'_>) -> Answer {
             cases.insert(site);
         }
     }
-    Answer::from_cases("restore-newest", cases, Verdict::Proven)
+    Answer::from_cases("restore-newest", cases, verdict)
 }
 
 /// The group's offsets are those of a completed checkpoint; `None` when nobody looked them up.
