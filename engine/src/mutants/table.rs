@@ -199,4 +199,8 @@ mutants! {
         "retention deletes the newest checkpoint instead of the oldest";
         by "kill after more checkpoints than are retained";
         ["restore-landed", "restore-newest"];
+    DOUBT_NOT_RESOLVED = 50, "doubt-not-resolved":
+        "a batch whose commit is in doubt is written again without a look at what became of it";
+        by "a commit whose answer is lost";
+        ["single-effect-per-attempt"];
 }

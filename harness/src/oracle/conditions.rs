@@ -27,6 +27,9 @@ pub struct Conditions {
     /// buffer may hold records that turn out to be committed, namely the last ones that the
     /// subtask handed over before the snapshot. `false` for a sink that always waits.
     pub unconfirmed_at_snapshot: bool,
+    /// Whether the sink finds out what became of a transaction in doubt before it writes its rows
+    /// again. Then no row is there twice because of it.
+    pub resolves_doubt: bool,
     /// Whether an attempt begins only when the one before it is dead and its last manifest is
     /// either there or will never be: then the newest completed checkpoint is no matter of luck.
     pub restores_alone: bool,
@@ -59,6 +62,7 @@ impl Conditions {
             ordered: true,
             transactional_sink: false,
             unconfirmed_at_snapshot: true,
+            resolves_doubt: false,
             restores_alone: false,
             concurrent_checkpoints: 1,
             retained_checkpoints: None,

@@ -94,7 +94,8 @@ pub static RULES: [Rule; 17] = [
         id: "single-effect-per-attempt",
         title: "One effect per attempt",
         text: "Within one sink attempt a record that one source attempt read has one effect, \
-               unless the batch was tried again because its outcome was in doubt.",
+               unless the batch was tried again because its outcome was in doubt; a sink that \
+               looks first what became of it has no such excuse.",
         source: "partial batch persisted, then retried",
         checkers: ["seen", "plain::records"],
         applies: always,

@@ -115,8 +115,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let sweep = case.sweep()?;
     let mut repeated = sweep.seen.repeated.clone();
     repeated.explain(|site| case.rows_of(site));
+    let copies = if case.conditions.resolves_doubt { sweep.copies.clone() } else { <_>::default() };
     let finding = Finding::from_cases(
-        [&repeated],
+        [&repeated, &copies],
         "within each attempt every record has one effect, apart from in-doubt retries".to_owned(),
         |cases| format!("{cases} effects repeat a record within one attempt"),
     );

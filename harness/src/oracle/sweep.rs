@@ -55,6 +55,8 @@ pub(super) struct Sweep {
     pub(super) fate: Fate,
     /// Rows of batches of which a later try left rows, too.
     pub(super) in_doubt_copies: u64,
+    /// The same, by record.
+    pub(super) copies: Witnesses,
     block: Block,
     set_aside: Vec<Effect>,
 }
@@ -79,6 +81,7 @@ impl Sweep {
             cells: Cells::new(history, ledger),
             fate: Fate::new(history, ledger),
             in_doubt_copies: 0,
+            copies: Witnesses::default(),
             block: Block::new(ledger.partitions().len()),
             set_aside: Vec::new(),
         };
@@ -134,11 +137,30 @@ impl Sweep {
         for (at, row) in rows.iter().enumerate() {
             let next = rows.get(at + 1).filter(|next| same_write(next) == same_write(row));
             match (next, locate(row, ledger, history)) {
-                (Some(next), _) if next.batch_try > row.batch_try => self.in_doubt_copies += 1,
+                (Some(next), _) if next.batch_try > row.batch_try => self.copy(row, next),
                 (_, Some(located)) => self.absorb(&located, history),
                 (_, None) => self.stray(row, ledger),
             }
         }
+    }
+
+    fn copy(&mut self, row: &Effect, next: &Effect) {
+        self.in_doubt_copies += 1;
+        let site = Site::record(row.partition, row.offset).of(row.sink_attempt);
+        self.copies.add(site, || {
+            format!(
+                "batch {} of attempt {} left offset {} of partition {} twice: row {} of try {}, and \
+                 row {} of try {}, which was made although the earlier one was there to be found",
+                row.batch,
+                row.sink_attempt,
+                row.offset,
+                row.partition,
+                row.seq,
+                row.batch_try,
+                next.seq,
+                next.batch_try
+            )
+        });
     }
 
     fn absorb(&mut self, located: &Located<'_>, history: &History) {

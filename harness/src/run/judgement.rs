@@ -145,6 +145,8 @@ impl Recorded {
             }),
             // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
             unconfirmed_at_snapshot: false,
+            // It asks for the rows of a batch in doubt, and the answer waits for their transaction.
+            resolves_doubt: true,
             // One engine process at a time, and none begins before the last one is dead.
             restores_alone: true,
             required: Required::default(),

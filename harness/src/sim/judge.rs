@@ -125,6 +125,7 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         faults_landed: run.landed.len() as u64,
         // The sink acknowledges a checkpoint only when what it had handed over is confirmed.
         unconfirmed_at_snapshot: false,
+        resolves_doubt: plan.sink.transactional_us.is_none(),
         // What an aborted transaction held is never seen: there a restore counts as a replay.
         required: Required {
             replay: plan.sink.transactional_us.is_none() || run.restores == 0,

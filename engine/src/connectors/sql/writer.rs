@@ -204,6 +204,12 @@ impl Writer {
                 Some(WriteOutcome::Confirmed) => Ok(self.confirm(around)),
                 Some(_) if mutants::is_active(mutants::FLUSH_UNCHECKED) => Ok(self.confirm(around)),
                 Some(WriteOutcome::Failed(failure)) => self.wait(in_flight, failure, false, around),
+                Some(WriteOutcome::InDoubt(_))
+                    if mutants::is_active(mutants::DOUBT_NOT_RESOLVED) =>
+                {
+                    in_flight.try_number += 1;
+                    self.write_again(in_flight, around)
+                }
                 Some(WriteOutcome::InDoubt(what)) => {
                     around.context.metrics.sink_in_doubt.add(1);
                     in_flight.failures += 1;

@@ -29,6 +29,8 @@ const OWNER_LABEL: &str = "stormproof.owner";
 const HOST_LABEL: &str = "stormproof.host";
 /// The longest wait for the engine's answer to a small request.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// How often a container is asked to pause.
+const PAUSE_TRIES: u32 = 4;
 /// The longest that creating a container may take, an image's download included.
 const CREATE_LIMIT: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -277,7 +279,11 @@ impl Backend for ContainerBackend {
     fn pause(&self) -> Result<()> {
         let container = self.container();
         let Some(made) = container.as_ref() else { return Ok(()) };
-        self.engine.call(&format!("pause the {}", self.plan.name), CALL_LIMIT, made.pause())
+        let what = format!("pause the {}", self.plan.name);
+        // A runtime under load gives up freezing ("unable to freeze") and thaws again.
+        let once = |_| self.engine.call(&what, CALL_LIMIT, made.pause());
+        let is_done = |outcome: &Result<()>| outcome.is_ok();
+        (1..PAUSE_TRIES).map(once).find(is_done).unwrap_or_else(|| once(PAUSE_TRIES))
     }
 
     fn resume(&self) -> Result<()> {

@@ -48,7 +48,12 @@ pub(super) fn single_effect(run: &Run<'_>) -> Answer {
         *counts.entry((e.sink_attempt, source, e.partition, e.offset)).or_default() += 1;
     }
     let repeated = counts.into_iter().filter(|(_, count)| *count > 1);
-    let cases = repeated.map(|((sink, _, p, o), _)| Site::record(p, o).of(sink)).collect();
+    let mut cases: BTreeSet<Site> =
+        repeated.map(|((sink, _, p, o), _)| Site::record(p, o).of(sink)).collect();
+    if run.conditions.resolves_doubt {
+        let copies = run.rows.iter().filter(|row| row.copy).map(|row| &row.effect);
+        cases.extend(copies.map(|e| Site::record(e.partition, e.offset).of(e.sink_attempt)));
+    }
     Answer::from_cases("single-effect-per-attempt", cases, Verdict::Proven)
 }
 
