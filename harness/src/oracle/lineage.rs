@@ -224,7 +224,7 @@ impl Attempt {
 }
 
 /// How many of `sorted` are at most `value`. Looks at `guess` before it searches.
-fn rank_near<T: Ord>(sorted: &[T], value: T, guess: usize) -> usize {
+fn rank_near<T: Ord + Copy>(sorted: &[T], value: T, guess: usize) -> usize {
     let is_above = |at: usize| sorted.get(at).is_none_or(|next| *next > value);
     let is_it = guess <= sorted.len() && is_above(guess) && (guess == 0 || !is_above(guess - 1));
     if is_it { guess } else { sorted.partition_point(|next| *next <= value) }
