@@ -5,6 +5,7 @@ use super::conditions::Commits;
 use super::cut::Cut;
 use super::history::History;
 use super::verdict::{Site, Verdict, Witnesses};
+use crate::workload::ledger::Offset;
 
 /// The rule `committed-offsets`.
 pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
@@ -41,7 +42,10 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
                      checkpoint: the highest S is {highest}"
                 )
             });
-        } else if *offset > lowest && !cuts().any(|next| next == *offset) {
+        } else if *offset > lowest
+            && is_told(case, history, slot, *offset)
+            && !cuts().any(|next| next == *offset)
+        {
             faults.add(site, || {
                 format!("partition {partition} is committed at {offset}, the S of no checkpoint")
             });
@@ -71,12 +75,21 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     Ok(finding.figure("partitions", committed.len() as u64).figure("behind", behind))
 }
 
+/// Whether an offset would be that of a checkpoint that is left: below the oldest of those that
+/// retention leaves, it may be of one that was deleted.
+fn is_told(case: &Case<'_>, history: &History, slot: usize, offset: Offset) -> bool {
+    let retained = case.conditions.retained_checkpoints;
+    let oldest = retained.and_then(|kept| history.cuts.iter().rev().nth(kept.max(1) - 1));
+    oldest.is_none_or(|cut| offset >= cut.next[slot])
+}
+
 /// What the group has ever seen: each commit is one of a completed checkpoint, and the last
 /// checkpoint's came in the end.
 fn ever(case: &Case<'_>, history: &History, last: &Cut, commits: &Commits, faults: &mut Witnesses) {
     for (partition, offset) in &commits.offsets {
         let Some(slot) = case.ledger.slot(*partition) else { continue };
-        if !history.cuts.iter().any(|cut| cut.next[slot] == *offset) {
+        let is_cut = history.cuts.iter().any(|cut| cut.next[slot] == *offset);
+        if !is_cut && is_told(case, history, slot, *offset) {
             faults.add(Site::record(*partition, *offset), || {
                 format!(
                     "partition {partition} was committed at {offset}, the S of no completed \

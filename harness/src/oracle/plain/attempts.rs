@@ -6,7 +6,7 @@ use super::super::ids::{AttemptId, CheckpointId};
 use super::super::verdict::{Site, Verdict};
 use super::Answer;
 use super::run::Run;
-use crate::workload::ledger::Offset;
+use crate::workload::ledger::{Offset, PartitionId};
 
 /// Attempts take their fences one after the other, and only those that did make checkpoints.
 pub(super) fn order(run: &Run<'_>) -> Answer {
@@ -89,6 +89,12 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     let Some((last, cut)) = told else {
         return Some(Answer::unknown(id));
     };
+    // What is older than the checkpoints that are kept was deleted, and cannot be looked for.
+    let kept = run.conditions.retained_checkpoints.map_or(usize::MAX, |kept| kept.max(1) - 1);
+    let oldest = run.cuts.values().rev().nth(kept);
+    let is_told = |partition: PartitionId, offset: Offset| {
+        oldest.is_none_or(|cut| offset >= cut.next(partition, run.ledger))
+    };
     let mut cases = BTreeSet::new();
     let mut behind = false;
     for (partition, offset) in committed {
@@ -100,7 +106,10 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
         let site = Site::record(*partition, *offset);
         if all.last().is_some_and(|highest| offset > highest) {
             cases.insert(site.at(*last));
-        } else if all.first().is_some_and(|lowest| offset > lowest) && !all.contains(offset) {
+        } else if is_told(*partition, *offset)
+            && all.first().is_some_and(|lowest| offset > lowest)
+            && !all.contains(offset)
+        {
             cases.insert(site);
         } else {
             behind = true;
@@ -110,7 +119,7 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
         for (partition, offset) in &commits.offsets {
             let known = run.ledger.slot(*partition).is_some();
             let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset);
-            if known && !any {
+            if known && !any && is_told(*partition, *offset) {
                 cases.insert(Site::record(*partition, *offset));
             }
         }
