@@ -2,6 +2,7 @@
 //!
 //! Invariant: every file that a run writes is in here.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,9 @@ use crate::error::{Result, folder};
 
 /// Where runs go unless told otherwise.
 const RUNS: &str = "stormproof-runs";
+
+/// What makes a checkpoint complete.
+const MANIFEST: &str = "manifest.json";
 
 /// What to do when a folder takes no more.
 pub(super) const MAKE_ROOM: &str = "make room on that disk, or choose another place with --out";
@@ -116,14 +120,19 @@ impl RunFolder {
     /// Keeps a checkpoint that was restored from retention, which may delete it before it is judged:
     /// its files get a second name, nothing is copied. What is gone already stays gone, and the
     /// oracle says what it could not judge without it.
+    ///
+    /// Retention deletes the manifest first, so a manifest that can be linked last is a proof that
+    /// nothing had been deleted before.
     pub(super) fn keep_restored(&self, checkpoint: u64) {
         let name = format!("chk-{checkpoint:08}");
         let (from, to) = (self.checkpoints().join(&name), self.restored().join(&name));
-        let Ok(files) = fs::read_dir(from) else { return };
+        let Ok(files) = fs::read_dir(&from) else { return };
         if fs::create_dir_all(&to).is_ok() {
-            for file in files.flatten() {
-                let _ = fs::hard_link(file.path(), to.join(file.file_name()));
+            let link = |name: &OsStr| fs::hard_link(from.join(name), to.join(name));
+            for file in files.flatten().filter(|file| file.file_name() != MANIFEST) {
+                let _ = link(&file.file_name());
             }
+            let _ = link(MANIFEST.as_ref());
         }
     }
 
@@ -193,6 +202,25 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(&file).unwrap(), "secret");
         assert!(run.write_private(&file, "again").is_err());
+    }
+
+    #[test]
+    fn a_restored_checkpoint_is_kept_whole_or_without_a_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::open(folder.path()).unwrap();
+        let from = run.checkpoints().join("chk-00000007");
+        fs::create_dir_all(&from).unwrap();
+        fs::write(from.join("worker-0.state"), "state").unwrap();
+        let kept = run.restored().join("chk-00000007");
+        run.keep_restored(7);
+        assert!(!kept.join(MANIFEST).exists(), "retention had deleted it");
+        fs::write(from.join(MANIFEST), "manifest").unwrap();
+        run.keep_restored(7);
+        fs::remove_dir_all(&from).unwrap();
+        assert_eq!(fs::read_to_string(kept.join("worker-0.state")).unwrap(), "state");
+        assert_eq!(fs::read_to_string(kept.join(MANIFEST)).unwrap(), "manifest");
+        run.keep_restored(8);
+        assert!(!run.restored().join("chk-00000008").exists(), "there is none");
     }
 
     #[test]

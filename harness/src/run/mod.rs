@@ -304,25 +304,10 @@ fn measure_beside(
 fn keep_logs(environment: &dyn Environment, folder: &RunFolder, console: Console) {
     for service in environment.services() {
         match service.save_log(folder.path()) {
-            Ok(file) => {
-                if let Some(complaints) = complaints(&file) {
-                    console.remark(&complaints);
-                }
-            }
+            Ok(log) => log.complaints().iter().for_each(|complaints| console.remark(complaints)),
             Err(error) => console.error(&error),
         }
     }
-}
-
-/// How often a service complains in its log, and its last words of the kind: what the engine could
-/// not do may be no fault of the engine.
-fn complaints(log: &std::path::Path) -> Option<String> {
-    const SHOWN: usize = 300;
-    let text = String::from_utf8_lossy(&std::fs::read(log).ok()?).into_owned();
-    let is_complaint = |line: &&str| [" ERROR ", "[ERROR]"].iter().any(|word| line.contains(word));
-    let all: Vec<&str> = text.lines().filter(is_complaint).collect();
-    let last: String = all.last()?.chars().take(SHOWN).collect();
-    Some(format!("{} has {} lines of errors, the last: {last}", log.display(), all.len()))
 }
 
 /// Keeps the tables of a database that ends with the environment, once they were judged.
@@ -354,27 +339,4 @@ fn without_secrets(scenario: &Scenario) -> Scenario {
         *database = crate::environment::without_password(database);
     }
     public
-}
-
-#[cfg(test)]
-mod tests {
-    use super::complaints;
-
-    #[test]
-    fn the_last_complaint_of_a_service_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("broker.log");
-        assert_eq!(complaints(&log), None, "there is no log");
-        std::fs::write(&log, "[1] INFO started\n").unwrap();
-        assert_eq!(complaints(&log), None);
-        let long = "x".repeat(1000);
-        let text = format!("[1] ERROR [GroupCoordinator] first\n\tat java\n2 [ERROR] {long}\nok\n");
-        std::fs::write(&log, text).unwrap();
-        let said = complaints(&log).unwrap();
-        assert!(
-            said.contains("broker.log has 2 lines of errors, the last: 2 [ERROR] xxx"),
-            "{said}"
-        );
-        assert!(said.len() < 500, "{said}");
-    }
 }

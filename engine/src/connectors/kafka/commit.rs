@@ -65,7 +65,9 @@ impl OffsetCommits {
 
     /// The commit to send now, if there is one. It is then under way.
     pub(super) fn next(&mut self, now_us: TimeUs) -> Option<&Commit> {
-        if self.under_way.as_ref().is_some_and(|(_, sent_us)| now_us - sent_us > ANSWER_US) {
+        // Sent on a notification, it may be younger than the step's `now_us`.
+        let is_late = |sent_us: TimeUs| now_us.saturating_sub(sent_us) > ANSWER_US;
+        if self.under_way.as_ref().is_some_and(|(_, sent_us)| is_late(*sent_us)) {
             self.failed(now_us);
         }
         if self.under_way.is_some() || self.waiting.as_ref()?.not_before_us > now_us {
@@ -140,6 +142,16 @@ mod tests {
         assert_eq!(sent(&mut commits, 0), Some((3, 30)));
         assert!(commits.is_busy());
         commits.confirmed();
+        assert!(!commits.is_busy());
+    }
+
+    #[test]
+    fn a_step_that_began_before_the_commit_was_sent_does_not_give_it_up() {
+        let mut commits = with_snapshots(&[(1, 10)]);
+        commits.completed(CheckpointId(1));
+        assert_eq!(sent(&mut commits, 1_000), Some((1, 10)));
+        assert_eq!(sent(&mut commits, 999), None);
+        assert_eq!(commits.confirmed().map(|commit| commit.checkpoint), Some(CheckpointId(1)));
         assert!(!commits.is_busy());
     }
 

@@ -7,15 +7,17 @@
 
 mod container;
 mod knock;
+mod log;
 mod process;
 mod spawner;
 
 pub(crate) use container::{ContainerBackend, ContainerPlan, Engine, sweep_containers};
 pub(crate) use knock::{Answer, knock};
+pub(crate) use log::SavedLog;
 pub(crate) use process::{ProcessBackend, ProcessPlan};
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -308,13 +310,13 @@ impl Service {
         .remedy("give it more time (environment.ready_limit_s), memory or a faster disk"))
     }
 
-    /// Writes its log into `folder`; returns the file.
+    /// Writes its log into `folder`.
     ///
     /// # Errors
     /// When the log cannot be read or written.
-    pub fn save_log(&self, folder: &Path) -> Result<PathBuf> {
+    pub(crate) fn save_log(&self, folder: &Path) -> Result<SavedLog> {
         let file = folder.join(format!("{}.log", self.label()));
-        self.backend.save_log(&file).map(|()| file)
+        self.backend.save_log(&file).map(|()| SavedLog(file))
     }
 
     /// Ends it for good.

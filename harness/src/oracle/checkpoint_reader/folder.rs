@@ -9,6 +9,12 @@ use super::super::ids::CheckpointId;
 use super::state_file::{self, Vertices};
 use super::{CheckpointSource, CheckpointState, Listed, Manifest, ManifestFile, Torn};
 
+const MANIFEST: &str = "manifest.json";
+
+fn has_manifest(folder: &Path) -> bool {
+    folder.join(MANIFEST).exists()
+}
+
 /// Reads checkpoints from a local folder.
 #[derive(Debug, Clone)]
 pub struct CheckpointFolder {
@@ -33,8 +39,7 @@ impl CheckpointFolder {
     fn place(&self, name: &Path) -> PathBuf {
         let first = self.root.join(name);
         let spare = self.spare.as_ref().map(|spare| spare.join(name));
-        let is_there = |folder: &PathBuf| folder.join("manifest.json").exists();
-        match spare.filter(|spare| !is_there(&first) && is_there(spare)) {
+        match spare.filter(|spare| !has_manifest(&first) && has_manifest(spare)) {
             Some(spare) => spare,
             None => first,
         }
@@ -45,7 +50,7 @@ impl CheckpointFolder {
     }
 
     fn manifest(&self, folder: &Path, id: CheckpointId) -> Result<Manifest, Torn> {
-        match std::fs::read(folder.join("manifest.json")) {
+        match std::fs::read(folder.join(MANIFEST)) {
             Ok(text) => Manifest::parse(&text, id),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Torn::new("it has no manifest: it was never completed"))
@@ -72,11 +77,17 @@ impl CheckpointSource for CheckpointFolder {
     fn list(&mut self) -> Result<Vec<Listed>, EvidenceError> {
         let mut names = BTreeMap::new();
         for root in [Some(&self.root), self.spare.as_ref()].into_iter().flatten() {
-            if *root != self.root && !root.exists() {
+            let is_spare = *root != self.root;
+            if is_spare && !root.exists() {
                 continue;
             }
             for entry in std::fs::read_dir(root).map_err(|e| self.failed(&e))? {
-                let name = entry.map_err(|e| self.failed(&e))?.file_name();
+                let entry = entry.map_err(|e| self.failed(&e))?;
+                // A copy is whole or none: where it was not finished in time, there is none.
+                if is_spare && !has_manifest(&entry.path()) {
+                    continue;
+                }
+                let name = entry.file_name();
                 let digits = name.to_str().and_then(|name| name.strip_prefix("chk-"));
                 if let Some(id) = digits.and_then(|digits| digits.parse().ok()) {
                     names.insert(CheckpointId(id), PathBuf::from(name));

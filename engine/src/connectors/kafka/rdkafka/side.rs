@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
@@ -74,14 +74,20 @@ struct Beside {
 
 impl Beside {
     fn run(self, queue: &Receiver<CommitCall>) {
+        let mut next_refresh = Instant::now() + REFRESH;
         loop {
-            match queue.recv_timeout(REFRESH) {
+            match queue.recv_timeout(next_refresh.saturating_duration_since(Instant::now())) {
                 Ok(CommitCall { offsets, answer }) => {
                     let outcome = self.client.commit(&offsets, CommitMode::Sync);
                     answer.fulfil(outcome.map_err(|error| error.to_string()));
                 }
-                Err(RecvTimeoutError::Timeout) => self.refresh(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // After a commit too: where commits come more often than this, figures grow old.
+            if Instant::now() >= next_refresh {
+                self.refresh();
+                next_refresh = Instant::now() + REFRESH;
             }
         }
     }
