@@ -7,7 +7,7 @@ use stormproof_engine::graph::JobGraph;
 use stormproof_engine::runtime::{
     CheckpointStats, Job, JobConfig, JobControl, JobEvent, JobOutcome, JobSeams, TimedEvent,
 };
-use stormproof_engine::seam::{Clock, MonotonicClock, ObjectStorage, Probe};
+use stormproof_engine::seam::{Clock, MonotonicClock, ObjectStorage, Probe, Sight};
 
 /// A job that can be run once.
 pub struct BenchJob {
@@ -64,6 +64,7 @@ impl BenchJob {
             clock: self.clock,
             storage: Arc::new(storage),
             probe: self.probe,
+            sight: Sight::default(),
             events: Arc::new(move |event| {
                 let _ = events.send(event);
             }),

@@ -92,6 +92,7 @@ impl Plan {
             services,
         };
         trouble::befall(&mut plan, draw);
+        plan.pace.late_credit_per_mille = draw.of(&[0, 0, 100, 500]);
         plan
     }
 }
@@ -226,6 +227,7 @@ fn pace(draw: &mut Draw) -> Pace {
         open: draw.span(50, 5_000),
         restart: draw.span(500, 20_000),
         heartbeat_us: draw.of(&[5_000, 20_000, 1_000_000]),
+        late_credit_per_mille: 0,
     }
 }
 

@@ -101,6 +101,15 @@ pub struct Pace {
     pub restart: Span,
     /// A process that stands still for so long is taken for dead: the next one starts beside it.
     pub heartbeat_us: u64,
+    /// How many of a thousand looks for credit miss what is there: it came back a moment later,
+    /// while the worker was stepping.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub late_credit_per_mille: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_never(per_mille: &u32) -> bool {
+    *per_mille == 0
 }
 
 /// The SQL sink's settings.

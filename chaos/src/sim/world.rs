@@ -15,7 +15,7 @@ use stormproof_engine::ids::{CheckpointId, WorkerIndex};
 use stormproof_engine::runtime::{
     JobEvent, JobMachine, JobOutcome, JobSeams, TimedEvent, Turn, WorkerHost as _,
 };
-use stormproof_engine::seam::{Probe, TimeUs};
+use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
 use super::connection::Backend;
@@ -258,6 +258,7 @@ impl<'a> World<'a> {
             clock: Arc::clone(&self.core) as _,
             storage: Arc::new(StoreHandle(Arc::clone(&self.store))),
             probe: probe.clone(),
+            sight: self.sight(),
             events: self.listener(id),
         };
         let machine =
@@ -272,6 +273,16 @@ impl<'a> World<'a> {
             }
             Err(error) => self.end = Some(SimEnd::Refused(error.to_string())),
         }
+    }
+
+    /// Credit that comes back while a worker steps.
+    fn sight(&self) -> Sight {
+        let per_mille = self.plan.pace.late_credit_per_mille;
+        if per_mille == 0 {
+            return Sight::default();
+        }
+        let core = Arc::clone(&self.core);
+        Sight::new(move || !core.chance(per_mille))
     }
 
     fn has_completed(&self) -> bool {

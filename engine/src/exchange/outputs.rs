@@ -16,7 +16,7 @@ use crate::graph::{Placement, Selector};
 use crate::ids::SubtaskIndex;
 use crate::mutants;
 use crate::record::{EVERY_SUBTASK, Payload, Route};
-use crate::seam::TimeUs;
+use crate::seam::{Sight, TimeUs};
 
 /// The open end of a lane.
 #[derive(Debug)]
@@ -125,17 +125,18 @@ pub struct Outputs {
     /// What each subtask of the group may send before it looks at the lanes; below zero when an
     /// operator has overdrawn.
     allowance: Vec<Cell<i64>>,
+    sight: Sight,
     flush_interval_us: TimeUs,
     open_since_us: Option<TimeUs>,
 }
 
 impl Outputs {
     /// The outputs of a group. `flush_interval_us` is how long a record waits for company.
-    pub fn new(edges: Vec<OutputEdge>, flush_interval_us: TimeUs) -> Self {
+    pub fn new(edges: Vec<OutputEdge>, flush_interval_us: TimeUs, sight: Sight) -> Self {
         let sources = edges.iter().find_map(OutputEdge::sources).unwrap_or_default();
         let allowance = sources.clone().map(|_| Cell::new(0)).collect();
         let first = sources.start;
-        Self { edges, first, allowance, flush_interval_us, open_since_us: None }
+        Self { edges, first, allowance, sight, flush_interval_us, open_since_us: None }
     }
 
     /// Whether `subtask` may emit: it has credit on every lane.
@@ -150,6 +151,9 @@ impl Outputs {
 
     #[cold]
     fn look(&self, local: usize) -> bool {
+        if !self.sight.sees() {
+            return false;
+        }
         let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
         let least = lanes.map(|writer| writer.credit_left(local)).min();
         let allowed = least.unwrap_or(ALLOWANCE_BYTES).min(ALLOWANCE_BYTES);

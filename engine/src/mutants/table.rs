@@ -203,4 +203,8 @@ mutants! {
         "a batch whose commit is in doubt is written again without a look at what became of it";
         by "a commit whose answer is lost";
         ["single-effect-per-attempt"];
+    PARKED_OVERTAKEN = 51, "parked-overtaken":
+        "a record goes on past those of its subtask that are parked, once there is credit again";
+        by "credit that comes back while a worker steps";
+        ["per-key-order", "final-values"];
 }

@@ -12,7 +12,7 @@ use crate::exchange::{Debloat, Inbox, Lane, OutputEdge, Outputs, Wake};
 use crate::graph::{ExecutionGraph, ExecutionVertex, Selector, VertexKind};
 use crate::ids::{AttemptId, CheckpointId, EdgeId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
-use crate::seam::{Clock, Probe, SnapshotStorage};
+use crate::seam::{Clock, Probe, Sight, SnapshotStorage};
 use crate::worker::{
     Control, GatedGroup, GatedTask, Group, Report, SourceGroup, Worker, WorkerLinks,
 };
@@ -94,6 +94,8 @@ pub struct GroupBuilder {
     pub lanes: Arc<Lanes>,
     /// Named steps.
     pub probe: Probe,
+    /// What senders see of receivers.
+    pub sight: Sight,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where state files go.
@@ -205,7 +207,7 @@ impl GroupBuilder {
             OutputEdge::new(selector, to.placement, workers.map(|w| self.lanes.get(*id, worker, w)))
         };
         let edges = vertex.outputs.iter().map(open).collect();
-        Outputs::new(edges, self.config.exchange.flush_interval_us)
+        Outputs::new(edges, self.config.exchange.flush_interval_us, self.sight.clone())
     }
 
     fn inbox(

@@ -11,7 +11,7 @@ use super::machine::{JobMachine, Turn};
 use super::threads::Threads;
 use crate::error::Result;
 use crate::graph::JobGraph;
-use crate::seam::{Clock, Probe, SnapshotStorage, TimeUs};
+use crate::seam::{Clock, Probe, Sight, SnapshotStorage, TimeUs};
 
 /// The longest wait: signals from outside are looked at so often.
 const LONGEST_WAIT_US: TimeUs = 20_000;
@@ -32,6 +32,8 @@ pub struct JobSeams {
     pub storage: Arc<dyn SnapshotStorage>,
     /// Named steps.
     pub probe: Probe,
+    /// What senders see of receivers.
+    pub sight: Sight,
     /// Who hears of events.
     pub events: EventListener,
 }

@@ -304,6 +304,7 @@ impl JobMachine {
             state: Arc::new(state),
             lanes: Arc::new(Lanes::none()),
             probe: self.seams.probe.clone(),
+            sight: self.seams.sight.clone(),
             clock: Arc::clone(&self.seams.clock),
             storage: Arc::clone(&self.seams.storage),
         };

@@ -240,7 +240,8 @@ impl GatedGroup {
             return self.accept_broadcast(lane, &record, now_us);
         }
         let local = self.context.local(target);
-        if self.parked.has(local) || self.is_blocked(target, now_us) {
+        let must_queue = self.parked.has(local) && !mutants::is_active(mutants::PARKED_OVERTAKEN);
+        if must_queue || self.is_blocked(target, now_us) {
             self.parked.push(local, ParkedRecord { lane, record });
             return Ok(());
         }

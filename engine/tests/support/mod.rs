@@ -312,6 +312,7 @@ pub fn seams_over(
         clock: Arc::new(MonotonicClock::starting_at(1)),
         storage: Arc::new(ObjectStorage::new(store, runtime.handle().clone(), "memory".into())),
         probe,
+        sight: Sight::default(),
         events: Arc::new(move |timed| events(&timed.event)),
     }
 }

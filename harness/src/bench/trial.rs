@@ -8,7 +8,7 @@ use stormproof_engine::runtime::{
     CheckpointConfig, Job, JobConfig, JobControl, JobSeams, RestartStrategy, TimedEvent,
 };
 use stormproof_engine::seam::{
-    MonotonicClock, ObjectStorage, Probe, Step, StepAction, StepContext, StepHook,
+    MonotonicClock, ObjectStorage, Probe, Sight, Step, StepAction, StepContext, StepHook,
 };
 
 use super::BenchScenario;
@@ -165,6 +165,7 @@ impl Trial<'_> {
                 "memory".to_owned(),
             )),
             probe,
+            sight: Sight::default(),
             events: Arc::new(move |event| {
                 let _ = events.send(event);
             }),

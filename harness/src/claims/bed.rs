@@ -18,7 +18,7 @@ use stormproof_engine::runtime::{
     JobSeams, RestartStrategy, TimedEvent,
 };
 use stormproof_engine::seam::{
-    MonotonicClock, ObjectStorage, Probe, Step, StepAction, StepContext, StepHook,
+    MonotonicClock, ObjectStorage, Probe, Sight, Step, StepAction, StepContext, StepHook,
 };
 
 use crate::error::{HarnessError, Result, engine};
@@ -226,6 +226,7 @@ impl Bed {
             clock: Arc::new(MonotonicClock::starting_at(0)),
             storage: Arc::new(storage),
             probe: self.probe(),
+            sight: Sight::default(),
             events: Arc::new(move |event| {
                 let _ = events.send(event);
             }),

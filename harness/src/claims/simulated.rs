@@ -78,6 +78,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             open: span(50, 500),
             restart: span(500, 2_000),
             heartbeat_us: 1_000_000,
+            late_credit_per_mille: 0,
         },
         services: Services {
             store: span(200, 2_000),

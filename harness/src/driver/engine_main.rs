@@ -17,7 +17,7 @@ use stormproof_chaos::fault::{Fault, FaultAction};
 use stormproof_chaos::hook::{Armory, FailHook, FaultShot, INJECTED_PREFIX};
 use stormproof_chaos::storage::{DiskSwitch, DiskTrouble, TroubledStorage};
 use stormproof_engine::runtime::{Job, JobControl, JobSeams};
-use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
+use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe, Sight};
 
 use super::job;
 use super::metrics_http;
@@ -82,6 +82,7 @@ fn run(spec: &Path, reports: &Reports) -> Result<()> {
             clock: Arc::new(MonotonicClock::starting_at(monotonic_us())),
             storage: Arc::new(storage),
             probe: probe.clone(),
+            sight: Sight::default(),
             events: Arc::new(move |event| events.send(&Report::Event(event))),
         },
     );

@@ -188,6 +188,7 @@ impl Shrinkable for Case {
         add(plan.load.value_bytes > 0, &|plan| plan.load.value_bytes = 0);
         add(plan.services.torn_per_mille > 0, &|plan| plan.services.torn_per_mille = 0);
         add(plan.services.late_us > 0, &|plan| plan.services.late_us = 0);
+        add(plan.pace.late_credit_per_mille > 0, &|plan| plan.pace.late_credit_per_mille = 0);
         add(plan.checkpoint.alignment_timeout_ms.is_some(), &|plan| {
             plan.checkpoint.alignment_timeout_ms = None;
         });

@@ -1,8 +1,10 @@
-//! The log: librdkafka on its mock cluster and on the embedded broker, and the simulated one.
+//! The log: librdkafka on its mock cluster, on the embedded broker and, where
+//! `STORMPROOF_TEST_KAFKA=HOST:PORT` names one, on a real Kafka; and the simulated one.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,12 +22,23 @@ use stormproof_engine::ids::*;
 
 use super::wait;
 
-const TOPIC: &str = "storm-input";
-
 enum Log {
     Simulated(SimServices),
-    Mock { cluster: MockCluster<'static, DefaultProducerContext> },
-    Embedded { broker: Broker },
+    Served(Served),
+}
+
+/// A topic that is reached by the protocol.
+struct Served {
+    servers: String,
+    /// Its name, and that of the consumer group.
+    topic: String,
+    /// Whatever ends with it.
+    _host: Option<Host>,
+}
+
+enum Host {
+    Mock { _cluster: MockCluster<'static, DefaultProducerContext> },
+    Embedded { _broker: Broker },
 }
 
 /// The embedded broker as a process, with a folder of its own.
@@ -69,67 +82,110 @@ fn content(records: u64) -> Vec<Vec<(Option<Bytes>, Option<Bytes>)>> {
     vec![(0..records).map(record).collect(), vec![(None, None)], Vec::new()]
 }
 
-impl Log {
+impl Served {
     fn mock(records: u64) -> Self {
         let cluster = MockCluster::new(1).expect("a cluster");
-        cluster.create_topic(TOPIC, 3, 1).expect("a topic");
-        produce(&cluster.bootstrap_servers(), records);
-        Self::Mock { cluster }
+        let (servers, topic) = (cluster.bootstrap_servers(), "storm-input".to_owned());
+        cluster.create_topic(&topic, 3, 1).expect("a topic");
+        let _host = Some(Host::Mock { _cluster: cluster });
+        let served = Self { servers, topic, _host };
+        served.produce(records);
+        served
     }
 
     fn embedded(records: u64) -> Self {
         let broker = Broker::start();
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &broker.servers)
-            .create()
-            .expect("an admin client");
-        let topic = NewTopic::new(TOPIC, 3, TopicReplication::Fixed(1));
-        let made = super::runtime().block_on(admin.create_topics(&[topic], &AdminOptions::new()));
-        made.expect("an answer")[0].as_ref().expect("a topic");
-        produce(&broker.servers, records);
-        Self::Embedded { broker }
+        let servers = broker.servers.clone();
+        Self::created(servers, Some(Host::Embedded { _broker: broker }), records)
     }
 
+    /// A Kafka that was started by somebody else, and goes on.
+    fn external(records: u64) -> Option<Self> {
+        let servers = std::env::var("STORMPROOF_TEST_KAFKA").ok()?;
+        Some(Self::created(servers, None, records))
+    }
+
+    fn created(servers: String, _host: Option<Host>, records: u64) -> Self {
+        static TOPICS: AtomicU32 = AtomicU32::new(0);
+        let serial = TOPICS.fetch_add(1, Ordering::Relaxed);
+        let topic = format!("storm-input-{}-{serial}", std::process::id());
+        let served = Self { servers, topic, _host };
+        let new = NewTopic::new(&served.topic, 3, TopicReplication::Fixed(1));
+        let made = super::runtime()
+            .block_on(served.admin().create_topics(&[new], &AdminOptions::new()))
+            .expect("an answer");
+        made[0].as_ref().expect("a topic");
+        served.produce(records);
+        served
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.servers).create().expect("an admin client")
+    }
+
+    fn produce(&self, records: u64) {
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer =
+            config.set("bootstrap.servers", &self.servers).create().expect("a producer");
+        for (partition, records) in (0..).zip(content(records)) {
+            for (key, value) in records {
+                let to: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic);
+                let mut record = to.partition(partition);
+                record.key = key.as_deref();
+                record.payload = value.as_deref();
+                producer.send(record).expect("room in the queue");
+            }
+        }
+        producer.flush(Duration::from_secs(30)).expect("everything is produced");
+    }
+
+    /// Retention moves on to `low` in the first partition.
+    fn truncate(&self, low: i64) {
+        let mut before = rdkafka::TopicPartitionList::new();
+        let offset = rdkafka::Offset::Offset(low);
+        before.add_partition_offset(&self.topic, 0, offset).expect("an offset");
+        super::runtime()
+            .block_on(self.admin().delete_records(&before, &AdminOptions::new()))
+            .expect("an answer");
+    }
+
+    fn service(&self) -> Arc<dyn LogService> {
+        brokers(KafkaSourceConfig {
+            brokers: self.servers.clone(),
+            topic: self.topic.clone(),
+            group: self.topic.clone(),
+            ..KafkaSourceConfig::default()
+        })
+    }
+}
+
+impl Log {
     fn simulated(records: u64) -> Self {
         Self::Simulated(SimServices::new(1, content(records)))
     }
 
-    fn service(&self) -> Arc<dyn LogService> {
-        match self {
-            Self::Simulated(services) => services.log(),
-            Self::Mock { cluster } => Self::over(cluster.bootstrap_servers()),
-            Self::Embedded { broker } => Self::over(broker.servers.clone()),
-        }
-    }
-
-    fn over(servers: String) -> Arc<dyn LogService> {
-        let topic = TOPIC.to_owned();
-        brokers(KafkaSourceConfig { brokers: servers, topic, ..KafkaSourceConfig::default() })
+    /// Those that keep what they are told to keep, and drop the rest.
+    fn embedded_and_external(records: u64) -> Vec<Served> {
+        let embedded = Served::embedded(records);
+        [Some(embedded), Served::external(records)].into_iter().flatten().collect()
     }
 
     fn client(&self) -> Box<dyn LogClient> {
-        self.service().client(WorkerIndex(0)).expect("a client")
+        let service = match self {
+            Self::Simulated(services) => services.log(),
+            Self::Served(served) => served.service(),
+        };
+        service.client(WorkerIndex(0)).expect("a client")
     }
-}
-
-fn produce(servers: &str, records: u64) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", servers).create().expect("a producer");
-    for (partition, records) in (0..).zip(content(records)) {
-        for (key, value) in records {
-            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(TOPIC).partition(partition);
-            record.key = key.as_deref();
-            record.payload = value.as_deref();
-            producer.send(record).expect("room in the queue");
-        }
-    }
-    producer.flush(Duration::from_secs(30)).expect("everything is produced");
 }
 
 fn all(records: u64, check: impl Fn(&Log)) {
     check(&Log::simulated(records));
-    check(&Log::mock(records));
-    check(&Log::embedded(records));
+    check(&Log::Served(Served::mock(records)));
+    for served in Log::embedded_and_external(records) {
+        check(&Log::Served(served));
+    }
 }
 
 const fn split(partition: u32, next: u64) -> Split {
@@ -219,7 +275,7 @@ fn a_committed_offset_is_the_last_one_even_if_it_goes_back() {
             let ticket = client.commit(&[split(0, next)]);
             let outcome = match log {
                 Log::Simulated(services) => services.wait(&ticket).expect("it answers"),
-                Log::Mock { .. } | Log::Embedded { .. } => wait(&ticket),
+                Log::Served(_) => wait(&ticket),
             };
             outcome.expect("it is committed");
             let committed = client.committed(&asked).expect("an answer");
@@ -251,16 +307,8 @@ fn a_position_below_what_retention_has_left_is_an_error_too() {
     let services = SimServices::new(1, content(10));
     services.truncate(0, 6);
     check(&Log::Simulated(services));
-    let log = Log::embedded(10);
-    if let Log::Embedded { broker } = &log {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &broker.servers)
-            .create()
-            .expect("an admin client");
-        let mut low = rdkafka::TopicPartitionList::new();
-        low.add_partition_offset(TOPIC, 0, rdkafka::Offset::Offset(6)).expect("an offset");
-        let gone = super::runtime().block_on(admin.delete_records(&low, &AdminOptions::new()));
-        gone.expect("an answer");
+    for served in Log::embedded_and_external(10) {
+        served.truncate(6);
+        check(&Log::Served(served));
     }
-    check(&log);
 }

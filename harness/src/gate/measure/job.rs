@@ -12,7 +12,7 @@ use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::runtime::{
     CheckpointConfig, CheckpointMode, Job, JobConfig, JobSeams, RestartStrategy,
 };
-use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe};
+use stormproof_engine::seam::{MonotonicClock, ObjectStorage, Probe, Sight};
 
 use super::sink::CountingFactory;
 use crate::error::{HarnessError, Result, engine};
@@ -95,6 +95,7 @@ impl EngineJob {
             clock: Arc::new(MonotonicClock::starting_at(0)),
             storage: Arc::new(storage),
             probe: Probe::default(),
+            sight: Sight::default(),
             events: Arc::new(|_| ()),
         };
         let job = Job::new(graph, self.config(), seams);
