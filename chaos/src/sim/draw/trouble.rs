@@ -7,6 +7,8 @@
 
 mod overlap;
 
+use stormproof_engine::connectors::sql::BufferDesign;
+use stormproof_engine::graph::Partitioner;
 use stormproof_engine::ids::AttemptId;
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
@@ -16,24 +18,30 @@ use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, Faul
 use crate::sim::plan::{PATIENT_US, Plan, Truncation, VERTICES};
 use crate::sim::weather::{Disturbance, Window};
 
+/// A checkpoint that may take longer is not waited for by a lag.
+const PATIENCE_MS: u64 = 150;
+
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
-    let has_lags = draw.one_in(5);
+    let has_lags = draw.one_in(4);
     if has_lags {
         make_room_for_lags(plan, draw);
     }
     // Where channels are held in part, it matters most what the next barrier meets.
-    let has_overlaps = if has_lags { !draw.one_in(3) } else { draw.one_in(6) };
+    let has_overlaps = if has_lags { !draw.one_in(4) } else { draw.one_in(4) };
     if has_overlaps {
         overlap::make_room(plan, draw);
     }
-    if draw.one_in(if has_lags { 3 } else { 6 }) {
+    if if has_lags { !draw.one_in(3) } else { draw.one_in(6) } {
         congest(plan, draw);
     }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
-    if !draw.one_in(12) {
+    if draw.one_in(10) {
+        let deaths = around_a_manifest(plan, draw);
+        plan.faults.extend(deaths);
+    } else if !draw.one_in(12) {
         let death = death(plan, draw);
         plan.faults.push(death);
         if draw.one_in(2) {
@@ -137,6 +145,26 @@ fn death(plan: &Plan, draw: &mut Draw) -> Fault {
     struck(action, killed(action, draw), when)
 }
 
+/// A process dies while a manifest is on its way to a slow storage, and the next one before it has
+/// a checkpoint of its own: what the one found unfinished, the one after it may find complete.
+fn around_a_manifest(plan: &mut Plan, draw: &mut Draw) -> [Fault; 2] {
+    plan.services.late_us = draw.of(&[10_000, 20_000]);
+    plan.services.store = draw.span(500, 5_000);
+    plan.pace.restart = draw.span(300, 3_000);
+    let first = at_step(Step::AllAcked, draw.of(&[2, 3]), 0);
+    let step = draw.of(&[Step::BarrierReceived, Step::SnapshotSync, Step::Upload, Step::Acked]);
+    let again = FaultTrigger::AtStep {
+        step,
+        checkpoint: CheckpointRef::Nth(1),
+        attempt: Some(AttemptId(2)),
+        armed_at_ms: 0,
+    };
+    [
+        struck(FaultAction::Sigkill, FaultTarget::Process, first),
+        struck(FaultAction::Sigkill, killed(FaultAction::Sigkill, draw), again),
+    ]
+}
+
 /// A process that is killed at a step may have done what the step is about.
 fn killed(action: FaultAction, draw: &mut Draw) -> FaultTarget {
     let is_process = action == FaultAction::Sigkill && draw.one_in(2);
@@ -159,7 +187,7 @@ fn again(plan: &Plan, draw: &mut Draw) -> Fault {
 /// held in part puts aside is then worth looking at.
 fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
     let topology = &mut plan.topology;
-    topology.workers = draw.of(&[1, 1, 2]);
+    topology.workers = draw.of(&[1, 1, 1, 2]);
     for shape in &mut topology.parallelism {
         shape.source = shape.source.max(draw.range(2, 3) as u16);
         topology.max_parallelism = topology.max_parallelism.max(shape.source);
@@ -167,16 +195,19 @@ fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
     topology.partitions = topology.partitions.max(topology.parallelism[0].source.into());
     let load = &mut plan.load;
     load.keys = draw.range(4, 16) as u32;
-    load.records = load.records.max(120);
+    load.records = load.records.max(200);
     load.over_us = load.over_us.min(80_000);
     (load.hot_per_mille, load.skew_per_mille) = (draw.of(&[0, 0, 300]), 0);
     let feasible_ms = feasible_ms(load, &plan.sink);
-    plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
+    plan.checkpoint.timeout_ms = match draw.one_in(2) {
+        true => feasible_ms,
+        false => plan.checkpoint.timeout_ms.max(feasible_ms),
+    };
     if draw.one_in(4) {
         return;
     }
     plan.checkpoint.mode = CheckpointMode::ExactlyOnce;
-    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(3)]);
+    plan.checkpoint.alignment_timeout_ms = draw.of(&[None, Some(1), Some(3), Some(3)]);
     plan.exchange.credit_bytes = plan.exchange.credit_bytes.max(400);
     plan.checkpoint.min_pause_ms = 0;
 }
@@ -188,12 +219,34 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
     sink.max_pending_rows = draw.of(&[4, 4, 20]);
     sink.batch_rows = draw.of(&[1, 3]);
     services.database.latency = draw.span(100, 1_500);
+    if draw.one_in(2) {
+        // What an alignment has let go still waits for the database when the next one ends.
+        services.database.latency = draw.span(500, 5_000);
+        sink.design = BufferDesign::FlushOnBarrier;
+        sink.max_pending_rows = 4;
+    }
     exchange.credit_bytes = draw.of(&[100, 400, 400, 2_000]);
     load.burst = draw.of(&[2, 5, 20]);
     load.keys = draw.range(1, 12) as u32;
     // Slow steps find more than one thing to do.
     pace.step = draw.span(100, 2_000);
-    if checkpoint.mode == CheckpointMode::AtLeastOnce && topology.hold_us == 0 && draw.one_in(2) {
+    if draw.one_in(2) {
+        // A barrier that overtakes, and an order that can be told.
+        topology.into_count = Partitioner::KeyBy;
+        if topology.into_sink == Partitioner::Rebalance {
+            topology.into_sink = Partitioner::KeyBy;
+        }
+        topology.parallelism.truncate(1);
+        checkpoint.mode = draw.of(&[
+            CheckpointMode::ExactlyOnceUnaligned,
+            CheckpointMode::ExactlyOnce,
+            CheckpointMode::ExactlyOnce,
+        ]);
+        checkpoint.alignment_timeout_ms = Some(draw.of(&[1, 1, 3]));
+    } else if checkpoint.mode == CheckpointMode::AtLeastOnce
+        && topology.hold_us == 0
+        && draw.one_in(2)
+    {
         checkpoint.mode = CheckpointMode::ExactlyOnceUnaligned;
     }
     checkpoint.timeout_ms = checkpoint.timeout_ms.max(feasible_ms(load, sink));
@@ -204,10 +257,14 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
 fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
     let sources = plan.vertices()[0].parallelism;
     let interval_ms = plan.checkpoint.interval_ms;
-    let count = draw.range(3, 8);
+    let count = draw.range(4, 14);
     let lag = |_| {
-        // Past the next trigger.
-        let ms = draw.range(interval_ms, 3 * interval_ms);
+        // Past the next trigger; or so long that the checkpoint is given up, and the barrier comes
+        // after that.
+        let ms = match plan.checkpoint.timeout_ms <= PATIENCE_MS && draw.one_in(8) {
+            true => plan.checkpoint.timeout_ms + draw.range(0, interval_ms),
+            false => draw.range(interval_ms, 3 * interval_ms),
+        };
         let index = draw.range(0, u64::from(sources) - 1) as u16;
         let target = FaultTarget::Subtask { vertex: VERTICES[0].to_owned(), index };
         let step = draw.of(&[Step::BarrierInjected, Step::Notified, Step::Notified]);

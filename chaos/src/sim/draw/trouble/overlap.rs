@@ -4,6 +4,7 @@
 //! What one checkpoint leaves behind at a gate or a sink is then met by the next one, and what is
 //! forgotten with one that is given up is missed by its neighbours.
 
+use stormproof_engine::connectors::sql::BufferDesign;
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
@@ -21,11 +22,16 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
     if plan.topology.parallelism[0].largest() < 200 {
         checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 6));
     }
+    if plan.sink.transactional_us.is_none() && draw.one_in(2) {
+        // Several wait at the sink for one slow database.
+        plan.sink.design = BufferDesign::FlushOnBarrier;
+        plan.services.database.latency = draw.span(300, 3_000);
+    }
 }
 
 /// Checkpoints that are declined, and subtasks behind a gate that stand still while barriers come.
 pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
-    let declines = draw.range(0, 3);
+    let declines = draw.range(1, 4);
     let stills = if has_lags { draw.range(2, 6) } else { draw.range(0, 3) };
     let is_aligned = plan.checkpoint.mode == CheckpointMode::ExactlyOnce;
     let aligning = if is_aligned { Step::Aligning } else { Step::BarrierReceived };
@@ -37,6 +43,7 @@ pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Faul
             true => draw.range(0, (plan.load.over_us / 1000).max(1)),
             false => draw.of(&others),
         };
+        let interval_ms = plan.checkpoint.interval_ms;
         troubles.push(if n < declines {
             let step = draw.of(&[Step::SnapshotAsync, Step::SnapshotAsync, Step::Upload]);
             struck(FaultAction::Error, FaultTarget::AnySubtask, at_step(step, 1, armed_at_ms))
@@ -45,7 +52,6 @@ pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Faul
             let parallelism = plan.vertices()[vertex].parallelism;
             let index = draw.range(0, u64::from(parallelism) - 1) as u16;
             let target = FaultTarget::Subtask { vertex: VERTICES[vertex].to_owned(), index };
-            let interval_ms = plan.checkpoint.interval_ms;
             let ms = draw.range(interval_ms, 4 * interval_ms);
             let step = draw.of(&[Step::BarrierReceived, aligning, aligning, Step::Notified]);
             struck(FaultAction::Stall { ms }, target, at_step(step, 1, armed_at_ms))
