@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -36,6 +37,12 @@ fn needs(test: &str, variables: &[&str]) -> bool {
 
 const LOCAL: [&str; 1] = ["KAFKA_HOME"];
 const CONTAINERS: [&str; 2] = ["STORMPROOF_TEST_KAFKA_IMAGE", "STORMPROOF_TEST_DATABASE_IMAGE"];
+
+/// Runs in containers come one after the other: tests find them by the names of the services.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Options of a run in containers, with another image of Kafka if one is given.
 fn images(kafka: Option<&str>) -> Vec<String> {
@@ -203,6 +210,7 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     if !needs("a run in containers", &CONTAINERS) {
         return;
     }
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
     run.args(images(None)).args(["--duration", "8", "--out", "out"]);
@@ -227,6 +235,7 @@ fn a_run_in_containers_that_is_interrupted_twice_removes_them_without_a_panic() 
     if !needs("an interrupted run in containers", &CONTAINERS) {
         return;
     }
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
     run.args(images(None)).args(["--duration", "600", "--out", "out"]);
