@@ -261,6 +261,7 @@ fn a_wrong_image_is_told_with_the_remedy() {
     if !needs("a wrong image", &CONTAINERS) {
         return;
     }
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
     let run = run.args(images(Some("stormproof/no-such:1"))).output().unwrap();

@@ -33,7 +33,8 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     if has_overlaps {
         overlap::make_room(plan, draw);
     }
-    if if has_lags { !draw.one_in(3) } else { draw.one_in(6) } {
+    let is_congested = if has_lags { !draw.one_in(3) } else { draw.one_in(6) };
+    if is_congested {
         congest(plan, draw);
     }
     plan.faults = faults(plan, draw);

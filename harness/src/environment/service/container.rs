@@ -92,6 +92,31 @@ impl Engine {
         self.call("look at an image", CALL_LIMIT, self.client.inspect_image(image)).is_ok()
     }
 
+    /// Removes a container with its volumes. One that somebody else is removing already is waited
+    /// for: the engine refuses the second request at once.
+    fn remove(&self, id: &str) -> Result<()> {
+        let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
+        let removal = self.client.remove_container(id, Some(options));
+        let removed = self.call("remove a container", CALL_LIMIT, removal);
+        let begun = Instant::now();
+        while removed.is_err() && begun.elapsed() < CALL_LIMIT {
+            if !self.is_there(id)? {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        removed
+    }
+
+    /// Whether the engine still lists a container.
+    fn is_there(&self, id: &str) -> Result<bool> {
+        let filters = [("id".to_owned(), vec![id.to_owned()])].into();
+        let options =
+            ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let listed = self.client.list_containers(Some(options));
+        self.call("list containers", CALL_LIMIT, listed).map(|found| !found.is_empty())
+    }
+
     /// The engine's version.
     pub(crate) fn version(&self) -> String {
         let asked = self.call("tell its version", CALL_LIMIT, self.client.version());
@@ -343,9 +368,7 @@ pub(crate) fn sweep_containers(own_too: bool) -> Option<Vec<Finding>> {
             findings.push(Finding::InUse(what));
             continue;
         }
-        let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
-        let removal = engine.client.remove_container(&id, Some(options));
-        findings.push(match engine.call("remove a container", CALL_LIMIT, removal) {
+        findings.push(match engine.remove(&id) {
             Ok(()) => Finding::Removed(what),
             Err(error) => Finding::Stuck(format!("{what}: {}", error.what)),
         });
