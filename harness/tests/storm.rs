@@ -112,7 +112,8 @@ fn faults_land_in_the_recovery_that_a_killed_process_needs() {
            when = { at_step = { step = \"restore_done\", armed_at_ms = 900 } }\n\
            [[faults.schedule]]\naction = \"error\"\n\
            when = { at_step = { step = \"restore_begun\", armed_at_ms = 900 } }\n\
-           [[faults.schedule]]\naction = \"sigkill\"\nwhen = { at_ms = 1000 }\n";
+           [[faults.schedule]]\naction = \"sigkill\"\n\
+           when = { at_step = { step = \"sink_flush_confirmed\", armed_at_ms = 1000 } }\n";
     let folder = scenario(&by_hand);
     let args = ["run", "--scenario", "storm.toml", "--out", "out", "--quiet"];
     let run = stormproof(&args, folder.path());

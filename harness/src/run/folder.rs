@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Utc;
 use crate::error::{Result, folder};
+use crate::oracle::CheckpointId;
+use crate::oracle::checkpoint_reader::{Manifest, ManifestFile};
 
 /// Where runs go unless told otherwise.
 const RUNS: &str = "stormproof-runs";
@@ -121,8 +123,7 @@ impl RunFolder {
     /// its files get a second name, nothing is copied. What is gone already stays gone, and the
     /// oracle says what it could not judge without it.
     ///
-    /// Retention deletes the manifest first, so a manifest that can be linked last is a proof that
-    /// nothing had been deleted before.
+    /// A copy has its manifest only when all is there that the manifest names.
     pub(super) fn keep_restored(&self, checkpoint: u64) {
         let name = format!("chk-{checkpoint:08}");
         let (from, to) = (self.checkpoints().join(&name), self.restored().join(&name));
@@ -132,7 +133,13 @@ impl RunFolder {
             for file in files.flatten().filter(|file| file.file_name() != MANIFEST) {
                 let _ = link(&file.file_name());
             }
-            let _ = link(MANIFEST.as_ref());
+            let manifest = fs::read(from.join(MANIFEST)).ok();
+            let manifest =
+                manifest.and_then(|text| Manifest::parse(&text, CheckpointId(checkpoint)).ok());
+            let is_linked = |file: &ManifestFile| self.restored().join(&file.path).exists();
+            if manifest.is_some_and(|manifest| manifest.files.iter().all(is_linked)) {
+                let _ = link(MANIFEST.as_ref());
+            }
         }
     }
 
@@ -214,11 +221,22 @@ mod tests {
         let kept = run.restored().join("chk-00000007");
         run.keep_restored(7);
         assert!(!kept.join(MANIFEST).exists(), "retention had deleted it");
-        fs::write(from.join(MANIFEST), "manifest").unwrap();
+        let line = concat!(
+            r#"{"format":1,"job":"storm","checkpoint":7,"attempt":1,"mode":"exactly-once","#,
+            r#""kind":"checkpoint","vertices":[],"subtasks_expected":0,"#,
+            r#""subtasks_acknowledged":0,"triggered_us":1,"completed_us":2,"files":["#,
+            r#"{"path":"chk-00000007/worker-0.state","bytes":5,"crc32":0,"worker":0},"#,
+            r#"{"path":"chk-00000007/worker-1.state","bytes":5,"crc32":0,"worker":1}]}"#
+        );
+        let manifest = format!("{line}\ncrc32:{:08x}\n", crc32fast::hash(line.as_bytes()));
+        fs::write(from.join(MANIFEST), &manifest).unwrap();
+        run.keep_restored(7);
+        assert!(!kept.join(MANIFEST).exists(), "the state of a worker had been deleted");
+        fs::write(from.join("worker-1.state"), "state").unwrap();
         run.keep_restored(7);
         fs::remove_dir_all(&from).unwrap();
         assert_eq!(fs::read_to_string(kept.join("worker-0.state")).unwrap(), "state");
-        assert_eq!(fs::read_to_string(kept.join(MANIFEST)).unwrap(), "manifest");
+        assert_eq!(fs::read_to_string(kept.join(MANIFEST)).unwrap(), manifest);
         run.keep_restored(8);
         assert!(!run.restored().join("chk-00000008").exists(), "there is none");
     }

@@ -44,12 +44,20 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Puts another file in the place of `path`. What was linked from there stays as it was: the copy
+/// of a checkpoint that had been restored before tells what was restored.
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let damaged = path.with_extension("damaged");
+    fs::write(&damaged, content)?;
+    fs::rename(damaged, path)
+}
+
 /// Cuts the manifest in half: the last write did not come to its end.
 pub(super) fn tear(checkpoints: &Path) -> Outcome {
     let newest = newest(checkpoints)?;
     let refuse = |error: std::io::Error| format!("cannot tear the manifest: {error}");
     let content = fs::read(&newest.manifest).map_err(refuse)?;
-    fs::write(&newest.manifest, &content[..content.len() / 2]).map_err(refuse)?;
+    replace(&newest.manifest, &content[..content.len() / 2]).map_err(refuse)?;
     Ok(format!("the manifest of {} was cut to {} bytes", newest.name, content.len() / 2))
 }
 
@@ -63,6 +71,6 @@ pub(super) fn corrupt(checkpoints: &Path) -> Outcome {
         return Err("the state is empty".to_owned());
     };
     *byte ^= 0x20;
-    fs::write(&newest.state, &content).map_err(refuse)?;
+    replace(&newest.state, &content).map_err(refuse)?;
     Ok(format!("byte {middle} of the state of {} was changed", newest.name))
 }

@@ -167,7 +167,6 @@ fn restored_checkpoints_that_were_kept_from_retention_are_proof_enough() {
             std::fs::hard_link(file.path(), to.join(file.file_name())).expect("linked");
         }
     }
-    retire(root.path());
     history.conditions.retained_checkpoints = Some(1);
     let judged = || {
         judge(Input {
@@ -178,6 +177,16 @@ fn restored_checkpoints_that_were_kept_from_retention_are_proof_enough() {
             conditions: history.conditions.clone(),
         })
     };
+    // A fault damaged one after it had been restored, for the next attempt to find.
+    let id = *history.restored().last().unwrap();
+    let manifest = root.path().join(format!("checkpoints/chk-{:08}/manifest.json", id.0));
+    let whole = std::fs::read(&manifest).expect("read");
+    for content in [&b"{"[..], &whole] {
+        std::fs::remove_file(&manifest).expect("removed");
+        std::fs::write(&manifest, content).expect("written");
+        assert_eq!(judged().verdict, Verdict::Proven, "{:#?}", judged());
+    }
+    retire(root.path());
     assert_eq!(judged().verdict, Verdict::Proven, "{:#?}", judged());
     // Retention was faster: the manifest, which is linked last, is not there.
     for id in history.restored() {

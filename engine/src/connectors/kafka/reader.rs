@@ -233,10 +233,11 @@ impl KafkaReader {
     fn note_lags(&self, index: usize, event_time_us: i64, wall_us: i64) {
         let metrics = &self.context.metrics;
         if let Some(filled_us) = self.ready.take_filled_us(index) {
-            let lag_us = (filled_us - event_time_us).max(0) as u64;
+            let lag_us = filled_us.saturating_sub(event_time_us).max(0) as u64;
             metrics.fetch_event_time_lag_us.set(lag_us);
         }
-        metrics.emit_event_time_lag_us.set((wall_us - event_time_us).max(0) as u64);
+        let lag_us = wall_us.saturating_sub(event_time_us).max(0) as u64;
+        metrics.emit_event_time_lag_us.set(lag_us);
     }
 }
 

@@ -98,9 +98,10 @@ impl Engine {
         let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
         let removal = self.client.remove_container(id, Some(options));
         let removed = self.call("remove a container", CALL_LIMIT, removal);
+        let is_under_way = |error: &HarnessError| error.what.contains("already in progress");
         let begun = Instant::now();
-        while removed.is_err() && begun.elapsed() < CALL_LIMIT {
-            if !self.is_there(id)? {
+        while removed.as_ref().is_err_and(is_under_way) && begun.elapsed() < CALL_LIMIT {
+            if self.is_there(id).is_ok_and(|is_there| !is_there) {
                 return Ok(());
             }
             std::thread::sleep(LOOK_EVERY);

@@ -19,7 +19,7 @@ fn has_manifest(folder: &Path) -> bool {
 #[derive(Debug, Clone)]
 pub struct CheckpointFolder {
     root: PathBuf,
-    /// Where copies of some are, for those that are gone from `root`.
+    /// Where copies of some are, which are looked at first.
     spare: Option<PathBuf>,
 }
 
@@ -29,20 +29,16 @@ impl CheckpointFolder {
         Self { root: root.into(), spare: None }
     }
 
-    /// The same with a second folder for checkpoints of which the first one has no manifest: they
-    /// were deleted since.
+    /// The same with a second folder for copies of some checkpoints, as they were when they were
+    /// restored: they may have been deleted or damaged since.
     pub fn with_spare(self, spare: impl Into<PathBuf>) -> Self {
         Self { spare: Some(spare.into()), ..self }
     }
 
-    /// The folder of a checkpoint that has a manifest, or the one where it should be.
+    /// The folder of a checkpoint: that of its copy, if there is one.
     fn place(&self, name: &Path) -> PathBuf {
-        let first = self.root.join(name);
         let spare = self.spare.as_ref().map(|spare| spare.join(name));
-        match spare.filter(|spare| !has_manifest(&first) && has_manifest(spare)) {
-            Some(spare) => spare,
-            None => first,
-        }
+        spare.filter(|spare| has_manifest(spare)).unwrap_or_else(|| self.root.join(name))
     }
 
     fn failed(&self, error: &io::Error) -> EvidenceError {

@@ -96,7 +96,7 @@ impl ManifestFile {
 
 impl Manifest {
     /// Reads a manifest and verifies its checksum.
-    pub(super) fn parse(text: &[u8], folder: CheckpointId) -> Result<Self, Torn> {
+    pub(crate) fn parse(text: &[u8], folder: CheckpointId) -> Result<Self, Torn> {
         let text = std::str::from_utf8(text).map_err(|_| Torn::new("it is not text"))?;
         let (line, rest) =
             text.split_once('\n').ok_or_else(|| Torn::new("it ends within its first line"))?;
