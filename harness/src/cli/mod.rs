@@ -69,6 +69,8 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor(args)) => (args.console(), doctor::doctor(&args)),
         Some(Command::Man(args)) => (Console::default(), completions::man(&args)),
     };
+    // A second Ctrl-C may be clearing up meanwhile.
+    crate::environment::leftovers::let_sweep_end();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -190,11 +191,21 @@ pub(crate) fn usual_roots() -> Vec<PathBuf> {
     roots
 }
 
-/// Takes away at once what this program owns: it is about to end without ceremony.
-pub(crate) fn sweep_own() {
+/// Held by the thread that ends this program without ceremony, to the very end.
+static ENDING: Mutex<()> = Mutex::new(());
+
+/// Takes away at once what this program owns, and ends it.
+pub(crate) fn sweep_own_and_exit(code: i32) -> ! {
+    let _to_the_end = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
     // Containers first: they write into the folders.
     super::service::sweep_containers(true);
     sweep_folders(&usual_roots(), true);
+    std::process::exit(code)
+}
+
+/// Returns unless this program is being swept away: it must not end before the sweep does.
+pub(crate) fn let_sweep_end() {
+    drop(ENDING.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// The last lines of a log, for an error.

@@ -51,8 +51,7 @@ impl Interrupt {
                 runtime.block_on(listen);
                 // Engine and service processes die with their parent; the rest is told here, out
                 // of the runtime: containers are removed by one of their own.
-                crate::environment::leftovers::sweep_own();
-                std::process::exit(2);
+                crate::environment::leftovers::sweep_own_and_exit(2)
             })
             .map_err(refuse)?;
         Ok(interrupt)

@@ -304,7 +304,11 @@ fn measure_beside(
 fn keep_logs(environment: &dyn Environment, folder: &RunFolder, console: Console) {
     for service in environment.services() {
         match service.save_log(folder.path()) {
-            Ok(log) => log.complaints().iter().for_each(|complaints| console.remark(complaints)),
+            Ok(log) => {
+                if let Some(complaints) = log.complaints() {
+                    console.remark(&complaints);
+                }
+            }
             Err(error) => console.error(&error),
         }
     }
