@@ -138,8 +138,8 @@ impl<S: SnapshotStorage + 'static> SnapshotStorage for TroubledStorage<S> {
         self.inner.list(prefix)
     }
 
-    fn delete(&self, path: &str) -> Ticket<Result<()>> {
-        self.inner.delete(path)
+    fn delete(&self, paths: Vec<String>) -> Ticket<Result<()>> {
+        self.inner.delete(paths)
     }
 
     fn describe(&self) -> String {
@@ -171,8 +171,8 @@ mod tests {
         fn list(&self, _prefix: &str) -> Result<Vec<String>> {
             Ok(self.0.lock().unwrap().keys().cloned().collect())
         }
-        fn delete(&self, path: &str) -> Ticket<Result<()>> {
-            self.0.lock().unwrap().remove(path);
+        fn delete(&self, paths: Vec<String>) -> Ticket<Result<()>> {
+            self.0.lock().unwrap().retain(|path, _| !paths.contains(path));
             Ticket::ready(Ok(()))
         }
         fn describe(&self) -> String {

@@ -34,7 +34,8 @@ enum Answer {
 enum Work {
     Put(Bytes),
     PutNew(Bytes),
-    Delete,
+    /// What is to go next, the last one first.
+    Delete(Vec<String>),
 }
 
 struct Operation {
@@ -45,6 +46,16 @@ struct Operation {
     /// Set when it has taken effect.
     outcome: Option<std::result::Result<bool, &'static str>>,
     is_owner_dead: bool,
+}
+
+impl Operation {
+    /// What a deletion goes on with.
+    fn next(&mut self) -> Option<String> {
+        match &mut self.work {
+            Work::Delete(rest) => rest.pop(),
+            Work::Put(_) | Work::PutNew(_) => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -153,12 +164,19 @@ impl Store {
                     disk.keep(path, data);
                     true
                 }
-                Work::Delete => disk.objects.remove(path).is_some(),
+                Work::Delete(_) => disk.objects.remove(path).is_some(),
             };
             if in_doubt { Err("no answer came") } else { Ok(done) }
         };
         let owner = operation.owner;
         self.core.trace(|| format!("store: {path} of {owner}: {outcome:?}"));
+        if let (Ok(_), Some(next)) = (outcome, operation.next()) {
+            operation.path = next;
+            disk.operations.insert(id, operation);
+            drop(disk);
+            self.core.at(self.core.now() + self.latency(), Event::Store(StoreEvent::Apply(id)));
+            return;
+        }
         operation.outcome = Some(outcome);
         disk.operations.insert(id, operation);
         drop(disk);
@@ -195,6 +213,9 @@ impl Store {
             operation.is_owner_dead = true;
             operation.answer = None;
             let path = &operation.path;
+            if let Work::Delete(rest) = &mut operation.work {
+                rest.clear();
+            }
             match &operation.work {
                 Work::Put(data) | Work::PutNew(data)
                     if self.core.chance(self.torn_per_mille) && !objects.contains_key(path) =>
@@ -294,9 +315,11 @@ impl SnapshotStorage for StoreHandle {
         Ok(disk.objects.keys().filter(is_under).cloned().collect())
     }
 
-    fn delete(&self, path: &str) -> Ticket<Result<()>> {
+    fn delete(&self, mut paths: Vec<String>) -> Ticket<Result<()>> {
+        paths.reverse();
+        let Some(first) = paths.pop() else { return Ticket::ready(Ok(())) };
         let (sender, ticket) = Ticket::pair();
-        self.0.submit(path, Work::Delete, Some(Answer::Put(sender)));
+        self.0.submit(&first, Work::Delete(paths), Some(Answer::Put(sender)));
         ticket
     }
 

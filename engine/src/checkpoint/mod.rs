@@ -15,6 +15,6 @@ pub use coordinator::{Acknowledgement, Command, Coordinator, JobFacts};
 pub use manifest::{Manifest, ManifestVertex, StateFileRef};
 pub use redistribute::{JobState, redistribute};
 pub use restore::{
-    Choice, Inventory, RestoredCheckpoint, checkpoint_folder, choose, manifest_path,
+    Choice, Inventory, RestoredCheckpoint, checkpoint_folder, choose, deletion_order, manifest_path,
 };
 pub use state_file::{Section, StateFileWriter, read_state_file};

@@ -23,6 +23,15 @@ pub fn manifest_path(checkpoint: CheckpointId) -> String {
     format!("{}/manifest.json", checkpoint_folder(checkpoint))
 }
 
+/// The objects of a checkpoint in the order in which they are deleted: without its manifest it is
+/// nothing any more, and with it never without its state.
+pub fn deletion_order(checkpoint: CheckpointId, mut files: Vec<String>) -> Vec<String> {
+    let manifest = manifest_path(checkpoint);
+    files.retain(|path| *path != manifest);
+    files.insert(0, manifest);
+    files
+}
+
 /// What the checkpoint storage holds.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
@@ -170,4 +179,19 @@ fn load(
         }
     }
     Ok(Ok(RestoredCheckpoint { manifest, sections }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_loses_its_manifest_before_its_state() {
+        let state = ["chk-00000007/a1-w0.state", "chk-00000007/z"].map(str::to_owned);
+        let manifest = manifest_path(CheckpointId(7));
+        let all = vec![state[0].clone(), manifest.clone(), state[1].clone()];
+        let expected = [manifest, state[0].clone(), state[1].clone()];
+        assert_eq!(deletion_order(CheckpointId(7), all), expected);
+        assert_eq!(deletion_order(CheckpointId(7), state.to_vec()), expected);
+    }
 }

@@ -11,7 +11,9 @@ use super::claims;
 use super::event::JobEvent;
 use super::host::WorkerHost;
 use super::job::{JobSeams, JobSignals};
-use crate::checkpoint::{Command, Coordinator, Manifest, checkpoint_folder, manifest_path};
+use crate::checkpoint::{
+    Command, Coordinator, Manifest, checkpoint_folder, deletion_order, manifest_path,
+};
 use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
@@ -359,20 +361,16 @@ fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
     let folder = checkpoint_folder(checkpoint);
     let own = format!("{folder}/a{attempt}-");
     // A listing that fails leaves files behind; a later attempt's cleaning finds them.
-    let files = seams.storage.list(&folder).unwrap_or_default();
-    for path in files.into_iter().filter(|path| path.starts_with(&own)) {
-        drop(seams.storage.delete(&path));
-    }
+    let mut files = seams.storage.list(&folder).unwrap_or_default();
+    files.retain(|path| path.starts_with(&own));
+    drop(seams.storage.delete(files));
 }
 
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.
 fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
-    let storage = &seams.storage;
-    drop(storage.delete(&manifest_path(checkpoint)));
     // A listing that fails leaves files behind; the next attempt's cleaning finds them.
-    for path in storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default() {
-        drop(storage.delete(&path));
-    }
+    let files = seams.storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default();
+    drop(seams.storage.delete(deletion_order(checkpoint, files)));
 }
 
 /// [`mutants::MANIFEST_NOT_ATOMIC`]: the manifest is in its place before it is whole, and nobody

@@ -229,9 +229,8 @@ impl JobMachine {
         };
         hit(seams, Step::StateRead, attempt, restored)?;
         // What checkpoints that never completed have left.
-        for path in inventory.leftovers(&choice.retained) {
-            drop(seams.storage.delete(path));
-        }
+        let leftovers = inventory.leftovers(&choice.retained).map(str::to_owned).collect();
+        drop(seams.storage.delete(leftovers));
         let first = inventory.highest().next().max(self.next_checkpoint);
         let retained = choice.retained.iter().copied().collect();
         Ok(Prepared { attempt, restored, state, retained, first, started_us })

@@ -27,8 +27,9 @@ pub trait SnapshotStorage: Send + Sync + Debug {
     fn read(&self, path: &str) -> Result<Option<Bytes>>;
     /// Every path under `prefix`. May block.
     fn list(&self, prefix: &str) -> Result<Vec<String>>;
-    /// Deletes an object; a missing one is fine.
-    fn delete(&self, path: &str) -> Ticket<Result<()>>;
+    /// Deletes objects one after the other, in this order, up to the first that cannot be; a
+    /// missing one is fine.
+    fn delete(&self, paths: Vec<String>) -> Ticket<Result<()>>;
     /// Where this is, for messages.
     fn describe(&self) -> String;
 }
@@ -137,16 +138,19 @@ impl SnapshotStorage for ObjectStorage {
         Ok(paths)
     }
 
-    fn delete(&self, path: &str) -> Ticket<Result<()>> {
+    fn delete(&self, paths: Vec<String>) -> Ticket<Result<()>> {
         let (sender, ticket) = Ticket::pair();
         let this = self.clone();
-        let path = path.to_owned();
         self.runtime.spawn(async move {
-            let outcome = match this.store.delete(&Path::from(path.as_str())).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(this.failure("delete", &path, &error)),
-            };
-            sender.fulfil(outcome);
+            for path in paths {
+                match this.store.delete(&Path::from(path.as_str())).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => {
+                        return sender.fulfil(Err(this.failure("delete", &path, &error)));
+                    }
+                }
+            }
+            sender.fulfil(Ok(()));
         });
         ticket
     }

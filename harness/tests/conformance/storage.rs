@@ -115,12 +115,38 @@ fn a_deleted_object_is_gone_and_can_be_created_again() {
     both(|subject| {
         let storage = subject.storage();
         subject.done(storage.put("m/a", Bytes::from_static(b"x")));
-        subject.done(storage.delete("m/a"));
-        subject.done(storage.delete("m/a"));
+        subject.done(storage.delete(vec!["m/a".to_owned()]));
+        subject.done(storage.delete(vec!["m/a".to_owned()]));
         assert_eq!(storage.read("m/a").unwrap(), None);
         assert_eq!(storage.list("m").unwrap(), [""; 0]);
         assert!(subject.created(storage.put_new("m/a", Bytes::from_static(b"y"))));
     });
+}
+
+#[test]
+fn objects_are_deleted_together_with_missing_ones_between_them() {
+    both(|subject| {
+        let storage = subject.storage();
+        for path in ["m/a", "m/b", "m/c"] {
+            subject.done(storage.put(path, Bytes::from_static(b"x")));
+        }
+        subject.done(storage.delete(["m/b", "m/none", "m/a"].map(str::to_owned).to_vec()));
+        assert_eq!(storage.list("m").unwrap(), ["m/c"]);
+        subject.done(storage.delete(Vec::new()));
+    });
+}
+
+#[test]
+fn a_deletion_ends_at_the_first_object_that_stays() {
+    let services = SimServices::new(1, Vec::new());
+    let storage = services.storage();
+    for path in ["m/a", "m/b"] {
+        services.wait(&storage.put(path, Bytes::from_static(b"x"))).expect("it answers").unwrap();
+    }
+    services.disturb(Disturbance::StoreWriteFails, true);
+    let refused = storage.delete(vec!["m/b".to_owned(), "m/a".to_owned()]);
+    services.wait(&refused).expect("it answers").expect_err("it fails");
+    assert_eq!(storage.list("m").unwrap(), ["m/a", "m/b"]);
 }
 
 #[test]
