@@ -139,6 +139,8 @@ struct Inner {
 /// The shared part of the world.
 pub(super) struct Core {
     now_us: AtomicU64,
+    /// When the event was taken that is handled now.
+    step_began_us: AtomicU64,
     inner: Mutex<Inner>,
 }
 
@@ -149,8 +151,9 @@ impl std::fmt::Debug for Core {
 }
 
 impl Clock for Core {
+    /// Time passes while an actor works: each look of it finds another microsecond.
     fn now_us(&self) -> TimeUs {
-        self.now()
+        self.now_us.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -167,7 +170,8 @@ impl Core {
             trace: is_traced.then(Vec::new),
             events: 0,
         };
-        Arc::new(Self { now_us: AtomicU64::new(0), inner: Mutex::new(inner) })
+        let [now_us, step_began_us] = [0, 0].map(AtomicU64::new);
+        Arc::new(Self { now_us, step_began_us, inner: Mutex::new(inner) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -177,6 +181,11 @@ impl Core {
     /// Virtual time.
     pub(super) fn now(&self) -> TimeUs {
         self.now_us.load(Ordering::Relaxed)
+    }
+
+    /// When the step began that goes on now.
+    pub(super) fn step_began_us(&self) -> TimeUs {
+        self.step_began_us.load(Ordering::Relaxed)
     }
 
     /// Lets `event` happen at `at_us`, or now if that has passed.
@@ -195,12 +204,14 @@ impl Core {
         at_us
     }
 
-    /// Takes the next event and moves time on to it.
+    /// Takes the next event and moves time on to it, unless it is late.
     pub(super) fn next(&self) -> Option<Event> {
         let mut inner = self.lock();
         let Reverse(scheduled) = inner.queue.pop()?;
         inner.events += 1;
-        self.now_us.store(scheduled.at_us, Ordering::Relaxed);
+        let now_us = self.now().max(scheduled.at_us);
+        self.now_us.store(now_us, Ordering::Relaxed);
+        self.step_began_us.store(now_us, Ordering::Relaxed);
         Some(scheduled.event)
     }
 
@@ -278,5 +289,21 @@ impl Core {
 
     pub(super) fn take_trace(&self) -> Vec<String> {
         self.lock().trace.take().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_within_a_step_and_never_goes_back() {
+        let core = Core::new(1, false);
+        core.at(10, Event::Start);
+        core.at(11, Event::Heal);
+        assert!(matches!(core.next(), Some(Event::Start)));
+        assert_eq!((core.step_began_us(), core.now_us(), core.now_us()), (10, 11, 12));
+        assert!(matches!(core.next(), Some(Event::Heal)));
+        assert_eq!((core.step_began_us(), core.now()), (12, 12), "it was due at 11");
     }
 }

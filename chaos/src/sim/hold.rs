@@ -19,21 +19,30 @@ use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
 use stormproof_engine::record::{Payload, Record, RecordRef, Route};
 use stormproof_engine::seam::TimeUs;
 
+use super::core::Core;
+
 /// The list state's name.
 const HELD: &str = "held";
 
 /// The first timer that did not fire as it should, over all processes of a run.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Mistimed(Arc<Mutex<Option<String>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Mistimed {
+    core: Arc<Core>,
+    told: Arc<Mutex<Option<String>>>,
+}
 
 impl Mistimed {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, told: Arc::default() }
+    }
+
     fn tell(&self, what: impl FnOnce() -> String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
     }
 
     /// What was told.
     pub(super) fn told(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -107,7 +116,8 @@ impl Collector for Keeper<'_> {
 impl Hold {
     /// Looks for a record whose timer should have fired.
     fn look_for_overdue(&self, subtask: SubtaskIndex) {
-        let now_us = self.context.clock.now_us();
+        // What falls due while the step goes on is the next step's.
+        let now_us = self.mistimed.core.step_began_us();
         let held = &self.held[self.context.local(subtask)];
         if let Some((due_us, _)) = held.records.front().filter(|(due_us, _)| *due_us <= now_us) {
             let attempt = self.context.attempt;

@@ -125,7 +125,7 @@ impl<'a> World<'a> {
             escrow,
             topic,
             armory,
-            mistimed: Mistimed::default(),
+            mistimed: Mistimed::new(Arc::clone(&core)),
             heard: Arc::default(),
             processes: BTreeMap::new(),
             current: None,
