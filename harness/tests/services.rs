@@ -213,8 +213,9 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&RUN, folder.path());
-    run.args(images(None)).args(["--duration", "8", "--out", "out"]);
-    let run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // Long enough that faults strike what the database has of the load, on a busy machine, too.
+    run.args(images(None)).args(["--duration", "16", "--out", "out"]);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = || containers("status=running", "database");
     wait_for("the load", Duration::from_secs(90), || {
         !id().is_empty() && folder.path().join("out/events.jsonl").exists()
@@ -225,7 +226,9 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     docker(&["start", containers("status=exited", "database").trim()]);
     let run = run.wait_with_output().unwrap();
     let result = result(&folder.path().join("out"));
-    assert_eq!(run.status.code(), Some(0), "{}", result["verdict_reason"]);
+    let broker = fs::read_to_string(folder.path().join("out/broker.log")).unwrap_or_default();
+    let told = format!("{}\n{}\n{broker}", result["verdict_reason"], said(&run));
+    assert_eq!(run.status.code(), Some(0), "{told}");
     assert_eq!(result["lost"], 0);
     assert_eq!(containers("label=stormproof.owner", "database"), "");
 }

@@ -9,8 +9,8 @@
 //! Invariant: but for those times the records are a function of load and seed alone: same seed, same
 //! keys, same bytes, same partitions in the same order. What arrived is not decided here; the ledger reads it back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,15 +18,17 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use crate::clock::monotonic_us;
-use crate::error::{Result, environment};
+use crate::error::{HarnessError, Result, environment};
 use crate::scenario::Load;
 
-/// How long the last records may go without one more acknowledgement.
-const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// How long the last records may go without one more acknowledgement: a broker that was killed is
+/// up again by then, on a busy machine, too.
+const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at what was acknowledged.
 const FLUSH_LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the clock.
@@ -55,6 +57,8 @@ pub struct LoadFigures {
     held_open: AtomicBool,
     hushed: AtomicBool,
     quiet: AtomicBool,
+    /// What the client complained of last.
+    complaint: Mutex<Option<String>>,
 }
 
 impl LoadFigures {
@@ -84,6 +88,14 @@ impl LoadFigures {
         self.quiet.load(Ordering::SeqCst)
     }
 
+    fn complain(&self, what: &str) {
+        *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends the load early.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -103,7 +115,8 @@ impl Generator {
     /// When the client cannot be made.
     pub fn start(brokers: &str, topic: &str, load: &Load, seed: u64) -> Result<Self> {
         let figures = Arc::new(LoadFigures::default());
-        let producer = producer(brokers, &figures).map_err(|error| refused(brokers, &error))?;
+        let refuse = |error| refused(brokers, &error, &figures);
+        let producer = producer(brokers, &figures).map_err(refuse)?;
         let (topic, load, brokers) = (topic.to_owned(), load.clone(), brokers.to_owned());
         let shared = Arc::clone(&figures);
         let thread = std::thread::Builder::new()
@@ -112,7 +125,7 @@ impl Generator {
                 let mut records = Records::new(&load, seed);
                 let outcome = send_all(producer, (&brokers, &topic), &mut records, &shared);
                 shared.quiet.store(true, Ordering::SeqCst);
-                outcome.map_err(|error| refused(&brokers, &error))
+                outcome.map_err(|error| refused(&brokers, &error, &shared))
             })
             .map_err(|error| environment(format!("cannot start the generator: {error}")))?;
         Ok(Self { figures, thread: Some(thread) })
@@ -170,12 +183,22 @@ fn producer(
         .create_with_context(Deliveries { figures: Arc::clone(figures) })
 }
 
-/// Counts acknowledgements.
+/// Counts acknowledgements, and keeps what the client complains of.
 struct Deliveries {
     figures: Arc<LoadFigures>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
+        if level as i32 <= RDKafkaLogLevel::Warning as i32 {
+            self.figures.complain(message);
+        }
+    }
+
+    fn error(&self, _error: KafkaError, reason: &str) {
+        self.figures.complain(reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -189,10 +212,16 @@ impl ProducerContext for Deliveries {
     }
 }
 
-fn refused(brokers: &str, error: &KafkaError) -> crate::error::HarnessError {
-    environment(format!("the load cannot be written: {error}"))
-        .at(format!("kafka at {brokers}"))
-        .remedy("check that the broker takes writes, and its limits on message size")
+fn refused(brokers: &str, error: &KafkaError, figures: &LoadFigures) -> HarnessError {
+    let [sent, acknowledged, failed] = [&figures.sent, &figures.acknowledged, &figures.failed]
+        .map(|figure| figure.load(Ordering::Relaxed));
+    let words = figures.complaint().map_or_else(String::new, |words| format!("; last: {words}"));
+    environment(format!(
+        "the load cannot be written: {error}; of {sent} records {acknowledged} were acknowledged \
+         and {failed} refused{words}"
+    ))
+    .at(format!("kafka at {brokers}"))
+    .remedy("check that the broker takes writes, and its limits on message size")
 }
 
 fn send_all(
