@@ -105,7 +105,8 @@ fn look(run: &SimRun) -> Keys {
         }
         *high = row.offset.0;
         if let Some(since) = stale_since.take() {
-            keys.longest_ms = keys.longest_ms.max((row.sent_us - since) as f64 / 1e3);
+            // What lands later may have been sent earlier.
+            keys.longest_ms = keys.longest_ms.max(row.sent_us.saturating_sub(since) as f64 / 1e3);
         }
     }
     let counted = run.evidence.results.iter();
