@@ -137,7 +137,7 @@ fn objects_are_deleted_together_with_missing_ones_between_them() {
 }
 
 #[test]
-fn a_deletion_ends_at_the_first_object_that_stays() {
+fn a_deletion_that_is_refused_is_told_and_takes_nothing_away() {
     let services = SimServices::new(1, Vec::new());
     let storage = services.storage();
     for path in ["m/a", "m/b"] {
