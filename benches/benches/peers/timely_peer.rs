@@ -2,8 +2,9 @@
 //!
 //! [`Same`] is like for like: key and value are made by the engine's own generator, and the record
 //! goes to the worker that the same hash of its text key says. [`Numbered`] leans towards Timely:
-//! its key is a number that nobody hashes, and the value is copied from a pool. Neither carries
-//! provenance, and Timely has no barriers and no checkpoints.
+//! its key is a number that nobody hashes, and the value is copied from a pool. Both sides' sinks
+//! count records and their bytes. Neither form carries provenance, and Timely has no barriers and
+//! no checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,11 +39,20 @@ pub(crate) trait Form: 'static {
     fn make(&mut self, number: u64) -> Self::Record;
     /// Who gets it: this, modulo the workers.
     fn route(record: &Self::Record) -> u64;
+    /// Bytes of key and value.
+    fn bytes(record: &Self::Record) -> u64;
+}
+
+/// What all sinks have seen.
+#[derive(Default)]
+struct Seen {
+    records: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// Sends `records` records over `workers` workers. Returns how long it took.
 pub(crate) fn run<F: Form>(workers: usize, records: u64, keys: u64) -> Duration {
-    let seen = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new(Seen::default());
     let counted = Arc::clone(&seen);
     let started = Instant::now();
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
@@ -53,10 +63,9 @@ pub(crate) fn run<F: Form>(workers: usize, records: u64, keys: u64) -> Duration 
             let arrived = stream.exchange(F::route);
             let inspected = arrived.inspect_core(move |event| {
                 if let Ok((_, batch)) = event {
-                    batch.iter().for_each(|record| {
-                        std::hint::black_box(record);
-                    });
-                    counted.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    let bytes: u64 = batch.iter().map(F::bytes).sum();
+                    counted.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                    counted.bytes.fetch_add(bytes, Ordering::Relaxed);
                 }
             });
             inspected.probe().0
@@ -85,7 +94,9 @@ pub(crate) fn run<F: Form>(workers: usize, records: u64, keys: u64) -> Duration 
     drop(guards.expect("Timely starts its workers"));
     let elapsed = started.elapsed();
     let whole = records / workers as u64 * workers as u64;
-    assert_eq!(seen.load(Ordering::Relaxed), whole, "every record arrives");
+    assert_eq!(seen.records.load(Ordering::Relaxed), whole, "every record arrives");
+    let bytes = seen.bytes.load(Ordering::Relaxed);
+    assert!(bytes > whole * VALUE_BYTES as u64, "every record arrives whole: {bytes} bytes");
     elapsed
 }
 
@@ -118,6 +129,10 @@ impl Form for Same {
 
     fn route((key, bytes, _): &Self::Record) -> u64 {
         xxh3_64(&key[..usize::from(*bytes)])
+    }
+
+    fn bytes((_, bytes, value): &Self::Record) -> u64 {
+        u64::from(*bytes) + value.as_flattened().len() as u64
     }
 }
 
@@ -159,5 +174,9 @@ impl Form for Numbered {
 
     fn route((key, _): &Self::Record) -> u64 {
         *key
+    }
+
+    fn bytes((key, value): &Self::Record) -> u64 {
+        (size_of_val(key) + value.as_flattened().len()) as u64
     }
 }

@@ -363,7 +363,14 @@ fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
     // A listing that fails leaves files behind; a later attempt's cleaning finds them.
     let mut files = seams.storage.list(&folder).unwrap_or_default();
     files.retain(|path| path.starts_with(&own));
-    drop(seams.storage.delete(files));
+    delete_each(files, seams);
+}
+
+/// Deletes objects that mean nothing to each other: one that cannot be deleted keeps no other.
+pub(super) fn delete_each(files: Vec<String>, seams: &JobSeams) {
+    for file in files {
+        drop(seams.storage.delete(vec![file]));
+    }
 }
 
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::JobConfig;
-use super::attempt::{Around, Attempt, AttemptEnd, PendingManifests, hit};
+use super::attempt::{Around, Attempt, AttemptEnd, PendingManifests, delete_each, hit};
 use super::build::{GroupBuilder, Lanes, active_workers};
 use super::claims;
 use super::event::JobEvent;
@@ -230,7 +230,7 @@ impl JobMachine {
         hit(seams, Step::StateRead, attempt, restored)?;
         // What checkpoints that never completed have left.
         let leftovers = inventory.leftovers(&choice.retained).map(str::to_owned).collect();
-        drop(seams.storage.delete(leftovers));
+        delete_each(leftovers, seams);
         let first = inventory.highest().next().max(self.next_checkpoint);
         let retained = choice.retained.iter().copied().collect();
         Ok(Prepared { attempt, restored, state, retained, first, started_us })

@@ -16,23 +16,15 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
-use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 
+use super::producers::Producers;
 use crate::clock::monotonic_us;
 use crate::error::{HarnessError, Result, environment};
 use crate::scenario::Load;
 
-/// How long the last records may go without one more acknowledgement: a broker that was killed is
-/// up again by then, on a busy machine, too.
-const FLUSH_LIMIT: Duration = Duration::from_secs(60);
-/// Between two looks at what was acknowledged.
-const FLUSH_LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the clock.
-const TICK: Duration = Duration::from_millis(2);
+pub(super) const TICK: Duration = Duration::from_millis(2);
 /// Records sent between two polls of the client, when late.
 const BURST: u64 = 512;
 /// A load that is held open is so many times slower than the planned one.
@@ -88,17 +80,23 @@ impl LoadFigures {
         self.quiet.load(Ordering::SeqCst)
     }
 
-    fn complain(&self, what: &str) {
+    /// Ends the load early.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the load is to end early.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what a client complains of.
+    pub(super) fn complain(&self, what: &str) {
         *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
     }
 
     fn complaint(&self) -> Option<String> {
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Ends the load early.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -116,14 +114,14 @@ impl Generator {
     pub fn start(brokers: &str, topic: &str, load: &Load, seed: u64) -> Result<Self> {
         let figures = Arc::new(LoadFigures::default());
         let refuse = |error| refused(brokers, &error, &figures);
-        let producer = producer(brokers, &figures).map_err(refuse)?;
+        let producers = Producers::connect(brokers, topic, &figures).map_err(refuse)?;
         let (topic, load, brokers) = (topic.to_owned(), load.clone(), brokers.to_owned());
         let shared = Arc::clone(&figures);
         let thread = std::thread::Builder::new()
             .name("generator".to_owned())
             .spawn(move || {
                 let mut records = Records::new(&load, seed);
-                let outcome = send_all(producer, (&brokers, &topic), &mut records, &shared);
+                let outcome = send_all(producers, &topic, &mut records, &shared);
                 shared.quiet.store(true, Ordering::SeqCst);
                 outcome.map_err(|error| refused(&brokers, &error, &shared))
             })
@@ -161,57 +159,6 @@ impl Drop for Generator {
     }
 }
 
-/// A client that writes in order and once.
-fn producer(
-    brokers: &str,
-    figures: &Arc<LoadFigures>,
-) -> Result<BaseProducer<Deliveries>, KafkaError> {
-    ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("enable.idempotence", "true")
-        .set("batch.size", "65536")
-        .set("linger.ms", "20")
-        .set("queue.buffering.max.messages", "500000")
-        .set("queue.buffering.max.kbytes", "65536")
-        .set("message.max.bytes", "2000000")
-        // A broker that comes back is used at once: the load is late by its absence, not by ours.
-        .set("reconnect.backoff.ms", "20")
-        .set("reconnect.backoff.max.ms", "500")
-        .set("retry.backoff.ms", "20")
-        .set("retry.backoff.max.ms", "500")
-        .set("socket.timeout.ms", "10000")
-        .create_with_context(Deliveries { figures: Arc::clone(figures) })
-}
-
-/// Counts acknowledgements, and keeps what the client complains of.
-struct Deliveries {
-    figures: Arc<LoadFigures>,
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
-        if level as i32 <= RDKafkaLogLevel::Warning as i32 {
-            self.figures.complain(message);
-        }
-    }
-
-    fn error(&self, _error: KafkaError, reason: &str) {
-        self.figures.complain(reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, outcome: &DeliveryResult<'_>, (): ()) {
-        let counter = match outcome {
-            Ok(_) => &self.figures.acknowledged,
-            Err(_) => &self.figures.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 fn refused(brokers: &str, error: &KafkaError, figures: &LoadFigures) -> HarnessError {
     let [sent, acknowledged, failed] = [&figures.sent, &figures.acknowledged, &figures.failed]
         .map(|figure| figure.load(Ordering::Relaxed));
@@ -225,17 +172,16 @@ fn refused(brokers: &str, error: &KafkaError, figures: &LoadFigures) -> HarnessE
 }
 
 fn send_all(
-    mut client: BaseProducer<Deliveries>,
-    (brokers, topic): (&str, &str),
+    mut producers: Producers,
+    topic: &str,
     records: &mut Records,
-    figures: &Arc<LoadFigures>,
-) -> Result<(), KafkaError> {
+    figures: &LoadFigures,
+) -> KafkaResult<()> {
     let start_us = monotonic_us();
-    while !figures.stop.load(Ordering::Relaxed) {
+    while !figures.is_stopped() {
         if figures.hushed.load(Ordering::SeqCst) {
-            stay_quiet(&client, figures)?;
-            // What the log loses meanwhile may be what it knew of this producer's numbers.
-            client = producer(brokers, figures)?;
+            stay_quiet(&producers, figures)?;
+            producers.renew()?;
             continue;
         }
         let is_held_open = figures.held_open.load(Ordering::Relaxed);
@@ -244,43 +190,26 @@ fn send_all(
         }
         let due = records.due(monotonic_us() - start_us, is_held_open);
         if due <= records.next {
-            client.poll(TICK);
+            producers.poll(TICK);
             continue;
         }
         for _ in records.next..due.min(records.next + BURST) {
-            send_next(&client, topic, records, figures, start_us)?;
+            send_next(&producers, topic, records, figures, start_us)?;
         }
         figures.sent.store(records.next, Ordering::Relaxed);
-        client.poll(Duration::ZERO);
+        producers.poll(Duration::ZERO);
     }
-    if figures.stop.load(Ordering::Relaxed) {
-        client.purge(rdkafka::producer::PurgeConfig::default().queue());
+    if figures.is_stopped() {
+        producers.purge();
     }
-    flush(&client, figures)
-}
-
-/// Waits until everything is acknowledged: as long as it takes, while there is progress.
-fn flush(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Result<(), KafkaError> {
-    let (mut last, mut since_us) = (0, monotonic_us());
-    loop {
-        let Err(error) = client.flush(FLUSH_LOOK) else { return Ok(()) };
-        let answered =
-            figures.acknowledged.load(Ordering::Relaxed) + figures.failed.load(Ordering::Relaxed);
-        // Who is told to stop does not wait for a slow log; what is under way gets its time.
-        if answered != last && !figures.stop.load(Ordering::Relaxed) {
-            (last, since_us) = (answered, monotonic_us());
-        }
-        if u128::from(monotonic_us() - since_us) > FLUSH_LIMIT.as_micros() {
-            return Err(error);
-        }
-    }
+    producers.flush()
 }
 
 /// Waits until all is acknowledged, and then until the load may go on.
-fn stay_quiet(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Result<(), KafkaError> {
-    flush(client, figures)?;
+fn stay_quiet(producers: &Producers, figures: &LoadFigures) -> KafkaResult<()> {
+    producers.flush()?;
     figures.quiet.store(true, Ordering::SeqCst);
-    while figures.hushed.load(Ordering::SeqCst) && !figures.stop.load(Ordering::Relaxed) {
+    while figures.hushed.load(Ordering::SeqCst) && !figures.is_stopped() {
         std::thread::sleep(TICK);
     }
     figures.quiet.store(false, Ordering::SeqCst);
@@ -288,31 +217,19 @@ fn stay_quiet(client: &BaseProducer<Deliveries>, figures: &LoadFigures) -> Resul
 }
 
 fn send_next(
-    producer: &BaseProducer<Deliveries>,
+    producers: &Producers,
     topic: &str,
     records: &mut Records,
     figures: &LoadFigures,
     start_us: u64,
-) -> Result<(), KafkaError> {
+) -> KafkaResult<()> {
     let intended_us = start_us + records.intended_us();
     records.fill(intended_us);
-    loop {
-        // Handing over again after a full queue is handing over later.
-        records.set_late(monotonic_us() - intended_us);
-        let record = BaseRecord::to(topic)
-            .partition(records.partition() as i32)
-            .key(&records.key)
-            .payload(&records.value);
-        match producer.send(record) {
-            Ok(()) => break,
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                if figures.stop.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                producer.poll(TICK);
-            }
-            Err((error, _)) => return Err(error),
-        }
+    let partition = records.partition();
+    // Handing over again after a full queue is handing over later.
+    let late = |value: &mut [u8]| set_late(value, monotonic_us() - intended_us);
+    if !producers.send(topic, partition, &records.key, &mut records.value, late)? {
+        return Ok(());
     }
     figures.slip_max_us.fetch_max(monotonic_us() - intended_us, Ordering::Relaxed);
     records.next += 1;
@@ -391,12 +308,12 @@ impl Records {
         self.value.extend_from_slice(&0_u32.to_le_bytes());
         self.value.extend_from_slice(&self.filler[cut..cut + body_bytes]);
     }
+}
 
-    /// Writes into the value how much later than intended it is handed over.
-    fn set_late(&mut self, late_us: u64) {
-        let late_us = u32::try_from(late_us).unwrap_or(u32::MAX);
-        self.value[16..20].copy_from_slice(&late_us.to_le_bytes());
-    }
+/// Writes into a value how much later than intended it is handed over.
+fn set_late(value: &mut [u8], late_us: u64) {
+    let late_us = u32::try_from(late_us).unwrap_or(u32::MAX);
+    value[16..20].copy_from_slice(&late_us.to_le_bytes());
 }
 
 #[cfg(test)]
@@ -419,7 +336,7 @@ mod tests {
         let mut all = Vec::new();
         while !records.is_done() {
             records.fill(records.intended_us());
-            records.set_late(7);
+            set_late(&mut records.value, 7);
             all.push((records.partition(), records.key.clone(), records.value.clone()));
             records.next += 1;
         }

@@ -150,6 +150,20 @@ fn a_deletion_that_is_refused_is_told_and_takes_nothing_away() {
 }
 
 #[test]
+fn the_disk_deletes_in_order_up_to_the_first_that_stays() {
+    let disk = Disk::new();
+    let storage = disk.storage();
+    for path in ["m/first", "m/stays/x", "m/last"] {
+        disk.done(storage.put(path, Bytes::from_static(b"x")));
+    }
+    // A folder cannot be deleted as an object can.
+    let deleted = storage.delete(["m/first", "m/stays", "m/last"].map(str::to_owned).to_vec());
+    let refused = wait(&deleted).expect_err("a folder is no object").to_string();
+    assert!(refused.contains("m/stays"), "the error names what stays: {refused}");
+    assert_eq!(storage.list("m").unwrap(), ["m/last", "m/stays/x"]);
+}
+
+#[test]
 fn a_failed_write_leaves_nothing_and_one_in_doubt_leaves_all_of_it() {
     let services = SimServices::new(1, Vec::new());
     let storage = services.storage();
