@@ -74,6 +74,33 @@ fn a_run_is_replayed_as_often_as_asked_for() {
 }
 
 #[test]
+fn a_run_is_measured_beside_bare_clients_and_leaves_nothing_of_that() {
+    let folder = scenario(SMALL);
+    let at = folder.path();
+    let args = ["run", "--scenario", "storm.toml", "--out", "out", "--quiet", "--beside-bare"];
+    let run = stormproof(&args, at);
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert!(said(&run).contains("of the slower of a bare consumer"), "{}", said(&run));
+    assert!(
+        fs::read_to_string(at.join("out/report.html")).unwrap().contains("Beside bare clients")
+    );
+    let bare = &json(&at.join("out/result.json"))["beside_bare"];
+    for rate in ["consumer", "loader", "upserts", "job"] {
+        let rate = &bare[format!("{rate}_records_per_s")];
+        assert!(rate.as_f64() > Some(100.0), "{bare}");
+    }
+    let left = fs::read_dir(at.join("out")).unwrap().flatten().map(|entry| entry.file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("beside")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let database = rusqlite::Connection::open(at.join("out/database.sqlite")).unwrap();
+    let tables =
+        "SELECT COUNT(*) FROM sqlite_master WHERE name LIKE '%beside%' OR name LIKE '%bare%'";
+    let tables: i64 = database.query_row(tables, (), |row| row.get(0)).unwrap();
+    assert_eq!(tables, 0);
+    assert!(engines_of(at).is_empty());
+}
+
+#[test]
 fn evidence_that_was_tampered_with_is_convicted() {
     let folder = scenario(SMALL);
     let at = folder.path();

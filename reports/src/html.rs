@@ -5,6 +5,7 @@
 //! bounded, and say so when they were cut. Without scripts everything but the charts is there.
 
 mod answers;
+mod beside;
 mod chart_data;
 mod charts;
 mod checkpoints;
@@ -57,6 +58,7 @@ pub fn render(result: &RunResult) -> String {
             (storm::recoveries(result))
             (checkpoints::section(result))
             (figures::latency(result))
+            (beside::section(result))
             (skew::section(result))
             (storm::coverage(result))
             (matrix::section(result))

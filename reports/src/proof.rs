@@ -6,7 +6,7 @@
 use crate::figures::{
     NOT_COUNTED, NOT_MEASURED, bytes, count, counted, counted_or_not, decimal, micros, seconds,
 };
-use crate::schema::{Quantiles, RunResult, Verdict};
+use crate::schema::{BesideBare, Quantiles, RunResult, Verdict};
 use crate::text;
 
 /// `duplicates = expected ≤ bound`, with the signs that hold.
@@ -175,7 +175,26 @@ pub(crate) fn rows(result: &RunResult) -> Vec<(&'static str, String)> {
         rows.push(("Latency", format!("{}, from intended send time", shown(&latency.intended))));
         rows.push(("Actual latency", format!("{}, from actual send time", shown(&latency.actual))));
     }
+    if let Some(bare) = &result.beside_bare {
+        rows.push(("Beside bare", beside(bare)));
+    }
     rows
+}
+
+/// The job's rate without a fault beside those of bare clients.
+fn beside(bare: &BesideBare) -> String {
+    let [job, consumer, loader, upserts] = [
+        bare.job_records_per_s,
+        bare.consumer_records_per_s,
+        bare.loader_records_per_s,
+        bare.upserts_records_per_s,
+    ]
+    .map(|rate| decimal(rate, 0));
+    format!(
+        "{job} records/s without faults, {} of the slower of a bare consumer ({consumer}) and a \
+         bare loader of the same rows ({loader}); upserts alone {upserts}",
+        decimal(bare.share_of_bare, 2)
+    )
 }
 
 /// The rate; a run that was stopped before its load was through has none.

@@ -289,11 +289,9 @@ fn measure_beside(
     console.remark("measuring bare clients, and the job beside them");
     match beside::measure(scenario, addresses, folder, stop) {
         Ok(measured) => {
-            console.remark(&beside::table(&measured));
             result.beside_bare = Some(measured);
-            let file = folder.result();
-            if let Err(error) = result.save(&file) {
-                console.error(&cannot_write(&file, &error));
+            if let Err(error) = result::save(folder, result) {
+                console.error(&error);
             }
         }
         Err(error) => console.error(&error),

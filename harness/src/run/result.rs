@@ -282,6 +282,13 @@ fn coverage(faults: &[Tracked]) -> Vec<CoverageCell> {
     Coverage::of(told).rows().into_iter().map(cell).collect()
 }
 
+/// Writes result and report.
+pub(super) fn save(folder: &RunFolder, result: &RunResult) -> Result<()> {
+    let file = folder.result();
+    result.save(&file).map_err(|error| cannot_write(&file, &error))?;
+    folder.write(&folder.report(), html::render(result))
+}
+
 /// Writes result, report and, after a violation, all that is needed to run it again.
 pub(super) fn write(
     folder: &RunFolder,
@@ -289,9 +296,7 @@ pub(super) fn write(
     scenario: &Scenario,
     account: &Account<'_>,
 ) -> Result<()> {
-    let file = folder.result();
-    result.save(&file).map_err(|error| cannot_write(&file, &error))?;
-    folder.write(&folder.report(), html::render(result))?;
+    save(folder, result)?;
     if result.verdict != Verdict::Violated {
         return Ok(());
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use stormproof_reports::html;
-use stormproof_reports::schema::RunResult;
+use stormproof_reports::schema::{BesideBare, RunResult};
+use stormproof_reports::terminal::{self, Colour};
 
 use crate::storm;
 
@@ -77,6 +78,26 @@ fn a_bare_result_renders() {
     let page = html::render(&RunResult::default());
     assert!(page.contains("No timeline was recorded."));
     assert!(page.contains(r#"<header class="unknown">"#));
+}
+
+#[test]
+fn bare_clients_stand_beside_the_job_where_they_were_measured() {
+    let mut result = storm::proven();
+    assert!(!html::render(&result).contains("Beside bare clients"));
+    result.beside_bare = Some(BesideBare {
+        records: 1_000_000,
+        consumer_records_per_s: 2_303_413.0,
+        loader_records_per_s: 200_000.0,
+        upserts_records_per_s: 407_984.0,
+        job_records_per_s: 170_000.0,
+        share_of_bare: 0.85,
+    });
+    let page = html::render(&result);
+    for shown in ["Beside bare clients", "2,303,413", "200,000", "407,984", "170,000", "0.85"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let told = "170,000 records/s without faults, 0.85 of the slower";
+    assert!(terminal::render(&result, Colour::Plain).contains(told));
 }
 
 #[test]

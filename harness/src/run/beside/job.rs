@@ -35,7 +35,8 @@ pub(super) fn run(
     let json = serde_json::to_vec(&spec).expect("a specification is plain data");
     folder.write_private(&spec_file, json)?;
     let mut process = Engine::new(spec_file.clone(), log.clone());
-    let measured = watch(&mut process, at, records, stop).map_err(|why| {
+    let started = process.start(Vec::new());
+    let measured = started.and_then(|()| watch(&mut process, at, records, stop)).map_err(|why| {
         let what = format!("the job beside bare clients: {}{}", why.what, last_lines(&log));
         HarnessError { what, ..why }
     });

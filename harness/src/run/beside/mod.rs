@@ -88,20 +88,3 @@ fn measure_in(
         all.job_records_per_s / all.consumer_records_per_s.min(all.loader_records_per_s);
     Ok(all)
 }
-
-/// The figures side by side.
-pub(super) fn table(bare: &BesideBare) -> String {
-    format!(
-        "beside bare clients, over the same {} records, records/s:\n\
-         \x20 bare consumer (rdkafka)          {:>12.0}\n\
-         \x20 bare loader (the job's rows)     {:>12.0}\n\
-         \x20 bare loader (upserts alone)      {:>12.0}\n\
-         \x20 the job, end to end              {:>12.0}   {:.2} of the slower of the first two",
-        bare.records,
-        bare.consumer_records_per_s,
-        bare.loader_records_per_s,
-        bare.upserts_records_per_s,
-        bare.job_records_per_s,
-        bare.share_of_bare,
-    )
-}
