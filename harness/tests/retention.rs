@@ -50,4 +50,15 @@ fn a_run_whose_restored_checkpoints_were_deleted_since_is_proven_all_the_same() 
     let without = stormproof(&["verify", "out", "--second-opinion"], folder.path());
     assert_eq!(without.status.code(), Some(2), "{}", said(&without));
     assert!(said(&without).contains("was deleted since"), "{}", said(&without));
+    // Nor is anybody where the deletion was cut short: it begins with the manifest.
+    let half_deleted = out.join("checkpoints").join(restored.iter().max().expect("three"));
+    std::fs::create_dir(&half_deleted).unwrap();
+    std::fs::write(half_deleted.join("a1-w0.state"), b"state").unwrap();
+    let half = stormproof(&["verify", "out", "--second-opinion"], folder.path());
+    assert_eq!(half.status.code(), Some(2), "{}", said(&half));
+    assert!(said(&half).contains("was deleted since"), "{}", said(&half));
+    // What has a manifest was not deleted, and must be whole.
+    std::fs::write(half_deleted.join("manifest.json"), b"{").unwrap();
+    let torn = stormproof(&["verify", "out", "--second-opinion"], folder.path());
+    assert_eq!(torn.status.code(), Some(1), "{}", said(&torn));
 }

@@ -143,11 +143,14 @@ fn newer_than_restored(history: &History, at: usize, attempt: &Attempt) -> Vec<C
     newer
 }
 
-/// Whether nothing is left of a checkpoint because the job kept younger ones only.
+/// Whether a checkpoint is gone because the job kept younger ones only. What is left of one whose
+/// deletion was cut short has no manifest.
 fn is_retired(case: &Case<'_>, history: &History, id: CheckpointId) -> bool {
     let younger = history.cuts.iter().filter(|cut| cut.id() > id).count();
     let retained = case.conditions.retained_checkpoints;
-    !is_left(history, id) && retained.is_some_and(|kept| younger >= kept.max(1))
+    let is_complete = history.cuts.binary_search_by_key(&id, Cut::id).is_ok();
+    let has_manifest = history.torn.iter().any(|(torn, why)| *torn == id && why.has_manifest);
+    !is_complete && !has_manifest && retained.is_some_and(|kept| younger >= kept.max(1))
 }
 
 /// Whether there is anything of a checkpoint, whole or not.

@@ -111,7 +111,7 @@ fn what_was_restored_must_be_whole_and_the_newest() {
 
     let mut torn = clean.clone();
     let found = torn.checkpoints.checkpoints.iter_mut().find(|(found, _)| *found == id).unwrap();
-    found.1 = Err(Torn { reason: "it ends within its first line".to_owned() });
+    found.1 = Err(Torn { reason: "it ends within its first line".to_owned(), has_manifest: true });
     let check = torn.convicted_by("restore-newest");
     assert!(check.witnesses.iter().any(|w| {
         w.site.checkpoint == Some(id) && w.text.contains("it ends within its first line")

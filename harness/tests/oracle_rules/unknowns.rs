@@ -133,7 +133,7 @@ impl CheckpointSource for Gone {
     }
 
     fn state(&mut self, _: &Manifest) -> Result<CheckpointState, Torn> {
-        Err(Torn { reason: "no such folder".to_owned() })
+        Err(Torn { reason: "no such folder".to_owned(), has_manifest: true })
     }
 }
 

@@ -48,9 +48,7 @@ impl CheckpointFolder {
     fn manifest(&self, folder: &Path, id: CheckpointId) -> Result<Manifest, Torn> {
         match std::fs::read(folder.join(MANIFEST)) {
             Ok(text) => Manifest::parse(&text, id),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Torn::new("it has no manifest: it was never completed"))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Torn::without_manifest()),
             Err(error) => Err(Torn::new(format!("its manifest cannot be read: {error}"))),
         }
     }

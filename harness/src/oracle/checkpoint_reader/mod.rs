@@ -86,11 +86,19 @@ pub struct CheckpointState {
 pub struct Torn {
     /// What is wrong with it.
     pub reason: String,
+    /// Whether there is a manifest, readable or not. Without one the checkpoint was never completed,
+    /// or was being deleted: that begins with the manifest.
+    pub has_manifest: bool,
 }
 
 impl Torn {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), has_manifest: true }
+    }
+
+    pub(crate) fn without_manifest() -> Self {
+        let reason = "it has no manifest: it was never completed".to_owned();
+        Self { reason, has_manifest: false }
     }
 }
 

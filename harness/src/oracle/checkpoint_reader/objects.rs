@@ -32,10 +32,9 @@ impl CheckpointSource for CheckpointObjects<'_> {
             self.objects.keys().filter_map(|path| id_of(path)).collect();
         let listed = ids.into_iter().map(|id| {
             let manifest = self.objects.get(&format!("chk-{:08}/manifest.json", id.0));
-            let manifest = manifest.map_or_else(
-                || Err(Torn::new("it has no manifest: it was never completed")),
-                |text| Manifest::parse(text, id),
-            );
+            let manifest = manifest
+                .ok_or_else(Torn::without_manifest)
+                .and_then(|text| Manifest::parse(text, id));
             Listed { id, manifest }
         });
         Ok(listed.collect())

@@ -40,7 +40,8 @@ pub(super) fn newest(run: &Run<'_>) -> Answer {
         let site = Site::default().at(restored).of(*attempt);
         let fresh = restored == CheckpointId::NONE;
         if !fresh && run.maker_before(restored, *attempt).is_none() {
-            let is_left = run.cuts.contains_key(&restored) || run.torn.contains(&restored);
+            let is_torn = run.torn.contains(&restored) && !run.without_manifest.contains(&restored);
+            let is_left = run.cuts.contains_key(&restored) || is_torn;
             let younger = run.cuts.keys().filter(|id| **id > restored).count();
             let kept = run.conditions.retained_checkpoints;
             if !is_left && kept.is_some_and(|kept| younger >= kept.max(1)) {

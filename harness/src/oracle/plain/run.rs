@@ -59,6 +59,8 @@ pub(super) struct Run<'a> {
     pub(super) attempts: BTreeMap<AttemptId, Fence>,
     /// Checkpoints of which something is left that cannot be used.
     pub(super) torn: BTreeSet<CheckpointId>,
+    /// Those of them that have no manifest.
+    pub(super) without_manifest: BTreeSet<CheckpointId>,
     /// Whole checkpoints.
     pub(super) cuts: BTreeMap<CheckpointId, Cut>,
     pub(super) results: Vec<Stored>,
@@ -83,7 +85,8 @@ impl<'a> Run<'a> {
     /// Reads all evidence.
     pub(super) fn gather(input: Input<'a>) -> Result<Self, EvidenceError> {
         let Input { ledger, checkpoints, audit, conditions } = input;
-        let (mut cuts, mut torn) = (BTreeMap::new(), BTreeSet::new());
+        let (mut cuts, mut torn, mut without_manifest) =
+            (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for listed in checkpoints.list()? {
             let read = listed.manifest.and_then(|manifest| {
                 let state = checkpoints.state(&manifest)?;
@@ -91,7 +94,12 @@ impl<'a> Run<'a> {
             });
             match read {
                 Ok(cut) => _ = cuts.insert(cut.manifest.checkpoint, cut),
-                Err(_) => _ = torn.insert(listed.id),
+                Err(why) => {
+                    torn.insert(listed.id);
+                    if !why.has_manifest {
+                        without_manifest.insert(listed.id);
+                    }
+                }
             }
         }
         let mut rows = Vec::new();
@@ -119,7 +127,17 @@ impl<'a> Run<'a> {
         for fence in &fences {
             attempts.entry(fence.attempt).or_insert(*fence);
         }
-        let mut run = Self { ledger, conditions, rows, fences, attempts, torn, cuts, results };
+        let mut run = Self {
+            ledger,
+            conditions,
+            rows,
+            fences,
+            attempts,
+            torn,
+            without_manifest,
+            cuts,
+            results,
+        };
         run.mark_copies();
         run.place_rows();
         Ok(run)

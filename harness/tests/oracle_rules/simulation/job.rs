@@ -286,7 +286,8 @@ impl<'a> Job<'a> {
         };
         for (id, checkpoint) in &mut self.checkpoints.checkpoints {
             if id.0 == last.id {
-                *checkpoint = Err(Torn { reason: "its checksum is wrong".to_owned() });
+                *checkpoint =
+                    Err(Torn { reason: "its checksum is wrong".to_owned(), has_manifest: true });
             }
         }
     }
