@@ -112,6 +112,15 @@ pub struct Passed {
     pub at: StepContext,
 }
 
+/// A rule that a job has broken in a way that the evidence does not show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Breach {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// What happened.
+    pub what: String,
+}
+
 /// A simulated run.
 #[derive(Clone, Debug)]
 pub struct SimRun {
@@ -123,9 +132,9 @@ pub struct SimRun {
     pub landed: Vec<Landed>,
     /// The first timer of an operator that fired early, late or never, if there was one.
     pub mistimed: Option<String>,
-    /// The first attempt that restored an older checkpoint than the newest one whose manifest had
-    /// ever been written when it looked, if there was one.
-    pub passed_over: Option<String>,
+    /// What the jobs' own events and the storage told of them that may not be: the first breach of
+    /// each rule.
+    pub breaches: Vec<Breach>,
     /// Every event as a line, if the run was traced.
     pub trace: Vec<String>,
     /// Everything that the jobs told, if the run was watched.

@@ -15,6 +15,7 @@
 //! What it does not do: judge. That is the oracle's, in the harness.
 
 mod bounded;
+mod conduct;
 mod connection;
 mod core;
 mod crew;
@@ -36,7 +37,7 @@ mod world;
 pub use core::{ProcessId, Span};
 pub use database::DatabaseTraits;
 pub use evidence::{
-    AuditRow, Evidence, FenceRow, InputRecord, Landed, Passed, ResultRow, SimEnd, SimRun,
+    AuditRow, Breach, Evidence, FenceRow, InputRecord, Landed, Passed, ResultRow, SimEnd, SimRun,
 };
 pub use job::{ArrivalOf, arrivals};
 pub use plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES};

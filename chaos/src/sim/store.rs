@@ -69,6 +69,9 @@ struct Disk {
     /// The newest checkpoint whose manifest was ever written in whole: from then on it is complete,
     /// whoever knows of it.
     newest_landed: CheckpointId,
+    /// Checkpoints that may be left although nobody retains them: their deletion, or whoever would
+    /// have deleted them, died.
+    excused: usize,
     /// What that was when a process listed everything last: when it chose what to restore.
     looked: BTreeMap<ProcessId, CheckpointId>,
 }
@@ -81,6 +84,10 @@ impl Disk {
         let landed = folder.and_then(|digits| digits.parse().ok()).map(CheckpointId);
         self.newest_landed = self.newest_landed.max(landed.unwrap_or(CheckpointId::NONE));
     }
+}
+
+fn is_manifest(path: &str) -> bool {
+    path.ends_with("/manifest.json")
 }
 
 /// The storage.
@@ -204,7 +211,7 @@ impl Store {
     /// A process has died: what it had under way is done all the same, lost, or torn.
     pub(super) fn on_death(&self, process: ProcessId) {
         let mut disk = self.disk();
-        let Disk { objects, seen, operations, .. } = &mut *disk;
+        let Disk { objects, seen, operations, excused, .. } = &mut *disk;
         operations.retain(|_, operation| {
             if operation.owner.process != process || operation.outcome.is_some() {
                 operation.is_owner_dead |= operation.owner.process == process;
@@ -213,6 +220,7 @@ impl Store {
             operation.is_owner_dead = true;
             operation.answer = None;
             let path = &operation.path;
+            *excused += usize::from(is_manifest(path));
             if let Work::Delete(rest) = &mut operation.work {
                 rest.clear();
             }
@@ -256,6 +264,29 @@ impl Store {
     /// The newest checkpoint that was complete when the process listed everything last.
     pub(super) fn newest_seen_by(&self, process: ProcessId) -> CheckpointId {
         self.disk().looked.get(&process).copied().unwrap_or(CheckpointId::NONE)
+    }
+
+    /// A manifest that the process is writing, or of which it has not heard yet.
+    pub(super) fn manifest_under_way_of(&self, process: ProcessId) -> Option<String> {
+        let disk = self.disk();
+        let mut own = disk.operations.values().filter(|operation| {
+            operation.owner.process == process
+                && matches!(operation.work, Work::PutNew(_))
+                && is_manifest(&operation.path)
+        });
+        own.next().map(|operation| operation.path.clone())
+    }
+
+    /// Checkpoints that are there.
+    pub(super) fn manifests(&self) -> usize {
+        self.disk().objects.keys().filter(|path| is_manifest(path)).count()
+    }
+
+    /// How many of them may be there although nobody retains them.
+    pub(super) fn excused_manifests(&self) -> usize {
+        let disk = self.disk();
+        let under_way = disk.operations.values().filter(|operation| is_manifest(&operation.path));
+        disk.excused + under_way.count()
     }
 
     /// Everything that ever stood there; of a path that was written twice, what is there now.

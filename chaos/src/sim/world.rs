@@ -18,6 +18,7 @@ use stormproof_engine::runtime::{
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
+use super::conduct::Conduct;
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
@@ -45,7 +46,7 @@ pub(super) const HEALED_US: TimeUs = 100;
 const ATTEMPTS_AT_MOST: u32 = 500;
 
 /// What was heard of all attempts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Heard {
     /// Everything, if the run is watched.
     told: Option<Vec<TimedEvent>>,
@@ -53,8 +54,15 @@ struct Heard {
     completed: u64,
     restores: u64,
     last_triggered_us: TimeUs,
-    /// The first attempt that went back behind a completed checkpoint, in words.
-    passed_over: Option<String>,
+    conduct: Conduct,
+}
+
+impl Heard {
+    fn nothing(plan: &Plan) -> Self {
+        let conduct = Conduct::new(plan.checkpoint.clone());
+        let (attempts, completed, restores, last_triggered_us) = (0, 0, 0, 0);
+        Self { told: None, attempts, completed, restores, last_triggered_us, conduct }
+    }
 }
 
 struct Process {
@@ -126,7 +134,7 @@ impl<'a> World<'a> {
             topic,
             armory,
             mistimed: Mistimed::new(Arc::clone(&core)),
-            heard: Arc::default(),
+            heard: Arc::new(Mutex::new(Heard::nothing(plan))),
             processes: BTreeMap::new(),
             current: None,
             started: 0,
@@ -304,22 +312,15 @@ impl<'a> World<'a> {
             let TimedEvent { event, .. } = timed;
             match &event {
                 JobEvent::Metrics { .. } => return,
-                JobEvent::AttemptStarted { restored, attempt } => {
+                JobEvent::AttemptStarted { restored, .. } => {
                     heard.attempts += 1;
                     heard.restores += u64::from(*restored != CheckpointId::NONE);
-                    let newest = store.newest_seen_by(id);
-                    if *restored < newest {
-                        let what = format!(
-                            "attempt {attempt} restored checkpoint {restored} although {newest} \
-                             was complete when it looked"
-                        );
-                        heard.passed_over.get_or_insert(what);
-                    }
                 }
                 JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
                 _ => {}
             }
+            heard.conduct.hear(id, &event, &store);
             core.trace(|| format!("{id}: {event:?}"));
         })
     }

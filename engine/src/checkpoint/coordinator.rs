@@ -238,11 +238,15 @@ impl Coordinator {
         }
         let pending = self.pending.remove(&checkpoint).expect("its manifest was being written");
         let stats = merge(pending.acknowledgements.values(), now - pending.triggered_us);
-        self.failures_in_a_row = 0;
+        if !mutants::is_active(mutants::NEVER_FORGIVEN) {
+            self.failures_in_a_row = 0;
+        }
         self.last_completed_us = Some(now);
         self.retained.push_back(checkpoint);
         out.push(Command::Notify { checkpoint, stats, drain: pending.drain });
-        while self.retained.len() > self.config.retained.max(1) {
+        while self.retained.len() > self.config.retained.max(1)
+            && !mutants::is_active(mutants::RETENTION_IGNORED)
+        {
             let deleted = match mutants::is_active(mutants::NEWEST_DELETED) {
                 true => self.retained.pop_back(),
                 false => self.retained.pop_front(),
@@ -264,7 +268,8 @@ impl Coordinator {
             return None;
         }
         let concurrent = if self.config.min_pause_ms > 0 { 1 } else { self.config.max_concurrent };
-        if self.pending.len() >= concurrent.max(1) {
+        let one_more = usize::from(mutants::is_active(mutants::ONE_TOO_MANY));
+        if self.pending.len() >= concurrent.max(1) + one_more {
             return None;
         }
         if self.drain_wanted {
@@ -308,7 +313,9 @@ impl Coordinator {
         }
         out.push(Command::Discard(checkpoint));
         self.failures_in_a_row += 1;
-        if self.failures_in_a_row > self.config.tolerable_failures {
+        if self.failures_in_a_row > self.config.tolerable_failures
+            && !mutants::is_active(mutants::NEVER_GIVES_UP)
+        {
             out.push(Command::FailJob(format!(
                 "{} checkpoints failed in a row, the last one ({checkpoint}): {reason}; raise \
                  tolerable_failures or timeout_ms, or mend the cause",

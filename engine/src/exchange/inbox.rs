@@ -362,6 +362,9 @@ impl Inbox {
     /// Gives up every log up to `checkpoint`.
     pub fn abandon_captures(&mut self, checkpoint: CheckpointId) {
         self.captures.retain(|c| c.checkpoint > checkpoint);
+        if mutants::is_active(mutants::CAPTURES_CLEARED) {
+            self.captures.clear();
+        }
     }
 
     /// Channels held.

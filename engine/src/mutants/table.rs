@@ -207,4 +207,52 @@ mutants! {
         "a record goes on past those of its subtask that are parked, once there is credit again";
         by "credit that comes back while a worker steps";
         ["per-key-order", "final-values"];
+    COMMITS_POSITION = 61, "commits-position":
+        "what is committed is where the source is at the moment, not where the snapshot was";
+        by "any checkpoint under load";
+        ["committed-offsets"];
+    WRITERS_COLLIDE = 62, "writers-collide":
+        "writers of different workers number their batches alike";
+        by "a commit whose answer is lost, on a worker that is not the first";
+        ["conservation", "no-loss", "duplicates-exact"];
+    FENCE_NOT_AWAITED = 63, "fence-not-awaited":
+        "an attempt starts its workers before its fence is taken";
+        by "a database that is slow while a job starts again";
+        ["fencing", "duplicates-exact"];
+    CAPTURES_CLEARED = 64, "captures-cleared":
+        "an aborted checkpoint takes along the logs of in-flight records of younger ones";
+        by "unaligned checkpoints that overlap, one of them declined";
+        ["conservation", "no-loss", "duplicates-exact"];
+    FLUSH_BY_TURNS = 65, "flush-by-turns":
+        "flushes go to the writers by turns, whichever subtask they come from";
+        by "more than one connection";
+        ["per-key-order", "conservation", "no-orphans"];
+    DRAIN_TIMES_OUT = 66, "drain-times-out":
+        "the alignment of the last checkpoint times out, and in-flight records stay behind in it";
+        by "a drain with a short alignment timeout and records under way";
+        ["duplicates-exact", "no-loss"];
+    NEVER_FORGIVEN = 67, "never-forgiven":
+        "failed checkpoints are counted in all instead of in a row";
+        by "checkpoints that fail now and then";
+        ["checkpoint-failures"];
+    NEVER_GIVES_UP = 68, "never-gives-up":
+        "failed checkpoints never fail the job";
+        by "more checkpoints that fail in a row than may";
+        ["checkpoint-failures"];
+    RETENTION_IGNORED = 69, "retention-ignored":
+        "old checkpoints are never deleted";
+        by "more checkpoints than are retained";
+        ["retention"];
+    ONE_TOO_MANY = 70, "one-too-many":
+        "one more checkpoint is under way than may be";
+        by "checkpoints that take longer than their interval";
+        ["checkpoint-pace"];
+    TAGS_FROM_ZERO = 71, "tags-from-zero":
+        "after a restore the sink tags rows as if it had started fresh";
+        by "any restore";
+        ["fencing"];
+    MANIFESTS_NOT_AWAITED = 72, "manifests-not-awaited":
+        "a restart does not wait for the manifests that are under way";
+        by "a failure while a manifest is being written";
+        ["attempt-begins", "restore-landed"];
 }

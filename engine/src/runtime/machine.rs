@@ -24,6 +24,7 @@ use crate::checkpoint::{
 use crate::error::{EngineError, Result};
 use crate::graph::{ExecutionGraph, JobGraph, VertexKind};
 use crate::ids::{AttemptId, CheckpointId};
+use crate::mutants;
 use crate::seam::{Step, Ticket, TimeUs};
 use crate::worker::Report;
 
@@ -281,7 +282,7 @@ impl JobMachine {
                 None => waiting.push(fence),
             }
         }
-        if !waiting.is_empty() {
+        if !waiting.is_empty() && !mutants::is_active(mutants::FENCE_NOT_AWAITED) {
             return self.poll_again(State::Fencing(prepared, waiting));
         }
         let attempt = self.begin(*prepared, host);
@@ -356,6 +357,9 @@ impl JobMachine {
         end: Ended,
         now: TimeUs,
     ) -> Turn {
+        if mutants::is_active(mutants::MANIFESTS_NOT_AWAITED) {
+            manifests.clear();
+        }
         manifests.retain(|(_, ticket)| ticket.try_take().is_none() && !ticket.is_orphaned());
         if !manifests.is_empty() && now < by_us {
             self.state = State::Ending { attempt, manifests, by_us, end };

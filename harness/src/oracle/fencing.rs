@@ -1,4 +1,5 @@
-//! Fencing: no effect of an attempt after a later attempt has taken its fence.
+//! Fencing: no effect of an attempt after a later attempt has taken its fence, and none that counts
+//! as written before what its attempt restored.
 
 use super::case::{Case, Finding, NotJudged};
 use super::evidence::Effect;
@@ -12,6 +13,8 @@ pub(super) struct FencingTracker {
     late: Witnesses,
     /// Rows of attempts that never took a fence.
     unfenced: Witnesses,
+    /// Rows tagged with a checkpoint below the one that their attempt restored.
+    backdated: Witnesses,
 }
 
 impl FencingTracker {
@@ -26,8 +29,22 @@ impl FencingTracker {
             });
             return;
         };
-        let last_seq = lineage.attempts[at].last_seq;
-        if effect.seq > last_seq {
+        let attempt = &lineage.attempts[at];
+        let last_seq = attempt.last_seq;
+        if effect.tag < attempt.restored {
+            self.backdated.add(site, || {
+                format!(
+                    "row {} (offset {} of partition {}) was tagged {} by attempt {}, which had \
+                     restored checkpoint {}",
+                    effect.seq,
+                    effect.offset,
+                    effect.partition,
+                    effect.tag,
+                    effect.sink_attempt,
+                    attempt.restored
+                )
+            });
+        } else if effect.seq > last_seq {
             self.late.add(site, || {
                 let fence = lineage.attempts[at + 1..].iter().find(|a| effect.seq > a.after_seq);
                 format!(
@@ -51,9 +68,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let tracker = &case.sweep()?.fencing;
     let attempts = case.history()?.lineage.attempts.len();
     let finding = Finding::from_cases(
-        [&tracker.late, &tracker.unfenced],
+        [&tracker.late, &tracker.unfenced, &tracker.backdated],
         format!("no attempt wrote after a later one's fence ({attempts} attempts)"),
-        |cases| format!("{cases} effects were written by fenced or unknown attempts"),
+        |cases| format!("{cases} effects were written by fenced or unknown attempts, or backdated"),
     );
     Ok(finding.figure("attempts", attempts as u64).figure("late_effects", tracker.late.count()))
 }

@@ -1,6 +1,6 @@
-//! Pace: checkpoints keep their minimum pause and their timeout.
+//! Pace: checkpoints keep their minimum pause, their timeout and their number.
 //!
-//! Both are read off the manifests. A last checkpoint before a stop (a savepoint) does not wait.
+//! All are read off the manifests. A last checkpoint before a stop (a savepoint) does not wait.
 
 use super::case::{Case, Finding, NotJudged};
 use super::cut::Cut;
@@ -29,6 +29,22 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     }
     for attempt in &history.lineage.attempts {
         let cuts: Vec<&Cut> = attempt.cuts.iter().map(|cut| &history.cuts[*cut]).collect();
+        let may = case.conditions.concurrent_checkpoints.max(1);
+        for (at, cut) in cuts.iter().enumerate() {
+            let triggered_us = cut.manifest.triggered_us;
+            let earlier = cuts[..at].iter();
+            let open =
+                earlier.filter(|earlier| earlier.manifest.completed_us > triggered_us).count();
+            if open >= may {
+                faults.add(Site::default().at(cut.id()).of(attempt.id), || {
+                    format!(
+                        "checkpoint {} was triggered while {open} others were under way, and only \
+                         {may} may be at a time",
+                        cut.id()
+                    )
+                });
+            }
+        }
         // Without a pause, checkpoints may be under way at the same time.
         let pairs = cuts.windows(2).filter(|_| pace.min_pause_us > 0);
         for pair in pairs.filter(|pair| pair[1].manifest.kind == "checkpoint") {

@@ -104,7 +104,8 @@ pub static RULES: [Rule; 17] = [
     Rule {
         id: "fencing",
         title: "Zombies are fenced",
-        text: "No effect of an attempt has a row after the fence of a later attempt.",
+        text: "No effect of an attempt has a row after the fence of a later attempt, or the tag of \
+               a checkpoint before the one that its attempt restored.",
         source: "zombie write after failover",
         checkers: ["fencing", "plain::records"],
         applies: always,
@@ -145,7 +146,8 @@ pub static RULES: [Rule; 17] = [
         id: "checkpoint-pace",
         title: "Checkpoints keep their pace",
         text: "Within one attempt a checkpoint is triggered no earlier than the minimum pause \
-               after the last completed one, and none completes after its timeout.",
+               after the last completed one, none completes after its timeout, and no more are \
+               under way than may be.",
         source: "minimum pause counts from completion; an expired checkpoint is aborted",
         checkers: ["pace", "plain::attempts"],
         applies: |conditions| conditions.pace.is_some(),

@@ -23,9 +23,9 @@ pub struct Invariant {
     pub is_end_state: bool,
 }
 
-/// What a simulation knows beyond the evidence: when timers fired and manifests landed, and how the
-/// run ended.
-const OF_RUNS: [Invariant; 4] = [
+/// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
+/// jobs said of themselves, and how the run ended.
+const OF_RUNS: [Invariant; 7] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -42,7 +42,35 @@ const OF_RUNS: [Invariant; 4] = [
                whole when it looked. `restore-newest`, which has the evidence alone and no times, \
                must forgive what may have landed after the look.",
         source: "ground truth section 3: the manifest is the commit point",
-        checkers: &["sim::world", "sim::judge"],
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "attempt-begins",
+        title: "An attempt begins once, and behind its own past",
+        text: "No two processes begin an attempt of the same number, and none begins while its own \
+               process has a manifest under way: whether that one completes decides where to start.",
+        source: "ground truth section 3: one attempt at a time, from the newest completed checkpoint",
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "checkpoint-failures",
+        title: "Failed checkpoints end an attempt when too many fail in a row",
+        text: "An attempt ends over failed checkpoints if and only if more than the tolerable number \
+               have failed since the last one that completed.",
+        source: "Flink's CheckpointFailureManager: continuous failures",
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "retention",
+        title: "What is not retained is deleted",
+        text: "A job that has drained leaves as many checkpoints as it retains, but for those whose \
+               deletion died with its process, or whose writer did, and those that the last one \
+               has subsumed.",
+        source: "a checkpoint folder that only grows fills the disk",
+        checkers: &["sim::conduct"],
         is_end_state: false,
     },
     Invariant {

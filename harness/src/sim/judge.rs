@@ -60,9 +60,11 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
         broken.push("timers".to_owned());
         reasons.push(format!("timers: {what}"));
     }
-    if let Some(what) = &run.passed_over {
-        broken.push("restore-landed".to_owned());
-        reasons.push(format!("restore-landed: {what}"));
+    for breach in &run.breaches {
+        if broken.iter().all(|id| id != breach.rule) {
+            broken.push(breach.rule.to_owned());
+        }
+        reasons.push(format!("{}: {}", breach.rule, breach.what));
     }
     match &run.end {
         SimEnd::Stuck(what) => {

@@ -52,6 +52,8 @@ pub(crate) enum Corruption {
     Vanished,
     /// A checkpoint is triggered right after the one before.
     TooSoon,
+    /// One checkpoint too many is under way.
+    Overlapping,
     /// A checkpoint completes after its timeout.
     Expired,
     /// A checkpoint holds a record of a partition that there is not.
@@ -78,6 +80,8 @@ pub(crate) enum Corruption {
     WrongValue,
     /// A key's row has a version that no record of the key has.
     VersionAbove,
+    /// A row is tagged with a checkpoint from before its attempt.
+    Backdated,
     /// A key has two rows.
     KeyTwice,
     /// There is a row for a key that the input does not have.
@@ -92,7 +96,7 @@ pub(crate) struct Broken {
 }
 
 impl Corruption {
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 37] = [
         Self::Lost,
         Self::Doubled,
         Self::Swapped,
@@ -113,7 +117,9 @@ impl Corruption {
         Self::RestoredNothing,
         Self::Vanished,
         Self::TooSoon,
+        Self::Overlapping,
         Self::Expired,
+        Self::Backdated,
         Self::ForeignFrame,
         Self::FenceBehind,
         Self::FencesExchanged,
@@ -219,6 +225,8 @@ pub(crate) fn corrupt(history: &mut History, kind: Corruption, seed: u64) -> Opt
         }
         Corruption::Vanished => vanish(history),
         Corruption::TooSoon => too_soon(history, seed),
+        Corruption::Overlapping => overlapping(history, seed),
+        Corruption::Backdated => attempts::backdated(history, seed),
         Corruption::Expired => {
             let id = cut(history, seed)?;
             let manifest = &mut history.checkpoint(id).0;
@@ -439,12 +447,25 @@ fn vanish(history: &mut History) -> Option<Broken> {
     Some(Broken::new("restore-newest", site))
 }
 
-fn too_soon(history: &mut History, seed: u64) -> Option<Broken> {
+/// A checkpoint of an attempt that has made one before, and when that one was completed.
+fn with_one_before(history: &History, seed: u64) -> Option<(CheckpointId, i64)> {
     let all = history.checkpoints.checkpoints.iter();
     let whole: Vec<_> = all.filter_map(|(_, found)| found.as_ref().ok()).map(|(m, _)| m).collect();
     let pairs = whole.windows(2).filter(|pair| pair[0].attempt == pair[1].attempt);
     let choices: Vec<_> = pairs.map(|p| (p[1].checkpoint, p[0].completed_us)).collect();
-    let (id, completed_us) = choices[pick(choices.len(), seed)?];
+    Some(choices[pick(choices.len(), seed)?])
+}
+
+fn too_soon(history: &mut History, seed: u64) -> Option<Broken> {
+    let (id, completed_us) = with_one_before(history, seed)?;
     history.checkpoint(id).0.triggered_us = completed_us + 1;
+    Some(Broken::new("checkpoint-pace", Site::default().at(id)))
+}
+
+fn overlapping(history: &mut History, seed: u64) -> Option<Broken> {
+    let (id, completed_us) = with_one_before(history, seed)?;
+    history.checkpoint(id).0.triggered_us = completed_us - 1;
+    // Without a pause nothing else forbids it.
+    history.conditions.pace.as_mut()?.min_pause_us = 0;
     Some(Broken::new("checkpoint-pace", Site::default().at(id)))
 }

@@ -3,7 +3,8 @@
 use std::sync::PoisonError;
 
 use super::World;
-use crate::sim::evidence::{Evidence, Landed, SimRun};
+use crate::sim::conduct::Conduct;
+use crate::sim::evidence::{Breach, Evidence, Landed, SimEnd, SimRun};
 use crate::sim::weather::Disturbance;
 
 impl World<'_> {
@@ -21,6 +22,21 @@ impl World<'_> {
             process.is_told_to_drain,
             self.database.audit_rows()
         )
+    }
+
+    fn breaches(&self) -> Vec<Breach> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let nothing = Conduct::new(self.plan.checkpoint.clone());
+        let mut conduct = std::mem::replace(&mut heard.conduct, nothing);
+        let doubts = [
+            Disturbance::StoreWriteFails,
+            Disturbance::StoreWriteInDoubt,
+            Disturbance::StoreReadFails,
+        ];
+        if self.end == Some(SimEnd::Drained) && self.weather.last_strike_us(&doubts).is_none() {
+            conduct.look_at_retained(&self.store);
+        }
+        conduct.into_breaches()
     }
 
     pub(super) fn report(self) -> SimRun {
@@ -44,6 +60,7 @@ impl World<'_> {
         }
         let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
         let lost_us = self.weather.last_strike_us(&losses);
+        let breaches = self.breaches();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
             told: heard.told.take().unwrap_or_default(),
@@ -52,7 +69,7 @@ impl World<'_> {
             evidence,
             landed,
             mistimed: self.mistimed.told(),
-            passed_over: heard.passed_over.take(),
+            breaches,
             trace: self.core.take_trace(),
             events: self.core.events(),
             now_us: self.core.now(),

@@ -169,7 +169,13 @@ impl KafkaReader {
 
     fn send_commit(&mut self, now_us: TimeUs) {
         if let Some(commit) = self.commits.next(now_us) {
-            self.commit_ticket = Some(self.client.commit(&commit.splits));
+            let ticket = if mutants::is_active(mutants::COMMITS_POSITION) {
+                let now: Vec<_> = self.partitions.iter().map(|partition| partition.split).collect();
+                self.client.commit(&now)
+            } else {
+                self.client.commit(&commit.splits)
+            };
+            self.commit_ticket = Some(ticket);
         }
     }
 

@@ -59,6 +59,7 @@ impl SqlSink {
                 "sql sink: more than 32768 connections; lower connections_per_worker".to_owned(),
             ));
         }
+        let first = if mutants::is_active(mutants::WRITERS_COLLIDE) { 0 } else { first };
         let writer = |n| Writer::new((first + n) as u16, backend.connect(Arc::clone(terms)));
         Ok(Self {
             place: backend.describe(),
@@ -113,7 +114,9 @@ impl SqlSink {
             let tag = seal.then(|| buffer.seal(rows));
             let writers = self.writers.len();
             let subtask = usize::from(self.context.subtasks.start) + local;
-            self.writers[subtask % writers].enqueue(local, rows, tag);
+            let by_turns = mutants::is_active(mutants::FLUSH_BY_TURNS);
+            let turn = if by_turns { self.flushed_rows as usize } else { subtask };
+            self.writers[turn % writers].enqueue(local, rows, tag);
             self.flushed_rows += rows as u64;
         }
     }

@@ -106,7 +106,9 @@ fn listen(page: &mut String, ports: Listeners, also: Option<&str>) {
 }
 
 /// What a single broker of a run needs, wherever it runs: internal topics without replicas, small
-/// indexes, and a registration that does not make a killed broker wait for its own ghost. The group
+/// indexes, and a session that a broker which only starves on a busy machine outlives: fencing one
+/// of 2000 partitions takes seconds itself, and with 2 s a broker was fenced again and again and
+/// never came back. A killed one waits that long for its own ghost to go. The group
 /// coordinator writes at once: a broker that is killed with a deleted group in an unwritten batch
 /// comes back with a coordinator that disagrees with its own log, and commits nothing any more.
 pub(in crate::environment) const COMMON: &str = "\
@@ -115,8 +117,8 @@ inter.broker.listener.name=DIRECT
 controller.listener.names=CONTROLLER
 controller.quorum.election.timeout.ms=200
 controller.quorum.election.backoff.max.ms=200
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=200
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=500
 controlled.shutdown.enable=false
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -135,11 +137,8 @@ num.recovery.threads.per.data.dir=8
 message.max.bytes=4000000
 ";
 
-/// What several do otherwise: a broker that is asked to end hands over what it leads, and one that
-/// only starves on a busy machine keeps it. With 2 s, on two cores with 34 runnable threads, brokers
-/// of 2000 partitions were fenced again and again, and a load of 5000 records/s stood still.
+/// What several do otherwise: a broker that is asked to end hands over what it leads.
 const OF_SEVERAL: &str = "\
-broker.session.timeout.ms=6000
 broker.heartbeat.interval.ms=1000
 controlled.shutdown.enable=true
 num.replica.fetchers=3
@@ -178,6 +177,5 @@ mod tests {
         // The controller is who counts a broker's silence.
         let silence = "broker.session.timeout.ms";
         assert_eq!(last(&controller, silence), last(&broker, silence));
-        assert_ne!(last(&controller, silence), last(&single, silence));
     }
 }

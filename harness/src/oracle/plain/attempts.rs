@@ -143,9 +143,17 @@ pub(super) fn pace(run: &Run<'_>) -> Option<Answer> {
     let mut cases = BTreeSet::new();
     // The last checkpoint of each attempt so far, and when it was completed.
     let mut last: BTreeMap<AttemptId, i64> = BTreeMap::new();
+    let mut completed: BTreeMap<AttemptId, Vec<i64>> = BTreeMap::new();
     for (id, cut) in &run.cuts {
         let (manifest, maker) = (&cut.manifest, cut.manifest.attempt);
         let site = Site::default().at(*id).of(maker);
+        let others = completed.entry(maker).or_default();
+        let open = others.iter().filter(|at_us| **at_us > manifest.triggered_us).count();
+        others.push(manifest.completed_us);
+        let may = run.conditions.concurrent_checkpoints.max(1);
+        if open >= may && run.attempts.contains_key(&maker) {
+            cases.insert(site);
+        }
         if manifest.completed_us > manifest.triggered_us + pace.timeout_us + pace.slack_us {
             cases.insert(site);
         }

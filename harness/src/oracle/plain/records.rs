@@ -57,14 +57,16 @@ pub(super) fn single_effect(run: &Run<'_>) -> Answer {
     Answer::from_cases("single-effect-per-attempt", cases, Verdict::Proven)
 }
 
-/// No row of an attempt lies behind the fence of a later one, and every attempt has a fence.
+/// No row of an attempt lies behind the fence of a later one, every attempt has a fence, and no tag
+/// lies below what the row's attempt restored.
 pub(super) fn fencing(run: &Run<'_>) -> Answer {
     let mut cases = BTreeSet::new();
     for row in &run.rows {
         let e = &row.effect;
         let later = run.attempts.values().filter(|fence| fence.attempt > e.sink_attempt);
         let late = later.into_iter().any(|fence| e.seq > fence.after_seq);
-        if late || !run.attempts.contains_key(&e.sink_attempt) {
+        let own = run.attempts.get(&e.sink_attempt);
+        if late || own.is_none_or(|fence| e.tag < fence.restored) {
             cases.insert(Site::record(e.partition, e.offset).of(e.sink_attempt));
         }
     }

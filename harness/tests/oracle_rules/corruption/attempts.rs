@@ -206,3 +206,14 @@ pub(crate) fn retry_doubled(history: &mut History) -> Option<()> {
     effects.insert(at + 1, effects[at]);
     Some(())
 }
+
+/// A row is tagged with a checkpoint from before its attempt.
+pub(super) fn backdated(history: &mut History, seed: u64) -> Option<Broken> {
+    let restores = history.audit.fences.iter().filter(|f| f.restored > CheckpointId::NONE);
+    let began: Vec<_> = restores.map(|fence| (fence.attempt, fence.restored)).collect();
+    let (attempt, restored) = began[pick(began.len(), seed)?];
+    let effects = history.audit.effects.iter_mut();
+    let effect = effects.filter(|e| e.sink_attempt == attempt && e.tag == restored).last()?;
+    effect.tag = CheckpointId(restored.0 - 1);
+    Some(Broken::new("fencing", record(effect).of(attempt)))
+}

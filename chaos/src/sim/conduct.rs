@@ -1,0 +1,156 @@
+//! How jobs conduct themselves, by their own events: what neither the tables nor the files tell.
+//!
+//! Attempts begin once each, behind everything that their own process still writes; no more
+//! checkpoints are under way than may be; an attempt ends over failed checkpoints when, and only
+//! when, more of them in a row have failed than may; and what is not retained is deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stormproof_engine::ids::{AttemptId, CheckpointId};
+use stormproof_engine::runtime::{CheckpointConfig, JobEvent};
+
+use super::core::ProcessId;
+use super::evidence::Breach;
+use super::store::Store;
+
+/// With these words an attempt says that it ends over failed checkpoints.
+const IN_A_ROW: &str = "failed in a row";
+/// With these a checkpoint says that it did not fail: a younger one completed.
+const SUBSUMED: &str = "subsumed";
+
+/// One attempt, so far.
+#[derive(Debug, Default)]
+struct Course {
+    under_way: BTreeSet<CheckpointId>,
+    failures_in_a_row: u32,
+}
+
+/// What was heard of all attempts, and what was wrong with it.
+#[derive(Debug)]
+pub(super) struct Conduct {
+    config: CheckpointConfig,
+    begun: BTreeMap<AttemptId, ProcessId>,
+    courses: BTreeMap<AttemptId, Course>,
+    breaches: Vec<Breach>,
+}
+
+impl Conduct {
+    pub(super) fn new(config: CheckpointConfig) -> Self {
+        Self { config, begun: BTreeMap::new(), courses: BTreeMap::new(), breaches: Vec::new() }
+    }
+
+    /// The first breach of each rule.
+    pub(super) fn into_breaches(self) -> Vec<Breach> {
+        self.breaches
+    }
+
+    fn breach(&mut self, rule: &'static str, what: String) {
+        if self.breaches.iter().all(|breach| breach.rule != rule) {
+            self.breaches.push(Breach { rule, what });
+        }
+    }
+
+    /// Hears an event of a process.
+    pub(super) fn hear(&mut self, process: ProcessId, event: &JobEvent, store: &Store) {
+        match event {
+            JobEvent::AttemptStarted { attempt, restored } => {
+                self.on_started(process, *attempt, *restored, store);
+            }
+            JobEvent::CheckpointTriggered { checkpoint, attempt } => {
+                self.on_triggered(*checkpoint, *attempt);
+            }
+            JobEvent::CheckpointCompleted { checkpoint, attempt, .. } => {
+                let course = self.courses.entry(*attempt).or_default();
+                course.under_way.remove(checkpoint);
+                course.failures_in_a_row = 0;
+            }
+            JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
+                let course = self.courses.entry(*attempt).or_default();
+                course.under_way.remove(checkpoint);
+                course.failures_in_a_row += u32::from(!reason.starts_with(SUBSUMED));
+            }
+            JobEvent::AttemptFailed { attempt, cause } => {
+                let course = self.courses.remove(attempt).unwrap_or_default();
+                let (seen, may) = (course.failures_in_a_row, self.config.tolerable_failures);
+                if cause.contains(IN_A_ROW) && seen <= may {
+                    let what = format!(
+                        "attempt {attempt} ended although {seen} checkpoints had failed in a row, \
+                         and {may} may: {cause}"
+                    );
+                    self.breach("checkpoint-failures", what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_started(
+        &mut self,
+        process: ProcessId,
+        attempt: AttemptId,
+        restored: CheckpointId,
+        store: &Store,
+    ) {
+        let newest = store.newest_seen_by(process);
+        if restored < newest {
+            let what = format!(
+                "attempt {attempt} restored checkpoint {restored} although {newest} was complete \
+                 when it looked"
+            );
+            self.breach("restore-landed", what);
+        }
+        if let Some(path) = store.manifest_under_way_of(process) {
+            let what = format!(
+                "attempt {attempt} began while {path} of its own process was still being written"
+            );
+            self.breach("attempt-begins", what);
+        }
+        if let Some(other) = self.begun.insert(attempt, process) {
+            let what = format!("attempt {attempt} was begun by {other} and by {process}");
+            self.breach("attempt-begins", what);
+        }
+    }
+
+    fn on_triggered(&mut self, checkpoint: CheckpointId, attempt: AttemptId) {
+        let course = self.courses.entry(attempt).or_default();
+        course.under_way.insert(checkpoint);
+        let (under_way, failures) = (course.under_way.len(), course.failures_in_a_row);
+        let may = match self.config.min_pause_ms {
+            0 => self.config.max_concurrent.max(1),
+            _ => 1,
+        };
+        if under_way > may {
+            let what = format!(
+                "with checkpoint {checkpoint} attempt {attempt} has {under_way} under way, and \
+                 {may} may be"
+            );
+            self.breach("checkpoint-pace", what);
+        }
+        if failures > self.config.tolerable_failures {
+            let what = format!(
+                "attempt {attempt} goes on with checkpoint {checkpoint} although {failures} have \
+                 failed in a row, and {} may",
+                self.config.tolerable_failures
+            );
+            self.breach("checkpoint-failures", what);
+        }
+    }
+
+    /// Looks at what the storage holds once a job has drained. Not to be asked where a write, or
+    /// a look, may have failed: what is not known to exist is not deleted.
+    pub(super) fn look_at_retained(&mut self, store: &Store) {
+        let (held, excused) = (store.manifests(), store.excused_manifests());
+        // An attempt that is taken over by another may have completed one that nobody waits for; and
+        // nobody waits for those that the last one has subsumed.
+        let (attempts, subsumed) = (self.begun.len(), self.config.max_concurrent);
+        let may = self.config.retained.max(1) + excused + attempts + subsumed;
+        if held > may {
+            let what = format!(
+                "{held} checkpoints are left, {} are retained; {excused} may be left of processes \
+                 that died, one of each of {attempts} attempts, and {subsumed} subsumed ones",
+                self.config.retained
+            );
+            self.breach("retention", what);
+        }
+    }
+}
