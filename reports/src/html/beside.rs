@@ -22,7 +22,7 @@ pub(super) fn section(result: &RunResult) -> Markup {
     let rows = rows.map(|(name, what, rate)| {
         html! {
             tr {
-                th scope="row" { (name) small { (what) } }
+                td { (name) small { (what) } }
                 td.n { (decimal(rate, 0)) }
                 td.n { (decimal(bare.job_records_per_s / rate.max(1.0), 2)) }
             }
