@@ -140,14 +140,14 @@ impl Conduct {
     /// a look, may have failed: what is not known to exist is not deleted.
     pub(super) fn look_at_retained(&mut self, store: &Store) {
         let (held, excused) = (store.manifests(), store.excused_manifests());
-        // An attempt that is taken over by another may have completed one that nobody waits for; and
-        // nobody waits for those that the last one has subsumed.
-        let (attempts, subsumed) = (self.begun.len(), self.config.max_concurrent);
-        let may = self.config.retained.max(1) + excused + attempts + subsumed;
+        // An attempt that was taken for dead may have completed what it had under way behind its
+        // successor's look; and nobody waits for those that the last one has subsumed.
+        let (attempts, may_concur) = (self.begun.len(), self.config.max_concurrent.max(1));
+        let may = self.config.retained.max(1) + excused + attempts * may_concur;
         if held > may {
             let what = format!(
                 "{held} checkpoints are left, {} are retained; {excused} may be left of processes \
-                 that died, one of each of {attempts} attempts, and {subsumed} subsumed ones",
+                 that died, and {may_concur} of each of {attempts} attempts",
                 self.config.retained
             );
             self.breach("retention", what);

@@ -85,6 +85,11 @@ impl LoadFigures {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Records of which the log has said what became of them.
+    pub(super) fn answered(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+    }
+
     /// Whether the load is to end early.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)

@@ -44,21 +44,25 @@ impl Producers {
         topic: &str,
         figures: &Arc<LoadFigures>,
     ) -> KafkaResult<Self> {
-        let first = client(brokers, figures)?;
+        let first = client(brokers, figures, 1)?;
         let metadata = first.client().fetch_metadata(Some(topic), METADATA_LIMIT)?;
         let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let has_followers = partitions.any(|partition| partition.replicas().len() > 1);
         let count = if has_followers { CLIENTS_FOR_REPLICAS } else { 1 };
-        let more = (1..count).map(|_| client(brokers, figures));
-        let clients = std::iter::once(Ok(first)).chain(more).collect::<KafkaResult<_>>()?;
+        let mut clients = vec![first];
+        if count > 1 {
+            clients =
+                (0..count).map(|_| client(brokers, figures, count)).collect::<Result<_, _>>()?;
+        }
         Ok(Self { brokers: brokers.to_owned(), figures: Arc::clone(figures), clients })
     }
 
     /// Takes new clients for the old ones: what the log has lost may be what it knew of their
     /// numbers.
     pub(super) fn renew(&mut self) -> KafkaResult<()> {
+        let count = self.clients.len();
         for one in &mut self.clients {
-            *one = client(&self.brokers, &self.figures)?;
+            *one = client(&self.brokers, &self.figures, count)?;
         }
         Ok(())
     }
@@ -95,7 +99,15 @@ impl Producers {
     pub(super) fn poll(&self, wait: Duration) {
         let (first, others) = self.clients.split_first().expect("there is one");
         for other in others {
-            other.poll(Duration::ZERO);
+            // A call takes one answer; the callbacks run here and now.
+            let mut before = self.figures.answered();
+            loop {
+                other.poll(Duration::ZERO);
+                let now = self.figures.answered();
+                if std::mem::replace(&mut before, now) == now {
+                    break;
+                }
+            }
         }
         first.poll(wait);
     }
@@ -112,10 +124,11 @@ impl Producers {
         let figures = &self.figures;
         let (mut last, mut since_us) = (0, monotonic_us());
         loop {
-            let look = || self.clients.iter().try_for_each(|client| client.flush(FLUSH_LOOK));
-            let Err(error) = look() else { return Ok(()) };
-            let answered = figures.acknowledged.load(Ordering::Relaxed)
-                + figures.failed.load(Ordering::Relaxed);
+            // Each of them: one that waits must not keep the others' answers from being counted.
+            let look = FLUSH_LOOK / self.clients.len() as u32;
+            let flushed: Vec<_> = self.clients.iter().map(|client| client.flush(look)).collect();
+            let Some(error) = flushed.into_iter().find_map(Result::err) else { return Ok(()) };
+            let answered = figures.answered();
             // Who is told to stop does not wait for a slow log; what is under way gets its time.
             if answered != last && !figures.is_stopped() {
                 (last, since_us) = (answered, monotonic_us());
@@ -127,15 +140,19 @@ impl Producers {
     }
 }
 
-/// A client that writes in order and once.
-fn client(brokers: &str, figures: &Arc<LoadFigures>) -> KafkaResult<BaseProducer<Deliveries>> {
+/// A client that writes in order and once, one of so many.
+fn client(
+    brokers: &str,
+    figures: &Arc<LoadFigures>,
+    of: usize,
+) -> KafkaResult<BaseProducer<Deliveries>> {
     ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
         .set("batch.size", "65536")
         .set("linger.ms", "20")
-        .set("queue.buffering.max.messages", "500000")
-        .set("queue.buffering.max.kbytes", "65536")
+        .set("queue.buffering.max.messages", (500_000 / of).to_string())
+        .set("queue.buffering.max.kbytes", (65_536 / of).to_string())
         .set("message.max.bytes", "2000000")
         // A broker that comes back is used at once: the load is late by its absence, not by ours.
         .set("reconnect.backoff.ms", "20")
