@@ -6,14 +6,17 @@
 //! ```
 //!
 //! The mock cluster lives in the client's process and keeps everything in memory; the embedded
-//! broker is a process of its own and writes a log. Rounds alternate, the best of each is shown
-//! with all of them. `RECORDS`, `PARTITIONS`, `ROUNDS` change the size; `BROKERS=HOST:PORT` adds a
-//! third column.
+//! broker is a process of its own and writes a log. Rounds alternate, the median of each is shown
+//! with all of them. Every round is a process of its own: what one leaves on the heap decides how
+//! often the next one's clients fault pages in, which is a third of a reader's rate.
+//! `RECORDS`, `PARTITIONS`, `ROUNDS` change the size; `BROKERS=HOST:PORT` adds a third column.
 
 #![expect(clippy::print_stdout, reason = "a measurement prints what it measured")]
 
 mod load;
 mod place;
+
+use std::process::{Command, Stdio};
 
 use place::Place;
 
@@ -30,16 +33,18 @@ fn number(name: &str, default: u64) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("{name}={text}: a whole number is needed"))
 }
 
-/// One round's figures.
-#[derive(Clone, Debug, Default)]
-struct Figures {
-    produced_per_s: Vec<f64>,
-    consumed_by_1_per_s: Vec<f64>,
-    consumed_by_4_per_s: Vec<f64>,
-    latency_p50_us: Vec<f64>,
-    latency_p99_us: Vec<f64>,
-    memory_mib: Vec<f64>,
-}
+/// The variable that makes this program run one round, of the column that it names.
+const ROUND_OF: &str = "STORMPROOF_BENCH_ROUND_OF";
+
+/// What a round measures, in the order in which it prints them.
+const MEASURES: [&str; 6] = [
+    "produced/s",
+    "consumed/s, 1 client",
+    "consumed/s, 4 clients",
+    "end to end p50, us",
+    "end to end p99, us",
+    "broker's memory, MiB",
+];
 
 fn main() {
     // `cargo test --benches` only wants to know that it is there.
@@ -49,48 +54,64 @@ fn main() {
     let size = Size {
         records: number("RECORDS", 2_000_000),
         partitions: number("PARTITIONS", 2_000) as i32,
-        rounds: number("ROUNDS", 2) as usize,
+        rounds: number("ROUNDS", 3) as usize,
     };
     let kinds = place::kinds();
-    let mut figures = vec![Figures::default(); kinds.len()];
+    if let Ok(name) = std::env::var(ROUND_OF) {
+        let kind = kinds.iter().find(|kind| kind.name() == name).expect("a column");
+        let figures = round(&Place::start(kind, size.partitions), size);
+        println!("{}", figures.map(|figure| figure.to_string()).join(" "));
+        return;
+    }
+    let mut rounds = vec![Vec::new(); kinds.len()];
     for _ in 0..size.rounds {
-        for (kind, figures) in kinds.iter().zip(&mut figures) {
-            round(&Place::start(kind, size.partitions), size, figures);
+        for (kind, rounds) in kinds.iter().zip(&mut rounds) {
+            rounds.push(in_a_process_of_its_own(kind.name()));
         }
     }
-    println!("{} records of 100 bytes, {} partitions", size.records, size.partitions);
-    let row = |name: &str, get: &dyn Fn(&Figures) -> (f64, &[f64])| {
-        print!("{name:<28}");
-        for figures in &figures {
-            let (best, all) = get(figures);
-            print!("{best:>12.0} {:<28}", format!("{all:.0?}"));
-        }
-        println!();
-    };
-    print!("{:<28}", "");
-    kinds.iter().for_each(|kind| print!("{:>12} {:<28}", kind.name(), ""));
-    println!();
-    let most = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
-    let least = |all: &[f64]| all.iter().copied().fold(f64::MAX, f64::min);
-    row("produced/s", &|f| (most(&f.produced_per_s), &f.produced_per_s));
-    row("consumed/s, 1 client", &|f| (most(&f.consumed_by_1_per_s), &f.consumed_by_1_per_s));
-    row("consumed/s, 4 clients", &|f| (most(&f.consumed_by_4_per_s), &f.consumed_by_4_per_s));
-    row("end to end p50, us", &|f| (least(&f.latency_p50_us), &f.latency_p50_us));
-    row("end to end p99, us", &|f| (least(&f.latency_p99_us), &f.latency_p99_us));
-    row("broker's memory, MiB", &|f| (most(&f.memory_mib), &f.memory_mib));
+    print(size, &kinds, &rounds);
 }
 
-fn round(place: &Place, size: Size, figures: &mut Figures) {
-    let seconds = load::produce(place, size.records, size.partitions);
-    figures.produced_per_s.push(size.records as f64 / seconds);
-    for (clients, rates) in
-        [(1, &mut figures.consumed_by_1_per_s), (4, &mut figures.consumed_by_4_per_s)]
-    {
-        let seconds = load::consume(place, size.records, size.partitions, clients);
-        rates.push(size.records as f64 / seconds);
+fn in_a_process_of_its_own(kind: &str) -> [f64; 6] {
+    let me = std::env::current_exe().expect("this program");
+    let done = Command::new(me).env(ROUND_OF, kind).stderr(Stdio::inherit()).output();
+    let done = done.expect("a round starts");
+    assert!(done.status.success(), "the round of {kind} ended with {}", done.status);
+    let printed = String::from_utf8(done.stdout).expect("text");
+    let figures: Vec<f64> =
+        printed.split_whitespace().map(|figure| figure.parse().expect("a number")).collect();
+    figures.try_into().expect("as many figures as measures")
+}
+
+fn print(size: Size, kinds: &[place::Kind], rounds: &[Vec<[f64; 6]>]) {
+    println!("{} records of 100 bytes, {} partitions", size.records, size.partitions);
+    print!("{:<24}", "");
+    kinds.iter().for_each(|kind| print!("{:>10} {:<50}", kind.name(), ""));
+    println!("{} / {}", kinds[1].name(), kinds[0].name());
+    for (at, measure) in MEASURES.iter().enumerate() {
+        print!("{measure:<24}");
+        let of = |rounds: &Vec<[f64; 6]>| rounds.iter().map(|round| round[at]).collect::<Vec<_>>();
+        let all: Vec<Vec<f64>> = rounds.iter().map(of).collect();
+        let medians: Vec<f64> = all.iter().map(|all| median(all)).collect();
+        for (median, all) in medians.iter().zip(&all) {
+            print!("{median:>10.0} {:<50}", format!("{all:.0?}"));
+        }
+        println!("{:.2}", medians[1] / medians[0]);
     }
+}
+
+fn median(all: &[f64]) -> f64 {
+    let mut sorted = all.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn round(place: &Place, size: Size) -> [f64; 6] {
+    let rate = |seconds: f64| size.records as f64 / seconds;
+    let produced = rate(load::produce(place, size.records, size.partitions));
+    let [by_1, by_4] =
+        [1, 4].map(|clients| rate(load::consume(place, size.records, size.partitions, clients)));
     let latencies = load::latencies(place);
-    figures.latency_p50_us.push(latencies.value_at_quantile(0.5) as f64);
-    figures.latency_p99_us.push(latencies.value_at_quantile(0.99) as f64);
-    figures.memory_mib.push(place.memory_mib());
+    let [p50, p99] = [0.5, 0.99].map(|quantile| latencies.value_at_quantile(quantile) as f64);
+    [produced, by_1, by_4, p50, p99, place.memory_mib()]
 }
