@@ -1,7 +1,7 @@
 //! How jobs conduct themselves, by their own events: what neither the tables nor the files tell.
 //!
-//! Attempts begin once each, behind everything that their own process still writes; no more
-//! checkpoints are under way than may be; an attempt ends over failed checkpoints when, and only
+//! Attempts begin once each, behind everything that their own process still writes; checkpoints
+//! are numbered upwards, past everything that is there; no more are under way than may be; an attempt ends over failed checkpoints when, and only
 //! when, more of them in a row have failed than may; and what is not retained is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,9 @@ const SUBSUMED: &str = "subsumed";
 #[derive(Debug, Default)]
 struct Course {
     under_way: BTreeSet<CheckpointId>,
+    /// The highest number that is taken: by what was there, or by its own checkpoints.
+    taken: CheckpointId,
+    completed: CheckpointId,
     failures_in_a_row: u32,
 }
 
@@ -31,12 +34,15 @@ pub(super) struct Conduct {
     config: CheckpointConfig,
     begun: BTreeMap<AttemptId, ProcessId>,
     courses: BTreeMap<AttemptId, Course>,
+    /// The highest number that a process has given out.
+    given_out: BTreeMap<ProcessId, CheckpointId>,
     breaches: Vec<Breach>,
 }
 
 impl Conduct {
     pub(super) fn new(config: CheckpointConfig) -> Self {
-        Self { config, begun: BTreeMap::new(), courses: BTreeMap::new(), breaches: Vec::new() }
+        let (begun, courses, given_out) = Default::default();
+        Self { config, begun, courses, given_out, breaches: Vec::new() }
     }
 
     /// The first breach of each rule.
@@ -44,7 +50,8 @@ impl Conduct {
         self.breaches
     }
 
-    fn breach(&mut self, rule: &'static str, what: String) {
+    /// Keeps a breach.
+    pub(super) fn breach(&mut self, rule: &'static str, what: String) {
         if self.breaches.iter().all(|breach| breach.rule != rule) {
             self.breaches.push(Breach { rule, what });
         }
@@ -57,12 +64,21 @@ impl Conduct {
                 self.on_started(process, *attempt, *restored, store);
             }
             JobEvent::CheckpointTriggered { checkpoint, attempt } => {
+                self.on_numbered(process, *checkpoint, *attempt);
                 self.on_triggered(*checkpoint, *attempt);
             }
             JobEvent::CheckpointCompleted { checkpoint, attempt, .. } => {
                 let course = self.courses.entry(*attempt).or_default();
                 course.under_way.remove(checkpoint);
                 course.failures_in_a_row = 0;
+                let before = std::mem::replace(&mut course.completed, *checkpoint);
+                if before > *checkpoint {
+                    let what = format!(
+                        "attempt {attempt} completed checkpoint {checkpoint} after {before}, which \
+                         subsumes it"
+                    );
+                    self.breach("checkpoint-numbers", what);
+                }
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 let course = self.courses.entry(*attempt).or_default();
@@ -105,9 +121,26 @@ impl Conduct {
             );
             self.breach("attempt-begins", what);
         }
+        let given_out = self.given_out.get(&process).copied().unwrap_or(CheckpointId::NONE);
+        let taken = store.highest_seen_by(process).max(given_out);
+        self.courses.entry(attempt).or_default().taken = taken;
         if let Some(other) = self.begun.insert(attempt, process) {
             let what = format!("attempt {attempt} was begun by {other} and by {process}");
             self.breach("attempt-begins", what);
+        }
+    }
+
+    /// A number is given out once: what lies there under it may belong to another checkpoint.
+    fn on_numbered(&mut self, process: ProcessId, checkpoint: CheckpointId, attempt: AttemptId) {
+        self.given_out.insert(process, checkpoint);
+        let course = self.courses.entry(attempt).or_default();
+        let taken = std::mem::replace(&mut course.taken, checkpoint);
+        if checkpoint <= taken {
+            let what = format!(
+                "attempt {attempt} began checkpoint {checkpoint} although numbers up to {taken} \
+                 were taken"
+            );
+            self.breach("checkpoint-numbers", what);
         }
     }
 

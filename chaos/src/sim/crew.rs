@@ -143,6 +143,12 @@ impl Crew {
         self.core.at(at_us, Event::Report { process, generation, report });
     }
 
+    /// Bytes that wait at a worker to be processed.
+    pub(super) fn waiting_bytes(&self, worker: WorkerIndex) -> u64 {
+        let Some(slot) = self.slots.get(&worker) else { return 0 };
+        slot.metrics.in_flight_bytes.get() + slot.metrics.held_bytes.get()
+    }
+
     /// Workers that are there, for messages.
     pub(super) fn alive(&self) -> usize {
         self.slots.values().filter(|slot| slot.worker.is_some()).count()

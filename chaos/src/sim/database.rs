@@ -18,7 +18,7 @@ use stormproof_engine::connectors::sql::{
     Batch, BatchTry, ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fenced,
 };
 use stormproof_engine::error::Result;
-use stormproof_engine::ids::{AttemptId, CheckpointId};
+use stormproof_engine::ids::{AttemptId, CheckpointId, Offset, PartitionId};
 use stormproof_engine::mutants;
 use stormproof_engine::seam::{TicketSender, TimeUs};
 
@@ -109,6 +109,8 @@ pub struct DatabaseTraits {
 #[derive(Default)]
 struct Tables {
     audit: Vec<AuditRow>,
+    /// Records of which there is a row.
+    visible: BTreeSet<(PartitionId, Offset)>,
     batches: BTreeSet<(AttemptId, u64)>,
     results: BTreeMap<[u8; 16], ResultRow>,
     fence: BTreeMap<AttemptId, FenceRow>,
@@ -384,6 +386,7 @@ impl Database {
             self.core.trace(|| format!("database: {} rows of {owner} committed", rows.len()));
         }
         tables.batches.extend(batch);
+        tables.visible.extend(rows.iter().map(|row| (row.partition, row.offset)));
         tables.audit.extend(rows);
         for row in upserts {
             let held = tables.results.get(&row.key_hash).map(|held| held.version);
@@ -444,6 +447,11 @@ impl Database {
             tables.fence.values().copied().collect(),
             tables.results.values().cloned().collect(),
         )
+    }
+
+    /// Records of which there is a row.
+    pub(super) fn visible(&self) -> usize {
+        self.tables().visible.len()
     }
 
     /// Rows of the audit table.

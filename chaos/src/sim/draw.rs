@@ -86,6 +86,7 @@ impl Plan {
             truncations: Vec::new(),
             safety_us,
             liveness_us: 30_000_000,
+            awaits_visibility: draw.one_in(4),
             topology,
             checkpoint,
             load,
@@ -136,7 +137,8 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
     let usual = u16::max(128, (size + 1).next_power_of_two());
     let max_parallelism = draw.of(&[usual, usual, least, least.next_power_of_two()]);
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
-    let is_bounded = false;
+    // Drawn later: see `trouble`.
+    let (is_bounded, is_direct, holds_in_union) = (false, false, false);
     let hold_us = if draw.one_in(4) { draw.magnitude(100, 20_000) } else { 0 };
     Topology {
         workers,
@@ -145,6 +147,8 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
         partitions,
         is_bounded,
         hold_us,
+        holds_in_union,
+        is_direct,
         into_count,
         into_sink,
     }
@@ -184,10 +188,14 @@ fn checkpoint(size: u16, load: &Load, feasible_ms: u64, draw: &mut Draw) -> Chec
     }
 }
 
+/// A large row of a simulated job.
+const LARGE_ROW_BYTES: usize = 200;
+
 /// A timeout within which the last checkpoint, which flushes whatever has queued up, can complete
 /// once everything is healed. A job with less would never drain, and rightly so.
 fn feasible_ms(load: &Load, sink: &SinkPlan) -> u64 {
-    let batch = sink.transaction_rows.min(sink.batch_rows) as u64;
+    let by_bytes = sink.transaction_bytes.map_or(usize::MAX, |bytes| bytes / LARGE_ROW_BYTES);
+    let batch = sink.transaction_rows.min(sink.batch_rows).min(by_bytes) as u64;
     let transactions = u64::from(load.records) / batch.max(1) + 1;
     let statements_us = transactions * 4 * HEALED_US;
     let steps_us = u64::from(load.records) * 3 * HEALED_US;
@@ -210,6 +218,7 @@ fn sink(draw: &mut Draw) -> SinkPlan {
         batch_rows: draw.of(&[1, 3, 10, 100]),
         batch_interval_ms: draw.of(&[1, 5, 20, 60]),
         transaction_rows: draw.of(&[1, 5, 50, 1_000]),
+        transaction_bytes: draw.of(&[None, None, None, Some(200), Some(1_000)]),
         connections: draw.of(&[1, 1, 2, 3]),
         max_pending_rows: draw.of(&[4, 20, 20_000]),
         max_retries: draw.of(&[1, 3, 8]),
@@ -242,5 +251,6 @@ fn services(draw: &mut Draw) -> Services {
             idle_timeout_us: draw.of(&[20_000, 100_000]),
         },
         log_commit: draw.span(50, 20_000),
+        log_commit_timeout_ms: Some(draw.of(&[30, 200, 1_000])),
     }
 }

@@ -1,13 +1,15 @@
 //! An operator that holds back what another one emits, until a timer is due: what a window or an
 //! asynchronous call does to records in a real job.
 //!
-//! Invariant: what is held is list state, named `held` in the checkpoint, and every record of it
-//! has a timer. Records leave in the order in which they came, each once, and by their timers alone:
+//! Invariant: what is held is list state, named `held` in the checkpoint (shared out by a restore,
+//! or shown to all as union state, of which each subtask keeps what is its own by key), and every
+//! record of it has a timer. Records leave in the order in which they came, each once, and by their timers alone:
 //! a worker's step fires what is due before it does anything else, so that whoever looks later in
-//! the step finds nothing overdue. What is found all the same is told ([`Mistimed`]).
+//! the step finds nothing overdue, and a worker that goes to sleep says when it wants to be woken.
+//! What is found otherwise is told ([`Mistimed`]).
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
@@ -15,11 +17,12 @@ use stormproof_engine::api::{
     Collector, GroupContext, GroupState, ListKind, Operator, OperatorFactory, StateSnapshot,
 };
 use stormproof_engine::error::{EngineError, Result};
+use stormproof_engine::graph::{key_group_of, subtask_of_key_group};
 use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
 use stormproof_engine::record::{Payload, Record, RecordRef, Route};
 use stormproof_engine::seam::TimeUs;
 
-use super::core::Core;
+use super::core::{Actor, Core};
 
 /// The list state's name.
 const HELD: &str = "held";
@@ -29,11 +32,36 @@ const HELD: &str = "held";
 pub(super) struct Mistimed {
     core: Arc<Core>,
     told: Arc<Mutex<Option<String>>>,
+    /// The next timer of each worker that holds something.
+    next: Arc<Mutex<BTreeMap<Actor, TimeUs>>>,
 }
 
 impl Mistimed {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, told: Arc::default() }
+        Self { core, told: Arc::default(), next: Arc::default() }
+    }
+
+    /// The worker that steps now has its next timer then.
+    fn note_next(&self, at_us: Option<TimeUs>) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match at_us {
+            Some(at_us) => next.insert(self.core.current(), at_us),
+            None => next.remove(&self.core.current()),
+        };
+    }
+
+    /// A worker goes to sleep, and wants to be woken at `due_us`.
+    pub(super) fn look_at_sleeper(&self, actor: Actor, due_us: Option<TimeUs>) {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(timer_us) = next.get(&actor).copied() else { return };
+        if due_us.is_none_or(|due_us| due_us > timer_us) {
+            self.tell(|| {
+                format!(
+                    "{actor} sleeps and wants to be woken at {due_us:?} us; its next timer is due \
+                     at {timer_us} us"
+                )
+            });
+        }
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -51,6 +79,7 @@ pub(super) struct Holding<F> {
     pub(super) inner: F,
     /// How long a record is held, in microseconds.
     pub(super) hold_us: TimeUs,
+    pub(super) is_union: bool,
     pub(super) mistimed: Mistimed,
 }
 
@@ -66,6 +95,7 @@ struct Hold {
     context: GroupContext,
     inner: Box<dyn Operator>,
     hold_us: TimeUs,
+    kind: ListKind,
     mistimed: Mistimed,
     held: Vec<Held>,
 }
@@ -81,13 +111,23 @@ impl<F: OperatorFactory> OperatorFactory for Holding<F> {
                     let what = format!("state {HELD} of {}[{subtask}]: no record", context.name);
                     EngineError::Config(what)
                 })?;
-                own.push_back((due_us, record));
+                if !self.is_union || owner_of(&record, &context) == subtask {
+                    own.push_back((due_us, record));
+                }
             }
         }
         let inner = self.inner.open(context.clone(), state)?;
-        let mistimed = self.mistimed.clone();
-        Ok(Box::new(Hold { context, inner, hold_us: self.hold_us, mistimed, held }))
+        let (hold_us, mistimed) = (self.hold_us, self.mistimed.clone());
+        mistimed.note_next(None);
+        let kind = if self.is_union { ListKind::Union } else { ListKind::EvenSplit };
+        Ok(Box::new(Hold { context, inner, hold_us, kind, mistimed, held }))
     }
+}
+
+/// The subtask that a record belongs to by its key.
+fn owner_of(record: &Record, context: &GroupContext) -> SubtaskIndex {
+    let group = key_group_of(&record.view().payload(), context.max_parallelism);
+    subtask_of_key_group(group, context.parallelism, context.max_parallelism)
 }
 
 /// Keeps what the inner operator emits.
@@ -130,6 +170,11 @@ impl Hold {
         }
     }
 
+    fn note_next_timer(&self) {
+        let timers = self.held.iter().filter_map(|held| held.timers.peek());
+        self.mistimed.note_next(timers.map(|Reverse(at_us)| *at_us).min());
+    }
+
     /// Sends on what is due by `by_us`.
     fn release(&mut self, subtask: SubtaskIndex, by_us: TimeUs, out: &mut dyn Collector) {
         let records = &mut self.held[self.context.local(subtask)].records;
@@ -149,7 +194,9 @@ impl Operator for Hold {
     ) -> Result<()> {
         let due_us = self.context.clock.now_us() + self.hold_us;
         let held = &mut self.held[self.context.local(subtask)];
-        self.inner.process(subtask, record, &mut Keeper { held, due_us, out })
+        self.inner.process(subtask, record, &mut Keeper { held, due_us, out })?;
+        self.note_next_timer();
+        Ok(())
     }
 
     fn begin(
@@ -165,6 +212,7 @@ impl Operator for Hold {
             held.timers.push(Reverse(due_us));
             out.register_timer(subtask, due_us);
         }
+        self.note_next_timer();
         self.inner.begin(subtask, now_us, out)
     }
 
@@ -182,6 +230,7 @@ impl Operator for Hold {
                 format!("count[{subtask}]: a timer fired at {now_us} us, due was {due_us:?}")
             }),
         }
+        self.note_next_timer();
         self.inner.on_timer(subtask, now_us, out)
     }
 
@@ -203,7 +252,7 @@ impl Operator for Hold {
         self.look_for_overdue(subtask);
         let records = &self.held[self.context.local(subtask)].records;
         let items = records.iter().map(|(_, record)| record.frame().clone()).collect();
-        state.put_list(HELD, ListKind::EvenSplit, items);
+        state.put_list(HELD, self.kind, items);
         self.inner.snapshot(checkpoint, subtask, state)
     }
 

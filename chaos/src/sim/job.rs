@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use stormproof_engine::api::{OperatorFactory, SinkFactory, SourceFactory};
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
-use stormproof_engine::connectors::sql::{SqlSinkConfig, SqlSinkFactory};
+use stormproof_engine::connectors::sql::{RowMapper, SqlSinkConfig, SqlSinkFactory, WholeValue};
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::JobGraph;
 use stormproof_engine::operators::{CountFactory, CountedValue};
@@ -28,14 +28,20 @@ pub(super) fn graph(
     (database, escrow): (Backend, Option<Arc<Escrow>>),
     mistimed: &Mistimed,
 ) -> Result<JobGraph> {
-    let source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
+    let mut source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
+    if let Some(timeout_ms) = plan.services.log_commit_timeout_ms {
+        source.commit_timeout_ms = timeout_ms;
+    }
     let ends = log.0.ends();
     let inner = KafkaSourceFactory::with_log(source, Arc::new(log))?;
     let source: Arc<dyn SourceFactory> = match plan.topology.is_bounded {
         true => Arc::new(Bounded { inner, ends }),
         false => Arc::new(inner),
     };
-    let mapper = Arc::new(CountedValue);
+    let mapper: Arc<dyn RowMapper> = match plan.topology.is_direct {
+        true => Arc::new(WholeValue),
+        false => Arc::new(CountedValue),
+    };
     let sink: Arc<dyn SinkFactory> = match escrow {
         Some(escrow) => Arc::new(EscrowFactory(escrow)),
         None => {
@@ -46,27 +52,37 @@ pub(super) fn graph(
     let mut graph = JobGraph::builder();
     let [source_name, count_name, sink_name] = VERTICES;
     let source = graph.source(source_name, parallelism.source, source);
-    let count: Arc<dyn OperatorFactory> = match plan.topology.hold_us {
-        0 => Arc::new(CountFactory),
-        hold_us => {
-            let mistimed = mistimed.clone();
-            Arc::new(Holding { inner: CountFactory, hold_us, mistimed })
-        }
-    };
-    let count = graph.operator(count_name, parallelism.count, count);
+    if plan.topology.is_direct {
+        let sink = graph.sink(sink_name, parallelism.sink, sink);
+        graph.connect(source, sink, plan.topology.into_count);
+        return graph.build();
+    }
+    let count = graph.operator(count_name, parallelism.count, counting(plan, mistimed));
     let sink = graph.sink(sink_name, parallelism.sink, sink);
     graph.connect(source, count, plan.topology.into_count);
     graph.connect(count, sink, plan.topology.into_sink);
     graph.build()
 }
 
+fn counting(plan: &Plan, mistimed: &Mistimed) -> Arc<dyn OperatorFactory> {
+    match plan.topology.hold_us {
+        0 => Arc::new(CountFactory),
+        hold_us => {
+            let (is_union, mistimed) = (plan.topology.holds_in_union, mistimed.clone());
+            Arc::new(Holding { inner: CountFactory, hold_us, is_union, mistimed })
+        }
+    }
+}
+
 fn sink_config(plan: &Plan) -> SqlSinkConfig {
     let sink = &plan.sink;
+    let usual = SqlSinkConfig::default();
     SqlSinkConfig {
         design: sink.design,
         batch_rows: sink.batch_rows,
         batch_interval_ms: sink.batch_interval_ms,
         transaction_rows: sink.transaction_rows,
+        transaction_bytes: sink.transaction_bytes.unwrap_or(usual.transaction_bytes),
         connections_per_worker: sink.connections,
         max_pending_rows: sink.max_pending_rows,
         max_retries: sink.max_retries,
@@ -75,7 +91,7 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
         call_timeout_ms: sink.call_timeout_ms,
         fence_timeout_ms: sink.fence_timeout_ms,
         versions_guarded: sink.versions_guarded,
-        ..SqlSinkConfig::default()
+        ..usual
     }
 }
 

@@ -57,10 +57,22 @@ pub struct Topology {
     /// 0 is not at all. Not for `at-least-once`, whose cuts may hold such a record twice.
     #[serde(default)]
     pub hold_us: u64,
+    /// Whether what is held back is union list state: a restore shows all of it to every subtask,
+    /// which keeps what is its own by key. For jobs that are keyed into the counting operator.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub holds_in_union: bool,
+    /// Whether there is no counting operator: `into_count` leads right into the sinks.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub is_direct: bool,
     /// From the sources to the counting operator.
     pub into_count: Partitioner,
     /// From the counting operator to the sinks.
     pub into_sink: Partitioner,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The input.
@@ -128,6 +140,9 @@ pub struct SinkPlan {
     pub batch_interval_ms: u64,
     /// Rows of a transaction.
     pub transaction_rows: usize,
+    /// Bytes of a transaction; without it the engine's default, which no simulated one reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_bytes: Option<usize>,
     /// Writers of a worker.
     pub connections: u16,
     /// Rows at which backpressure begins.
@@ -168,6 +183,9 @@ pub struct Services {
     pub database: DatabaseTraits,
     /// An offset commit.
     pub log_commit: Span,
+    /// How long the source waits for the answer to one; without it as long as by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_commit_timeout_ms: Option<u64>,
 }
 
 /// Retention that removes the beginning of a partition.
@@ -216,6 +234,10 @@ pub struct Plan {
     pub safety_us: u64,
     /// From then on the job must drain within so long.
     pub liveness_us: u64,
+    /// Whether it is told to drain only when every record is to be seen in the database, which must
+    /// come by itself; otherwise as soon as everything is read.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub awaits_visibility: bool,
 }
 
 impl Plan {
@@ -246,7 +268,8 @@ impl Plan {
 
     /// Whether records are partitioned by key.
     pub fn is_keyed(&self) -> bool {
-        self.topology.into_count == Partitioner::KeyBy
+        !self.topology.is_direct
+            && self.topology.into_count == Partitioner::KeyBy
             && matches!(self.topology.into_sink, Partitioner::Forward | Partitioner::KeyBy)
     }
 
@@ -255,7 +278,15 @@ impl Plan {
     pub fn is_ordered(&self) -> bool {
         let shapes = &self.topology.parallelism;
         let is_rescaled = shapes.iter().any(|shape| *shape != shapes[0]);
-        !is_rescaled && (self.is_keyed() || self.topology.into_sink == Partitioner::Forward)
+        let comes_on_one_way = self.is_keyed()
+            || self.topology.is_direct
+            || self.topology.into_sink == Partitioner::Forward;
+        !is_rescaled && comes_on_one_way
+    }
+
+    /// Places in [`VERTICES`] of what is behind a gate.
+    pub(super) fn gated(&self) -> &'static [usize] {
+        if self.topology.is_direct { &[2] } else { &[1, 2] }
     }
 
     /// The plan as JSON: what is saved, and compared byte for byte.

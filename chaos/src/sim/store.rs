@@ -49,6 +49,10 @@ struct Operation {
 }
 
 impl Operation {
+    fn completes_a_checkpoint(&self) -> bool {
+        matches!(self.work, Work::PutNew(_)) && is_manifest(&self.path)
+    }
+
     /// What a deletion goes on with.
     fn next(&mut self) -> Option<String> {
         match &mut self.work {
@@ -72,16 +76,30 @@ struct Disk {
     /// Checkpoints that may be left although nobody retains them: their deletion, or whoever would
     /// have deleted them, died.
     excused: usize,
-    /// What that was when a process listed everything last: when it chose what to restore.
-    looked: BTreeMap<ProcessId, CheckpointId>,
+    /// What there was when a process listed everything last: when it chose what to restore.
+    looked: BTreeMap<ProcessId, Looked>,
+}
+
+/// What a look at everything found.
+#[derive(Clone, Copy, Default)]
+struct Looked {
+    /// The newest complete checkpoint.
+    newest: CheckpointId,
+    /// The highest number under which anything lay.
+    highest: CheckpointId,
+}
+
+/// The checkpoint that a file belongs to.
+fn checkpoint_of(path: &str) -> Option<CheckpointId> {
+    let (folder, _) = path.strip_prefix("chk-")?.split_once('/')?;
+    folder.parse().ok().map(CheckpointId)
 }
 
 impl Disk {
     fn keep(&mut self, path: &str, data: &Bytes) {
         self.objects.insert(path.to_owned(), data.clone());
         self.seen.insert(path.to_owned(), data.clone());
-        let folder = path.strip_suffix("/manifest.json").and_then(|f| f.strip_prefix("chk-"));
-        let landed = folder.and_then(|digits| digits.parse().ok()).map(CheckpointId);
+        let landed = checkpoint_of(path).filter(|_| is_manifest(path));
         self.newest_landed = self.newest_landed.max(landed.unwrap_or(CheckpointId::NONE));
     }
 }
@@ -155,12 +173,12 @@ impl Store {
     }
 
     fn apply(&self, id: u64) {
-        let (fails, in_doubt) = (
-            self.weather.strikes(Disturbance::StoreWriteFails),
-            self.weather.strikes(Disturbance::StoreWriteInDoubt),
-        );
+        let fails = self.weather.strikes(Disturbance::StoreWriteFails);
+        let mut in_doubt = self.weather.strikes(Disturbance::StoreWriteInDoubt);
         let mut disk = self.disk();
         let Some(mut operation) = disk.operations.remove(&id) else { return };
+        in_doubt |= operation.completes_a_checkpoint()
+            && self.weather.strikes(Disturbance::ManifestInDoubt);
         let path = &operation.path;
         let outcome = if fails {
             Err("the write failed")
@@ -263,16 +281,23 @@ impl Store {
 
     /// The newest checkpoint that was complete when the process listed everything last.
     pub(super) fn newest_seen_by(&self, process: ProcessId) -> CheckpointId {
-        self.disk().looked.get(&process).copied().unwrap_or(CheckpointId::NONE)
+        self.looked_at_by(process).newest
+    }
+
+    /// The highest number under which anything lay then.
+    pub(super) fn highest_seen_by(&self, process: ProcessId) -> CheckpointId {
+        self.looked_at_by(process).highest
+    }
+
+    fn looked_at_by(&self, process: ProcessId) -> Looked {
+        self.disk().looked.get(&process).copied().unwrap_or_default()
     }
 
     /// A manifest that the process is writing, or of which it has not heard yet.
     pub(super) fn manifest_under_way_of(&self, process: ProcessId) -> Option<String> {
         let disk = self.disk();
         let mut own = disk.operations.values().filter(|operation| {
-            operation.owner.process == process
-                && matches!(operation.work, Work::PutNew(_))
-                && is_manifest(&operation.path)
+            operation.owner.process == process && operation.completes_a_checkpoint()
         });
         own.next().map(|operation| operation.path.clone())
     }
@@ -337,8 +362,10 @@ impl SnapshotStorage for StoreHandle {
         }
         let mut disk = self.0.disk();
         if prefix.is_empty() {
-            let newest = disk.newest_landed;
-            disk.looked.insert(self.0.core.current().process, newest);
+            let highest = disk.objects.keys().filter_map(|path| checkpoint_of(path)).max();
+            let highest = highest.unwrap_or(CheckpointId::NONE);
+            let looked = Looked { newest: disk.newest_landed, highest };
+            disk.looked.insert(self.0.core.current().process, looked);
         }
         let is_under = |path: &&String| {
             prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))

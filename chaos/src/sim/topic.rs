@@ -56,6 +56,7 @@ struct Inner {
     committed: BTreeMap<PartitionId, Offset>,
     ever_committed: BTreeSet<(PartitionId, Offset)>,
     commits: BTreeMap<u64, Commit>,
+    unanswered: Vec<TicketSender<Result<(), String>>>,
     serial: u64,
     /// Who reads which partition.
     listeners: BTreeMap<PartitionId, Vec<Listener>>,
@@ -121,15 +122,23 @@ impl Topic {
 
     /// A commit reaches the group.
     pub(super) fn on_commit(&self, id: u64) {
-        let fails = self.weather.strikes(Disturbance::LogCommitFails);
+        let is_unanswered = self.weather.strikes(Disturbance::LogCommitUnanswered);
+        let fails = match is_unanswered {
+            true => self.core.chance(500),
+            false => self.weather.strikes(Disturbance::LogCommitFails),
+        };
         let mut inner = self.inner();
-        let Some(commit) = inner.commits.remove(&id) else { return };
+        let Some(mut commit) = inner.commits.remove(&id) else { return };
         if !fails {
             let offsets = || commit.splits.iter().map(|split| (split.partition, split.next));
             inner.committed.extend(offsets());
             inner.ever_committed.extend(offsets());
         }
         self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
+        if is_unanswered {
+            // Kept: a ticket whose other end is gone is an answer, too.
+            inner.unanswered.extend(commit.answer.take());
+        }
         if let Some(answer) = commit.answer {
             answer.fulfil(if fails { Err("the commit failed".to_owned()) } else { Ok(()) });
             self.core.wake(commit.owner);

@@ -19,6 +19,8 @@ pub enum Disturbance {
     StoreWriteFails,
     /// A write to the checkpoint storage is done, and reported as failed.
     StoreWriteInDoubt,
+    /// The manifest of a checkpoint is written, and the write reported as failed.
+    ManifestInDoubt,
     /// Reads and listings of the checkpoint storage fail.
     StoreReadFails,
     /// The checkpoint storage is twenty times as slow.
@@ -39,6 +41,8 @@ pub enum Disturbance {
     LogOpenFails,
     /// The log refuses offset commits.
     LogCommitFails,
+    /// An offset commit is done or not, and never answered.
+    LogCommitUnanswered,
     /// The notification of a completed checkpoint does not reach a worker.
     NotificationLost,
 }
@@ -48,6 +52,7 @@ impl Disturbance {
     pub const ALL: &'static [Self] = &[
         Self::StoreWriteFails,
         Self::StoreWriteInDoubt,
+        Self::ManifestInDoubt,
         Self::StoreReadFails,
         Self::StoreSlow,
         Self::DatabaseRefuses,
@@ -58,6 +63,7 @@ impl Disturbance {
         Self::LogSilent,
         Self::LogOpenFails,
         Self::LogCommitFails,
+        Self::LogCommitUnanswered,
         Self::NotificationLost,
     ];
 }

@@ -4,6 +4,8 @@
 //! The *safety phase* lets anything fail; then everything is healed and in the *liveness phase* the
 //! job must read, write and confirm everything within a bound.
 
+mod drain;
+mod in_flight;
 mod nemesis;
 mod report;
 
@@ -57,6 +59,13 @@ struct Heard {
     conduct: Conduct,
 }
 
+/// Since when an attempt has read everything.
+#[derive(Clone, Copy, Debug)]
+struct ReadingEnded {
+    attempts: u32,
+    at_us: TimeUs,
+}
+
 impl Heard {
     fn nothing(plan: &Plan) -> Self {
         let conduct = Conduct::new(plan.checkpoint.clone());
@@ -101,6 +110,7 @@ pub(super) struct World<'a> {
     turnouts: BTreeMap<Actor, Turnout>,
     produced: u64,
     is_healed: bool,
+    reading_ended: Option<ReadingEnded>,
     end: Option<SimEnd>,
 }
 
@@ -141,6 +151,7 @@ impl<'a> World<'a> {
             turnouts: BTreeMap::new(),
             produced: 0,
             is_healed: false,
+            reading_ended: None,
             end: None,
             core,
         };
@@ -368,6 +379,7 @@ impl<'a> World<'a> {
         let actor = Actor { process: id, worker: Some(worker) };
         self.core.set_current(actor);
         let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
+        self.look_at_in_flight(id, worker);
         let now = self.core.now();
         match stepped {
             Stepped::Alive(progress) if progress.moved => {
@@ -377,6 +389,7 @@ impl<'a> World<'a> {
                 self.tell_to_drain();
             }
             Stepped::Alive(progress) => {
+                self.mistimed.look_at_sleeper(actor, progress.due_us);
                 let latest_us = now + self.plan.pace.poll_us;
                 let due_us = progress.due_us.map_or(latest_us, |due| due.min(latest_us));
                 self.plan_step(actor, due_us.max(now + 50));
@@ -411,18 +424,6 @@ impl<'a> World<'a> {
                 self.tell_to_drain();
             }
             Turn::Over(outcome) => self.on_over(id, outcome),
-        }
-    }
-
-    /// When everything is healed and read, the job is told to end.
-    fn tell_to_drain(&mut self) {
-        let Some(id) = self.current.filter(|_| self.is_healed) else { return };
-        let Some(process) = self.processes.get_mut(&id) else { return };
-        if !process.is_told_to_drain && self.topic.is_read_by(id) {
-            process.is_told_to_drain = true;
-            process.machine.control().stop_with_drain();
-            self.core.trace(|| format!("{id} is told to drain"));
-            self.core.wake(Actor { process: id, worker: None });
         }
     }
 

@@ -229,7 +229,10 @@ impl Coordinator {
             return vec![Command::Delete(checkpoint)];
         }
         let mut out = Vec::new();
-        let older: Vec<_> = self.pending.range(..checkpoint).map(|(id, _)| *id).collect();
+        let mut older: Vec<_> = self.pending.range(..checkpoint).map(|(id, _)| *id).collect();
+        if mutants::is_active(mutants::SUBSUMED_KEPT) {
+            older.clear();
+        }
         for id in older {
             self.pending.remove(&id);
             let reason = format!("subsumed by checkpoint {checkpoint}");
@@ -259,7 +262,9 @@ impl Coordinator {
     /// The manifest could not be written. Whether it exists is unknown, so nothing is deleted.
     pub fn on_manifest_failed(&mut self, checkpoint: CheckpointId, reason: &str) -> Vec<Command> {
         let mut out = self.on_declined(checkpoint, reason);
-        out.retain(|command| !matches!(command, Command::Discard(_)));
+        if !mutants::is_active(mutants::DOUBTFUL_DISCARDED) {
+            out.retain(|command| !matches!(command, Command::Discard(_)));
+        }
         out
     }
 

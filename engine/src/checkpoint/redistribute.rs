@@ -114,7 +114,7 @@ fn share_lists(
     is_union: bool,
     owners: BTreeMap<SubtaskIndex, Vec<Bytes>>,
 ) -> Vec<(SubtaskIndex, Vec<Bytes>)> {
-    if is_union {
+    if is_union && !mutants::is_active(mutants::UNION_SHARED_OUT) {
         let all: Vec<Bytes> = owners.into_values().flatten().collect();
         return (0..new.parallelism).map(|s| (SubtaskIndex(s), all.clone())).collect();
     }
@@ -177,7 +177,7 @@ fn reroute(
     let is_keyed = new.inputs.iter().any(|e| graph.edge(*e).edge.partitioner == Partitioner::KeyBy);
     let target = |record: &Record| {
         let view = record.view();
-        if is_keyed {
+        if is_keyed && !mutants::is_active(mutants::REROUTED_BY_TARGET) {
             let group = key_group_of(&view.payload(), graph.max_parallelism);
             subtask_of_key_group(group, new.parallelism, graph.max_parallelism)
         } else {

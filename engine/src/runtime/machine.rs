@@ -208,7 +208,10 @@ impl JobMachine {
         let is_orphaned = ticket.is_orphaned();
         match ticket.try_take() {
             Some(Ok(true)) => self.go(State::Claimed(attempt)),
-            Some(Ok(false)) => self.go(State::Unclaimed),
+            Some(Ok(false)) if !mutants::is_active(mutants::CLAIM_SHARED) => {
+                self.go(State::Unclaimed)
+            }
+            Some(Ok(false)) => self.go(State::Claimed(attempt)),
             Some(Err(error)) => self.over(Err(error)),
             None if is_orphaned => {
                 self.over(Err(EngineError::service("checkpoint storage", "it was shut down")))
@@ -232,7 +235,10 @@ impl JobMachine {
         // What checkpoints that never completed have left.
         let leftovers = inventory.leftovers(&choice.retained).map(str::to_owned).collect();
         delete_each(leftovers, seams);
-        let first = inventory.highest().next().max(self.next_checkpoint);
+        let first = match mutants::is_active(mutants::FIRST_AFTER_RESTORED) {
+            true => restored.next(),
+            false => inventory.highest().next().max(self.next_checkpoint),
+        };
         let retained = choice.retained.iter().copied().collect();
         Ok(Prepared { attempt, restored, state, retained, first, started_us })
     }

@@ -116,6 +116,7 @@ impl GatedGroup {
         }
         let flush_due = self.outputs.flush_due(now_us);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let timer = timer.filter(|_| !mutants::is_active(mutants::TIMER_NOT_DUE));
         let due = [flush_due, timer, self.stalls.end_us(now_us), self.handler.alignment_deadline()];
         Ok(Progress {
             moved,
@@ -242,6 +243,11 @@ impl GatedGroup {
         let local = self.context.local(target);
         let must_queue = self.parked.has(local) && !mutants::is_active(mutants::PARKED_OVERTAKEN);
         if must_queue || self.is_blocked(target, now_us) {
+            let mut lane = lane;
+            if mutants::is_active(mutants::REFUNDED_WHEN_PARKED) {
+                self.refunds.note(&self.inbox, lane, record.view());
+                lane = None;
+            }
             self.parked.push(local, ParkedRecord { lane, record });
             return Ok(());
         }

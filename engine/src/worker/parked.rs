@@ -17,11 +17,12 @@ pub(super) struct ParkedRecord {
 pub(super) struct Parked {
     queues: Vec<VecDeque<ParkedRecord>>,
     waiting: BTreeSet<usize>,
+    bytes: u64,
 }
 
 impl Parked {
     pub(super) fn new(subtasks: usize) -> Self {
-        Self { queues: vec![VecDeque::new(); subtasks], waiting: BTreeSet::new() }
+        Self { queues: vec![VecDeque::new(); subtasks], waiting: BTreeSet::new(), bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -35,16 +36,23 @@ impl Parked {
     }
 
     pub(super) fn push(&mut self, local: usize, record: ParkedRecord) {
+        self.bytes += record.record.frame().len() as u64;
         self.queues[local].push_back(record);
         self.waiting.insert(local);
     }
 
     pub(super) fn pop(&mut self, local: usize) -> Option<ParkedRecord> {
         let record = self.queues[local].pop_front();
+        self.bytes -= record.as_ref().map_or(0, |parked| parked.record.frame().len() as u64);
         if self.queues[local].is_empty() {
             self.waiting.remove(&local);
         }
         record
+    }
+
+    /// Bytes of all that are parked.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Subtasks with parked records, by position in the group.

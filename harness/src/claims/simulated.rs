@@ -38,6 +38,8 @@ pub(super) fn calm(seed: u64) -> Plan {
             partitions: 4,
             is_bounded: false,
             hold_us: 0,
+            holds_in_union: false,
+            is_direct: false,
             into_count: Partitioner::KeyBy,
             into_sink: Partitioner::Forward,
         },
@@ -54,6 +56,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             batch_rows: 10,
             batch_interval_ms: 10,
             transaction_rows: 50,
+            transaction_bytes: None,
             connections: 1,
             max_pending_rows: 20_000,
             max_retries: 8,
@@ -90,6 +93,7 @@ pub(super) fn calm(seed: u64) -> Plan {
                 idle_timeout_us: 100_000,
             },
             log_commit: span(200, 2_000),
+            log_commit_timeout_ms: None,
         },
         restart_delay_ms: 5,
         max_restarts: 1_000,
@@ -98,6 +102,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         truncations: Vec::new(),
         safety_us: over_us + 20_000,
         liveness_us: 30_000_000,
+        awaits_visibility: false,
     }
 }
 

@@ -25,12 +25,13 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 7] = [
+const OF_RUNS: [Invariant; 10] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
         text: "A timer that an operator registers fires in the first step of its worker at or after \
-               its moment, once, for its own subtask; a restored operator can register again.",
+               its moment, once, for its own subtask; a restored operator can register again. A \
+               worker that goes to sleep asks to be woken for its next one.",
         source: "the contract of `Operator::begin` and `on_timer`",
         checkers: &["sim::hold"],
         is_end_state: false,
@@ -71,6 +72,35 @@ const OF_RUNS: [Invariant; 7] = [
                has subsumed.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "checkpoint-numbers",
+        title: "Checkpoints are numbered upwards",
+        text: "An attempt gives its checkpoints numbers above everything that lay in the storage when \
+               it looked and above all that its process has given out, upwards; and it completes \
+               them upwards: a completed one subsumes those before it.",
+        source: "Flink's checkpoint id counter; a file of one checkpoint must never pass for \
+                 another's",
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "bounded-in-flight",
+        title: "What is in flight is bounded by credit",
+        text: "At no worker wait more bytes than its upstream subtasks have credit for, and one \
+               record of each; wherever they wait: queued, held by an alignment, or parked.",
+        source: "Flink's credit-based flow control: memory does not grow with backpressure",
+        checkers: &["sim::world::in_flight"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "visible-in-time",
+        title: "Records are seen without a push",
+        text: "When everything is healed and read, every record comes to be seen in the database \
+               within a bound, without a drain: buffers are sent and flushed when they are old.",
+        source: "the batch interval is a promise of latency, not of the next barrier",
+        checkers: &["sim::world::drain"],
         is_end_state: false,
     },
     Invariant {

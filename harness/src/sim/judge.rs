@@ -1,7 +1,7 @@
 //! The judgement of a simulated run.
 
 use serde::{Deserialize, Serialize};
-use stormproof_chaos::sim::{Disturbance, Evidence, Plan, SimEnd, SimRun};
+use stormproof_chaos::sim::{Disturbance, Evidence, Landed, Plan, SimEnd, SimRun};
 use stormproof_engine::runtime::CheckpointMode;
 
 use crate::oracle::checkpoint_reader::{CheckpointObjects, Mode};
@@ -118,8 +118,10 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         .collect();
     let commits = evidence.commits.iter().map(|(p, o)| (PartitionId(p.0), Offset(o.0)));
     // The pause counts from a completion that the job knows of.
-    let in_doubt = format!("{:?}", Disturbance::StoreWriteInDoubt);
-    let has_doubt = run.landed.iter().any(|landed| landed.is_window && landed.action == in_doubt);
+    let doubts = [Disturbance::StoreWriteInDoubt, Disturbance::ManifestInDoubt];
+    let doubts = doubts.map(|doubt| format!("{doubt:?}"));
+    let is_doubt = |landed: &Landed| landed.is_window && doubts.contains(&landed.action);
+    let has_doubt = run.landed.iter().any(is_doubt);
     let conditions = Conditions {
         drained: is_drained,
         keyed: plan.is_keyed(),

@@ -6,6 +6,7 @@
 //! while the last ones wait, and single ones are given up between others.
 
 mod overlap;
+mod together;
 
 use stormproof_engine::connectors::sql::BufferDesign;
 use stormproof_engine::graph::Partitioner;
@@ -15,7 +16,7 @@ use stormproof_engine::seam::Step;
 
 use super::{Draw, feasible_ms};
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
-use crate::sim::plan::{PATIENT_US, Plan, Truncation, VERTICES};
+use crate::sim::plan::{PATIENT_US, Parallelism, Plan, Truncation, VERTICES};
 use crate::sim::weather::{Disturbance, Window};
 
 /// A checkpoint that may take longer is not waited for by a lag.
@@ -39,6 +40,11 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
+    // A transactional sink's contract has no answer to doubt, or to two processes at once.
+    if draw.one_in(8) && plan.sink.transactional_us.is_none() {
+        let faults = together::befall(plan, draw);
+        plan.faults.extend(faults);
+    }
     // Where a sink is transactional, no write lands late: there is nothing to die around.
     if draw.one_in(10) && plan.sink.transactional_us.is_none() {
         let deaths = around_a_manifest(plan, draw);
@@ -245,6 +251,16 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
             CheckpointMode::ExactlyOnce,
         ]);
         checkpoint.alignment_timeout_ms = Some(draw.of(&[1, 1, 3]));
+    } else if draw.one_in(2) {
+        // Records of keys that are in flight when another parallelism takes over.
+        topology.into_count = Partitioner::KeyBy;
+        let before = topology.parallelism[0];
+        let count = draw.range(1, u64::from(before.count) + 2) as u16;
+        let sink = if topology.into_sink == Partitioner::Forward { count } else { before.sink };
+        topology.parallelism.truncate(1);
+        topology.parallelism.push(Parallelism { count, sink, ..before });
+        topology.max_parallelism = topology.max_parallelism.max(count);
+        checkpoint.mode = CheckpointMode::ExactlyOnceUnaligned;
     } else if checkpoint.mode == CheckpointMode::AtLeastOnce
         && topology.hold_us == 0
         && draw.one_in(2)
@@ -285,8 +301,9 @@ fn target(step: Step, plan: &Plan, draw: &mut Draw) -> FaultTarget {
         | Step::StateRead
         | Step::RestoreDone => return FaultTarget::AnySubtask,
         Step::BarrierInjected | Step::OffsetCommitted => &[0],
-        Step::BarrierReceived | Step::Aligning | Step::Aligned => &[1, 2],
+        Step::BarrierReceived | Step::Aligning | Step::Aligned => plan.gated(),
         Step::SinkFlushBegun | Step::SinkFlushSent | Step::SinkFlushConfirmed => &[2],
+        _ if plan.topology.is_direct => &[0, 2],
         _ => &[0, 1, 2],
     };
     if !draw.one_in(4) {
@@ -298,7 +315,8 @@ fn target(step: Step, plan: &Plan, draw: &mut Draw) -> FaultTarget {
     FaultTarget::Subtask { vertex: VERTICES[at].to_owned(), index }
 }
 
-/// What few jobs are: a bounded input, a transactional sink.
+/// What few jobs are: a bounded input, a transactional sink, nothing between source and sink, union
+/// state.
 fn kind(plan: &mut Plan, draw: &mut Draw) {
     plan.topology.is_bounded = draw.one_in(6);
     if draw.one_in(6) {
@@ -306,7 +324,13 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
         plan.sink.transactional_us = Some(patience_us);
         // Its contract has no answer to two processes at once.
         plan.pace.heartbeat_us = PATIENT_US;
+    } else if draw.one_in(8) {
+        plan.topology.is_direct = true;
+        plan.topology.hold_us = 0;
     }
+    let topology = &mut plan.topology;
+    topology.holds_in_union =
+        topology.hold_us > 0 && topology.into_count == Partitioner::KeyBy && draw.one_in(2);
 }
 
 /// In few plans retention removes what the job may still need.
@@ -329,7 +353,11 @@ fn windows(plan: &Plan, draw: &mut Draw) -> Vec<Window> {
     let count = draw.of(&[0, 0, 1, 2, 4]);
     // A transactional sink's contract has no answer to a lost notification, or to a checkpoint of
     // which nobody knows whether it is complete.
-    let beyond = [Disturbance::NotificationLost, Disturbance::StoreWriteInDoubt];
+    let beyond = [
+        Disturbance::NotificationLost,
+        Disturbance::StoreWriteInDoubt,
+        Disturbance::ManifestInDoubt,
+    ];
     let is_answered = |window: &Window| {
         plan.sink.transactional_us.is_none() || !beyond.contains(&window.disturbance)
     };

@@ -31,6 +31,7 @@ impl World<'_> {
         let doubts = [
             Disturbance::StoreWriteFails,
             Disturbance::StoreWriteInDoubt,
+            Disturbance::ManifestInDoubt,
             Disturbance::StoreReadFails,
         ];
         if self.end == Some(SimEnd::Drained) && self.weather.last_strike_us(&doubts).is_none() {
@@ -58,7 +59,11 @@ impl World<'_> {
                 landed.push(Landed { index, is_window: true, step: None, action, at_us });
             }
         }
-        let losses = [Disturbance::NotificationLost, Disturbance::LogCommitFails];
+        let losses = [
+            Disturbance::NotificationLost,
+            Disturbance::LogCommitFails,
+            Disturbance::LogCommitUnanswered,
+        ];
         let lost_us = self.weather.last_strike_us(&losses);
         let breaches = self.breaches();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);

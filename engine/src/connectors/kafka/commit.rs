@@ -14,8 +14,6 @@ use crate::seam::TimeUs;
 const MAX_TRIES: u32 = 5;
 /// Between two tries.
 const RETRY_US: TimeUs = 500_000;
-/// An answer that has not come by then is not waited for.
-const ANSWER_US: TimeUs = 30_000_000;
 
 /// Offsets of a complete checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +24,10 @@ pub(super) struct Commit {
     not_before_us: TimeUs,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OffsetCommits {
+    /// An answer that has not come by then is not waited for.
+    timeout_us: TimeUs,
     /// Snapshots whose checkpoints are neither complete nor aborted.
     snapshots: BTreeMap<CheckpointId, Vec<Split>>,
     waiting: Option<Commit>,
@@ -36,6 +36,11 @@ pub(super) struct OffsetCommits {
 }
 
 impl OffsetCommits {
+    pub(super) fn new(timeout_us: TimeUs) -> Self {
+        let (snapshots, newest) = (BTreeMap::new(), CheckpointId::NONE);
+        Self { timeout_us, snapshots, waiting: None, under_way: None, newest }
+    }
+
     /// Remembers what a subtask wrote into its snapshot.
     pub(super) fn snapshotted(&mut self, checkpoint: CheckpointId, split: Split) {
         self.snapshots.entry(checkpoint).or_default().push(split);
@@ -66,7 +71,10 @@ impl OffsetCommits {
     /// The commit to send now, if there is one. It is then under way.
     pub(super) fn next(&mut self, now_us: TimeUs) -> Option<&Commit> {
         // Sent on a notification, it may be younger than the step's `now_us`.
-        let is_late = |sent_us: TimeUs| now_us.saturating_sub(sent_us) > ANSWER_US;
+        let is_late = |sent_us: TimeUs| {
+            now_us.saturating_sub(sent_us) > self.timeout_us
+                && !mutants::is_active(mutants::ANSWER_AWAITED)
+        };
         if self.under_way.as_ref().is_some_and(|(_, sent_us)| is_late(*sent_us)) {
             self.failed(now_us);
         }
@@ -103,12 +111,14 @@ mod tests {
     use super::*;
     use crate::ids::{Offset, PartitionId};
 
+    const ANSWER_US: TimeUs = 30_000_000;
+
     const fn split(next: u64) -> Split {
         Split { partition: PartitionId(7), next: Offset(next) }
     }
 
     fn with_snapshots(offsets: &[(u64, u64)]) -> OffsetCommits {
-        let mut commits = OffsetCommits::default();
+        let mut commits = OffsetCommits::new(ANSWER_US);
         for (checkpoint, next) in offsets {
             commits.snapshotted(CheckpointId(*checkpoint), split(*next));
         }

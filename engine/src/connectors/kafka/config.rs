@@ -36,6 +36,8 @@ pub struct KafkaSourceConfig {
     pub start: StartFrom,
     /// How long one request to the brokers may take while opening.
     pub request_timeout_ms: u64,
+    /// How long the answer to an offset commit is waited for; then the commit has failed.
+    pub commit_timeout_ms: u64,
     /// Further client settings (librdkafka's names): security, or tuning.
     pub properties: BTreeMap<String, String>,
 }
@@ -48,6 +50,7 @@ impl Default for KafkaSourceConfig {
             group: "storm".to_owned(),
             start: StartFrom::default(),
             request_timeout_ms: 10_000,
+            commit_timeout_ms: 30_000,
             properties: BTreeMap::new(),
         }
     }
@@ -98,6 +101,9 @@ impl KafkaSourceConfig {
             if value.trim().is_empty() {
                 return refuse(format!("`{name}` is empty; give one"));
             }
+        }
+        if self.commit_timeout_ms == 0 {
+            return refuse("`commit_timeout_ms` is 0: no commit could be answered".to_owned());
         }
         for (name, _, why) in FIXED {
             if self.properties.contains_key(*name) {

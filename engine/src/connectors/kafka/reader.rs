@@ -71,11 +71,11 @@ impl KafkaReader {
             next_sweep_us: context.clock.now_us() + SWEEP_US,
             partitions: partitions.collect(),
             context,
+            commits: OffsetCommits::new(config.commit_timeout_ms * 1_000),
             config,
             client,
             ready: ReadySet::new(flags),
             cursor: 0,
-            commits: OffsetCommits::default(),
             commit_ticket: None,
         })
     }

@@ -41,7 +41,8 @@ impl SubtaskBuffer {
 
     /// Adds a row; `true` when it is the first one that waits for company.
     pub(super) fn push(&mut self, record: Record, due_us: TimeUs) -> bool {
-        let is_first = self.filling_rows() == 0;
+        let joins_flushed = !self.rows.is_empty() && mutants::is_active(mutants::FILLING_NOT_DUE);
+        let is_first = self.filling_rows() == 0 && !joins_flushed;
         if is_first {
             self.due_us = due_us;
         }

@@ -174,6 +174,15 @@ impl Writer {
                 let row_bytes = buffer.front_bytes();
                 let is_full = effects.len() >= config.transaction_rows
                     || bytes + row_bytes > config.transaction_bytes;
+                let is_of_bytes = is_full && effects.len() < config.transaction_rows;
+                if is_of_bytes
+                    && !effects.is_empty()
+                    && mutants::is_active(mutants::BYTES_DROP_A_ROW)
+                {
+                    buffer.pop();
+                    run.rows -= 1;
+                    continue;
+                }
                 if is_full && !effects.is_empty() {
                     return (effects, bytes);
                 }
@@ -222,7 +231,9 @@ impl Writer {
                 None => Ok(Advance::Nothing),
                 Some(ResolveOutcome::Found) => Ok(self.confirm(around)),
                 Some(ResolveOutcome::Failed(failure)) => {
-                    self.wait(in_flight, failure, true, around)
+                    let is_in_doubt = !mutants::is_active(mutants::LOOK_FAILED_WRITES);
+                    in_flight.try_number += u32::from(!is_in_doubt);
+                    self.wait(in_flight, failure, is_in_doubt, around)
                 }
                 Some(ResolveOutcome::Missing) => {
                     in_flight.try_number += 1;

@@ -10,7 +10,7 @@ use crate::seam::Step;
 impl GatedGroup {
     /// Bytes that wait here: between emission and processing, and held back by alignment.
     pub(in crate::worker) fn waiting_bytes(&self) -> (u64, u64) {
-        (self.inbox.queued_bytes(), self.inbox.held_bytes())
+        (self.inbox.queued_bytes() + self.parked.bytes(), self.inbox.held_bytes())
     }
 
     /// Records taken by a sink and not confirmed.

@@ -48,7 +48,7 @@ pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Faul
             let step = draw.of(&[Step::SnapshotAsync, Step::SnapshotAsync, Step::Upload]);
             struck(FaultAction::Error, FaultTarget::AnySubtask, at_step(step, 1, armed_at_ms))
         } else {
-            let vertex = draw.of(&[1, 1, 1, 2]);
+            let vertex = if draw.one_in(4) { 2 } else { plan.gated()[0] };
             let parallelism = plan.vertices()[vertex].parallelism;
             let index = draw.range(0, u64::from(parallelism) - 1) as u16;
             let target = FaultTarget::Subtask { vertex: VERTICES[vertex].to_owned(), index };

@@ -1,0 +1,60 @@
+//! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
+//! doubt, then a death; two processes that begin at once.
+
+use super::struck;
+use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
+use crate::sim::core::Span;
+use crate::sim::draw::Draw;
+use crate::sim::plan::Plan;
+use crate::sim::weather::{Disturbance, Window};
+
+/// One of them; windows are added to the plan's, faults returned.
+pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    match draw.range(0, 2) {
+        0 => doubt_and_no_answer(plan, draw),
+        1 => doubt_and_death(plan, draw),
+        _ => twins(plan, draw),
+    }
+}
+
+/// Commits in doubt while connections break: whoever looks what became of a batch is cut off, too.
+fn doubt_and_no_answer(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    plan.sink.max_retries = 8;
+    plan.sink.call_timeout_ms = draw.of(&[5, 50]);
+    let from_us = draw.range(0, plan.load.over_us / 2);
+    let for_us = draw.range(plan.load.over_us / 4, plan.load.over_us);
+    let breaks = draw.of(&[Disturbance::DatabaseRefuses, Disturbance::DatabaseConnectionLost]);
+    for disturbance in [Disturbance::DatabaseCommitInDoubt, breaks] {
+        let per_mille = draw.of(&[200, 500]);
+        plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
+    }
+    Vec::new()
+}
+
+/// Checkpoints are complete, and nobody knows: then the process dies.
+fn doubt_and_death(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    let over_us = plan.load.over_us;
+    plan.checkpoint.tolerable_failures = 10;
+    plan.checkpoint.interval_ms = plan.checkpoint.interval_ms.min(over_us / 8_000).max(2);
+    let (from_us, for_us) = (draw.range(over_us / 8, over_us / 2), over_us / 2);
+    let disturbance = Disturbance::ManifestInDoubt;
+    plan.windows.push(Window { disturbance, from_us, for_us, per_mille: 1_000 });
+    let dies_ms = draw.range(from_us / 1_000, (from_us + for_us) / 1_000).max(1);
+    vec![struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies_ms))]
+}
+
+/// A process that has just begun stands still, and the one that is started in its place does what
+/// the first was about to do.
+fn twins(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    plan.pace.heartbeat_us = draw.of(&[1_000, 2_000, 5_000]);
+    plan.pace.restart = Span { min_us: 200, max_us: 1_000 };
+    plan.services.store = draw.span(1_000, 8_000);
+    let dies_ms = draw.range(plan.load.over_us / 4_000, plan.load.over_us / 1_000).max(1);
+    let dies = struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies_ms));
+    let stands_still = |n: u64| {
+        let ms = plan.pace.heartbeat_us / 1_000 + draw.range(1, 6);
+        let at = FaultTrigger::AtMs(dies_ms + 1 + n * 2 + draw.range(0, 2));
+        struck(FaultAction::Pause { ms }, FaultTarget::Process, at)
+    };
+    std::iter::once(dies).chain((0..4).map(stands_still)).collect()
+}

@@ -1,0 +1,57 @@
+//! The end of a run: the job is told to drain when everything is healed and read, and in some plans
+//! only when every record is to be seen in the database.
+//!
+//! To be seen, a record needs no barrier and no end of input: buffers are sent and flushed when
+//! they are old enough. What does not come by itself within the bound is told.
+
+use std::sync::PoisonError;
+
+use super::{ReadingEnded, World};
+use crate::sim::core::{Actor, ProcessId};
+
+/// So long may what was read take to be seen, once all is healed: whatever was slow or in doubt
+/// before has then ended, and what is left are a few hundred records at 0.1 ms a step.
+const VISIBLE_US: u64 = 5_000_000;
+
+impl World<'_> {
+    pub(super) fn tell_to_drain(&mut self) {
+        let Some(id) = self.current.filter(|_| self.is_healed) else { return };
+        let Some(process) = self.processes.get(&id) else { return };
+        if process.is_told_to_drain || !self.topic.is_read_by(id) || self.awaits_rows(id) {
+            return;
+        }
+        let process = self.processes.get_mut(&id).expect("it was just found");
+        process.is_told_to_drain = true;
+        process.machine.control().stop_with_drain();
+        self.core.trace(|| format!("{id} is told to drain"));
+        self.core.wake(Actor { process: id, worker: None });
+    }
+
+    /// Whether the job is left alone until its rows are to be seen.
+    fn awaits_rows(&mut self, id: ProcessId) -> bool {
+        // What retention removed, or expired with its transaction, never comes.
+        let is_asked = self.plan.awaits_visibility && !self.plan.may_refuse();
+        if !is_asked || self.plan.sink.transactional_us.is_some() {
+            return false;
+        }
+        let (attempts, now) = (self.attempts(), self.core.now());
+        let ended = self.reading_ended.filter(|ended| ended.attempts == attempts);
+        let ended = ended.unwrap_or(ReadingEnded { attempts, at_us: now });
+        self.reading_ended = Some(ended);
+        let (visible, all) = (self.database.visible(), self.plan.load.records as usize);
+        if visible >= all {
+            return false;
+        }
+        let is_late = now > ended.at_us + VISIBLE_US;
+        if is_late {
+            let waited_ms = VISIBLE_US / 1_000;
+            let what = format!(
+                "{id} has read all of {all} records for {waited_ms} ms, everything is sound, and \
+                 {visible} of them are to be seen"
+            );
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.conduct.breach("visible-in-time", what);
+        }
+        !is_late
+    }
+}

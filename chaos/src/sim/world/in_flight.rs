@@ -1,0 +1,44 @@
+//! What waits at a worker is bounded by credit.
+//!
+//! An upstream subtask may send while it has credit left, so it has at most its credit and one
+//! record under way on each lane, wherever at the receiver they lie: queued, parked or held. What a
+//! restore brings along, and what an operator emits of its own (a timer's records), has no credit.
+
+use std::sync::PoisonError;
+
+use stormproof_engine::ids::WorkerIndex;
+
+use super::World;
+use crate::sim::core::ProcessId;
+
+/// A frame at most, besides the value: its header in the wide form, the longest key, a count.
+const FRAME_BYTES: u64 = 96;
+/// Before the value of the load: the number of the record.
+const NUMBER_BYTES: u64 = 8;
+
+impl World<'_> {
+    pub(super) fn look_at_in_flight(&self, id: ProcessId, worker: WorkerIndex) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a figure the engine chooses one that no simulated job uses up.
+        let credit = self.plan.exchange.credit_bytes as u64;
+        if credit == 0 || self.plan.topology.hold_us > 0 || heard.restores > 0 {
+            return;
+        }
+        let Some(process) = self.processes.get(&id) else { return };
+        let waiting_bytes = process.crew.waiting_bytes(worker);
+        let parallelism = self.plan.parallelism_of(id.0);
+        let upstream = match self.plan.topology.is_direct {
+            true => u64::from(parallelism.source),
+            false => u64::from(parallelism.source) + u64::from(parallelism.count),
+        };
+        let record = FRAME_BYTES + NUMBER_BYTES + u64::from(self.plan.load.value_bytes);
+        let may = upstream * (credit + record);
+        if waiting_bytes > may {
+            let what = format!(
+                "{waiting_bytes} bytes wait at worker {worker} of {id}; {upstream} upstream \
+                 subtasks may have {may} under way"
+            );
+            heard.conduct.breach("bounded-in-flight", what);
+        }
+    }
+}
