@@ -182,7 +182,7 @@ fn checkpoint(size: u16, load: &Load, feasible_ms: u64, draw: &mut Draw) -> Chec
         min_pause_ms: draw.of(&[0, 0, 1, 10]),
         timeout_ms: draw.of(&[20, 100, 1_000, 10_000]).max(feasible_ms),
         max_concurrent: draw.of(&[1, 1, 2, 3]),
-        tolerable_failures: draw.of(&[0, 3, 3, 10]),
+        tolerable_failures: draw.of(&[0, 1, 2, 3, 10]),
         alignment_timeout_ms: draw.of(&[None, None, Some(1), Some(5)]),
         retained: draw.of(&[1, 2, 3, 5]),
     }

@@ -309,9 +309,7 @@ impl Inbox {
         self.held.clear();
         self.lanes.iter_mut().for_each(|lane| lane.held = 0);
         self.held_bytes = 0;
-        if !mutants::is_active(mutants::RELEASED_BEHIND) {
-            std::mem::swap(&mut self.replay, &mut self.stash);
-        }
+        std::mem::swap(&mut self.replay, &mut self.stash);
         // `stash` now has what was left of the replay: younger than what was held.
         self.replay.append(&mut self.stash);
     }

@@ -255,55 +255,51 @@ mutants! {
         "a restart does not wait for the manifests that are under way";
         by "a failure while a manifest is being written";
         ["attempt-begins", "restore-landed"];
-    RELEASED_BEHIND = 73, "released-behind":
-        "what an alignment held goes behind what the last one had held and is not processed";
-        by "alignments that follow each other while the sink has no room";
-        ["per-key-order", "no-orphans", "conservation"];
-    REFUNDED_WHEN_PARKED = 74, "refunded-when-parked":
+    REFUNDED_WHEN_PARKED = 73, "refunded-when-parked":
         "a record gives its credit back when it is parked";
         by "credit that is short";
         ["bounded-in-flight"];
-    TIMER_NOT_DUE = 75, "timer-not-due":
+    TIMER_NOT_DUE = 74, "timer-not-due":
         "a worker goes to sleep without a word of its next timer";
         by "any timer";
         ["timers"];
-    REROUTED_BY_TARGET = 76, "rerouted-by-target":
+    REROUTED_BY_TARGET = 75, "rerouted-by-target":
         "a rescale shares out keyed records in flight by their old target";
         by "restore of in-flight records at another parallelism";
         ["final-values"];
-    SUBSUMED_KEPT = 77, "subsumed-kept":
+    SUBSUMED_KEPT = 76, "subsumed-kept":
         "a completed checkpoint does not subsume older ones";
         by "checkpoints that overlap";
         ["checkpoint-numbers", "restore-landed", "restore-newest"];
-    DOUBTFUL_DISCARDED = 78, "doubtful-discarded":
+    DOUBTFUL_DISCARDED = 77, "doubtful-discarded":
         "the files of a checkpoint whose manifest is in doubt are deleted";
         by "a manifest in doubt, then a death";
         ["restore-landed", "restore-newest"];
-    FIRST_AFTER_RESTORED = 79, "first-after-restored":
+    FIRST_AFTER_RESTORED = 78, "first-after-restored":
         "an attempt numbers its checkpoints from the restored one on, whatever else is there";
         by "kill during a checkpoint";
         ["checkpoint-numbers", "restore-newest"];
-    UNION_SHARED_OUT = 80, "union-shared-out":
+    UNION_SHARED_OUT = 79, "union-shared-out":
         "union state is shared out like any other list";
         by "restore of union state at another parallelism";
         ["conservation", "no-loss", "duplicates-exact"];
-    FILLING_NOT_DUE = 81, "filling-not-due":
+    FILLING_NOT_DUE = 80, "filling-not-due":
         "rows that join a buffer with flushed ones in it are never due";
         by "a slow database, then no more records";
         ["visible-in-time"];
-    CLAIM_SHARED = 82, "claim-shared":
+    CLAIM_SHARED = 81, "claim-shared":
         "an attempt goes on although somebody else has claimed its number";
         by "two processes that start at once";
         ["attempt-begins", "fencing"];
-    LOOK_FAILED_WRITES = 83, "look-failed-writes":
+    LOOK_FAILED_WRITES = 82, "look-failed-writes":
         "a batch in doubt is written again when the look at what became of it fails";
         by "a commit in doubt, then a connection that breaks";
         ["single-effect-per-attempt"];
-    BYTES_DROP_A_ROW = 84, "bytes-drop-a-row":
+    BYTES_DROP_A_ROW = 83, "bytes-drop-a-row":
         "the row that makes a transaction too large is dropped";
         by "transactions of few bytes";
         ["conservation", "no-loss"];
-    ANSWER_AWAITED = 85, "answer-awaited":
+    ANSWER_AWAITED = 84, "answer-awaited":
         "an offset commit that is never answered is waited for for ever";
         by "a commit without an answer";
         ["liveness"];

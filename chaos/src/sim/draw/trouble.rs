@@ -14,9 +14,9 @@ use stormproof_engine::ids::AttemptId;
 use stormproof_engine::runtime::CheckpointMode;
 use stormproof_engine::seam::Step;
 
-use super::{Draw, feasible_ms};
+use super::{Draw, Span, feasible_ms};
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultId, FaultTarget, FaultTrigger};
-use crate::sim::plan::{PATIENT_US, Parallelism, Plan, Truncation, VERTICES};
+use crate::sim::plan::{PATIENT_US, Parallelism, Plan, Topology, Truncation, VERTICES};
 use crate::sim::weather::{Disturbance, Window};
 
 /// A checkpoint that may take longer is not waited for by a lag.
@@ -25,29 +25,32 @@ const PATIENCE_MS: u64 = 150;
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
-    let has_lags = draw.one_in(4);
+    let has_lags = draw.one_in(3);
     if has_lags {
         make_room_for_lags(plan, draw);
     }
     // Where channels are held in part, it matters most what the next barrier meets.
-    let has_overlaps = if has_lags { !draw.one_in(4) } else { draw.one_in(4) };
+    let has_overlaps = if has_lags { !draw.one_in(4) } else { draw.one_in(3) };
     if has_overlaps {
         overlap::make_room(plan, draw);
     }
     let is_congested = if has_lags { !draw.one_in(3) } else { draw.one_in(6) };
     if is_congested {
-        congest(plan, draw);
+        congest(plan, has_lags, draw);
     }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     // A transactional sink's contract has no answer to doubt, or to two processes at once.
-    if draw.one_in(8) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(5) && plan.sink.transactional_us.is_none() {
         let faults = together::befall(plan, draw);
         plan.faults.extend(faults);
     }
     // Where a sink is transactional, no write lands late: there is nothing to die around.
-    if draw.one_in(10) && plan.sink.transactional_us.is_none() {
-        let deaths = around_a_manifest(plan, draw);
+    if draw.one_in(6) && plan.sink.transactional_us.is_none() {
+        let deaths = match draw.one_in(2) {
+            true => vec![panic_beside_a_manifest(plan, draw)],
+            false => around_a_manifest(plan, draw).to_vec(),
+        };
         plan.faults.extend(deaths);
     } else if !draw.one_in(12) {
         let death = death(plan, draw);
@@ -173,6 +176,22 @@ fn around_a_manifest(plan: &mut Plan, draw: &mut Draw) -> [Fault; 2] {
     ]
 }
 
+/// A subtask panics while manifests are on their way to a storage that takes any time, and its
+/// process starts the job again at once.
+fn panic_beside_a_manifest(plan: &mut Plan, draw: &mut Draw) -> Fault {
+    plan.services.store = Span { min_us: 100, max_us: 20_000 };
+    plan.services.database.latency = draw.span(20, 200);
+    plan.pace.message = draw.span(5, 200);
+    plan.restart_delay_ms = 0;
+    let checkpoint = &mut plan.checkpoint;
+    (checkpoint.max_concurrent, checkpoint.min_pause_ms) = (draw.of(&[2, 3]), 0);
+    checkpoint.interval_ms = checkpoint.interval_ms.min(5);
+    checkpoint.timeout_ms = checkpoint.timeout_ms.max(PATIENCE_MS);
+    let step = draw.of(&[Step::BarrierReceived, Step::SnapshotSync, Step::Upload]);
+    let when = at_step(step, draw.of(&[2, 3, 4, 6]), 0);
+    struck(FaultAction::Panic, FaultTarget::AnySubtask, when)
+}
+
 /// A process that is killed at a step may have done what the step is about.
 fn killed(action: FaultAction, draw: &mut Draw) -> FaultTarget {
     let is_process = action == FaultAction::Sigkill && draw.one_in(2);
@@ -222,11 +241,14 @@ fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
 
 /// A sink that is slower than its input: everything before it waits in queues, and what a barrier
 /// overtakes there, of few keys, is worth looking at.
-fn congest(plan: &mut Plan, draw: &mut Draw) {
+fn congest(plan: &mut Plan, has_lags: bool, draw: &mut Draw) {
     let Plan { topology, sink, load, exchange, services, checkpoint, pace, .. } = plan;
     sink.max_pending_rows = draw.of(&[4, 4, 20]);
     sink.batch_rows = draw.of(&[1, 3]);
-    services.database.latency = draw.span(100, 1_500);
+    // Where checkpoints overlap, the database may be slow already.
+    if services.database.latency.max_us < 1_500 {
+        services.database.latency = draw.span(100, 1_500);
+    }
     if draw.one_in(2) {
         // What an alignment has let go still waits for the database when the next one ends.
         services.database.latency = draw.span(500, 5_000);
@@ -238,7 +260,8 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
     load.keys = draw.range(1, 12) as u32;
     // Slow steps find more than one thing to do.
     pace.step = draw.span(100, 2_000);
-    if draw.one_in(2) {
+    let is_told_apart = if has_lags { !draw.one_in(4) } else { draw.one_in(2) };
+    if is_told_apart {
         // A barrier that overtakes, and an order that can be told.
         topology.into_count = Partitioner::KeyBy;
         if topology.into_sink == Partitioner::Rebalance {
@@ -251,15 +274,10 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
             CheckpointMode::ExactlyOnce,
         ]);
         checkpoint.alignment_timeout_ms = Some(draw.of(&[1, 1, 3]));
-    } else if draw.one_in(2) {
+    } else if !draw.one_in(4) {
         // Records of keys that are in flight when another parallelism takes over.
         topology.into_count = Partitioner::KeyBy;
-        let before = topology.parallelism[0];
-        let count = draw.range(1, u64::from(before.count) + 2) as u16;
-        let sink = if topology.into_sink == Partitioner::Forward { count } else { before.sink };
-        topology.parallelism.truncate(1);
-        topology.parallelism.push(Parallelism { count, sink, ..before });
-        topology.max_parallelism = topology.max_parallelism.max(count);
+        rescale_once(topology, draw);
         checkpoint.mode = CheckpointMode::ExactlyOnceUnaligned;
     } else if checkpoint.mode == CheckpointMode::AtLeastOnce
         && topology.hold_us == 0
@@ -268,6 +286,16 @@ fn congest(plan: &mut Plan, draw: &mut Draw) {
         checkpoint.mode = CheckpointMode::ExactlyOnceUnaligned;
     }
     checkpoint.timeout_ms = checkpoint.timeout_ms.max(feasible_ms(load, sink));
+}
+
+/// The second process counts with another parallelism than the first.
+fn rescale_once(topology: &mut Topology, draw: &mut Draw) {
+    let before = topology.parallelism[0];
+    let count = draw.range(1, u64::from(before.count) + 2) as u16;
+    let sink = if topology.into_sink == Partitioner::Forward { count } else { before.sink };
+    topology.parallelism.truncate(1);
+    topology.parallelism.push(Parallelism { count, sink, ..before });
+    topology.max_parallelism = topology.max_parallelism.max(count);
 }
 
 /// Source subtasks that fall behind the others of their worker: their barriers come late, and what
@@ -331,6 +359,12 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
     let topology = &mut plan.topology;
     topology.holds_in_union =
         topology.hold_us > 0 && topology.into_count == Partitioner::KeyBy && draw.one_in(2);
+    if topology.holds_in_union {
+        topology.hold_us = topology.hold_us.max(2_000);
+        if !draw.one_in(4) {
+            rescale_once(topology, draw);
+        }
+    }
 }
 
 /// In few plans retention removes what the job may still need.

@@ -18,11 +18,11 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
     let checkpoint = &mut plan.checkpoint;
     checkpoint.max_concurrent = draw.of(&[2, 3, 4]);
     checkpoint.min_pause_ms = 0;
-    checkpoint.tolerable_failures = draw.of(&[3, 10, 10]);
+    checkpoint.tolerable_failures = draw.of(&[1, 1, 2, 10]);
     if plan.topology.parallelism[0].largest() < 200 {
         checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 6));
     }
-    if plan.sink.transactional_us.is_none() && draw.one_in(2) {
+    if plan.sink.transactional_us.is_none() && !draw.one_in(3) {
         // Several wait at the sink for one slow database.
         plan.sink.design = BufferDesign::FlushOnBarrier;
         plan.services.database.latency = draw.span(300, 3_000);
@@ -31,7 +31,7 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
 
 /// Checkpoints that are declined, and subtasks behind a gate that stand still while barriers come.
 pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
-    let declines = draw.range(1, 4);
+    let declines = draw.range(2, 5);
     let stills = if has_lags { draw.range(2, 6) } else { draw.range(0, 3) };
     let is_aligned = plan.checkpoint.mode == CheckpointMode::ExactlyOnce;
     let aligning = if is_aligned { Step::Aligning } else { Step::BarrierReceived };

@@ -1,5 +1,5 @@
 //! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
-//! doubt, then a death; two processes that begin at once.
+//! doubt, then a death; two processes that begin at once; silence, and then the end.
 
 use super::struck;
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
@@ -10,21 +10,36 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 2) {
-        0 => doubt_and_no_answer(plan, draw),
-        1 => doubt_and_death(plan, draw),
-        _ => twins(plan, draw),
+    match draw.range(0, 6) {
+        0 | 1 => doubt_and_no_answer(plan, draw),
+        2 => doubt_and_death(plan, draw),
+        3 => twins(plan, draw),
+        _ => late_silence(plan, draw),
     }
 }
 
-/// Commits in doubt while connections break: whoever looks what became of a batch is cut off, too.
+/// Late in the run notifications are lost, or commits not answered: what is not made up for by the
+/// next checkpoint is missing at the end.
+fn late_silence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    let (from_us, for_us) = (plan.safety_us / 2, plan.safety_us);
+    let disturbance = draw.of(&[Disturbance::NotificationLost, Disturbance::LogCommitUnanswered]);
+    let per_mille = draw.of(&[300, 1_000]);
+    plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
+    Vec::new()
+}
+
+/// Commits in doubt, in most plans while connections break: whoever looks what became of a batch is
+/// cut off, too.
 fn doubt_and_no_answer(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    // On one worker nobody takes another's batch for his own.
+    plan.topology.workers = plan.topology.workers.max(2);
     plan.sink.max_retries = 8;
     plan.sink.call_timeout_ms = draw.of(&[5, 50]);
     let from_us = draw.range(0, plan.load.over_us / 2);
     let for_us = draw.range(plan.load.over_us / 4, plan.load.over_us);
-    let breaks = draw.of(&[Disturbance::DatabaseRefuses, Disturbance::DatabaseConnectionLost]);
-    for disturbance in [Disturbance::DatabaseCommitInDoubt, breaks] {
+    let refuses = Some(Disturbance::DatabaseRefuses);
+    let breaks = draw.of(&[None, refuses, refuses, Some(Disturbance::DatabaseConnectionLost)]);
+    for disturbance in [Some(Disturbance::DatabaseCommitInDoubt), breaks].into_iter().flatten() {
         let per_mille = draw.of(&[200, 500]);
         plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
     }
