@@ -32,6 +32,10 @@ fn record(partition: u32, offset: u64, target: u16, key: &[u8]) -> Record {
 const MAX: u16 = 128;
 
 fn graph(parallelism: u16) -> ExecutionGraph {
+    graph_over(parallelism, Partitioner::KeyBy)
+}
+
+fn graph_over(parallelism: u16, into_count: Partitioner) -> ExecutionGraph {
     let mut job = JobGraph::builder();
     let log = support::LogSource { partitions: 1, records: 1, keys: 1, run: 1, is_bounded: true };
     let source = job.source("source", parallelism, Arc::new(log));
@@ -42,7 +46,7 @@ fn graph(parallelism: u16) -> ExecutionGraph {
         parallelism,
         Arc::new(support::CollectSink { effects, batch: 1, per_step: 0 }),
     );
-    job.connect(source, count, Partitioner::KeyBy);
+    job.connect(source, count, into_count);
     job.connect(count, sink, Partitioner::Forward);
     ExecutionGraph::new(&job.build().unwrap(), 2, MAX).unwrap()
 }
@@ -251,4 +255,20 @@ fn state_without_a_vertex_or_with_other_key_groups_is_refused_with_the_remedy() 
     regrouped.vertices[1].max_parallelism = 256;
     let refusal = redistribute(&graph, &regrouped, vec![section]).unwrap_err();
     assert!(refusal.contains("max_parallelism = 256"), "{refusal}");
+}
+
+#[test]
+fn broadcast_records_in_flight_are_refused_at_another_parallelism() {
+    let records = vec![record(0, 0, 0, b"a"), record(0, 0, 1, b"a")];
+    let section = Section::Channel { vertex: VertexId(1), records };
+    let restored = |parallelism: u16| {
+        let graph = graph_over(parallelism, Partitioner::Broadcast);
+        redistribute(&graph, &manifest(2), vec![section.clone()])
+    };
+    let state = restored(2).expect("everybody's own");
+    for subtask in 0..2 {
+        assert_eq!(state.group(VertexId(1), &(subtask..subtask + 1)).1.len(), 1);
+    }
+    let refusal = restored(3).unwrap_err();
+    assert!(refusal.contains("restore it with parallelism 2"), "{refusal}");
 }

@@ -3,7 +3,8 @@
 //! Rules (ground truth section 4): at the same parallelism everybody gets their own state back.
 //! Otherwise even-split list state is concatenated in subtask order and cut into contiguous
 //! shares (base plus remainder); union state goes to everybody; keyed state and in-flight records
-//! of keyed edges follow their key group; other in-flight records go to `target % parallelism`.
+//! of keyed edges follow their key group; other in-flight records go to `target % parallelism`,
+//! but for those of broadcast edges, which are refused (Flink does not log them: FLINK-22815).
 //! Invariant: no element is lost, none is given out twice (union aside).
 
 use std::collections::BTreeMap;
@@ -76,7 +77,7 @@ pub fn redistribute(
             Section::Channel { vertex, records } => {
                 let (old, new) = match_vertex(graph, manifest, vertex)?;
                 let state = &mut vertices[new.id.index()];
-                state.in_flight.extend(reroute(graph, old, new, records));
+                state.in_flight.extend(reroute(graph, old, new, records)?);
             }
         }
     }
@@ -170,11 +171,26 @@ fn reroute(
     old: &ManifestVertex,
     new: &ExecutionVertex,
     records: Vec<Record>,
-) -> Vec<Record> {
-    if old.parallelism == new.parallelism {
-        return records;
+) -> Result<Vec<Record>, String> {
+    if old.parallelism == new.parallelism || records.is_empty() {
+        return Ok(records);
     }
-    let is_keyed = new.inputs.iter().any(|e| graph.edge(*e).edge.partitioner == Partitioner::KeyBy);
+    let has = |partitioner: Partitioner| {
+        new.inputs.iter().any(|e| graph.edge(*e).edge.partitioner == partitioner)
+    };
+    // Each subtask may have got further than the others: no share is right for another number.
+    if has(Partitioner::Broadcast) {
+        return Err(format!(
+            "vertex '{}' had {} records of a broadcast input in flight, for {} subtasks, and now \
+             has {}; restore it with parallelism {}, or from a checkpoint without records in flight",
+            old.name,
+            records.len(),
+            old.parallelism,
+            new.parallelism,
+            old.parallelism
+        ));
+    }
+    let is_keyed = has(Partitioner::KeyBy);
     let target = |record: &Record| {
         let view = record.view();
         if is_keyed && !mutants::is_active(mutants::REROUTED_BY_TARGET) {
@@ -184,5 +200,5 @@ fn reroute(
             SubtaskIndex(view.target().0 % new.parallelism)
         }
     };
-    records.into_iter().map(|record| record.retargeted(target(&record))).collect()
+    Ok(records.into_iter().map(|record| record.retargeted(target(&record))).collect())
 }
