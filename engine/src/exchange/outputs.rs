@@ -163,8 +163,9 @@ impl Outputs {
 
     /// Writes a record of `subtask` into the lane of its target. Never blocks and never refuses:
     /// credit is asked for before, and an operator that emits many records for one may overdraw.
+    /// Returns the bytes of its frame.
     #[inline]
-    pub fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>, now_us: TimeUs) {
+    pub fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>, now_us: TimeUs) -> usize {
         let local = (subtask.0 - self.first) as usize;
         let bytes = payload.frame_bytes();
         for edge in &mut self.edges {
@@ -185,6 +186,7 @@ impl Outputs {
         if self.open_since_us.is_none() {
             self.open_since_us = Some(now_us);
         }
+        bytes
     }
 
     /// Puts the same mark of each of `subtasks` on every lane and sends everything.

@@ -208,10 +208,9 @@ impl Emission for GroupEmission<'_> {
 
     fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>) {
         debug_assert_eq!(payload.provenance.source_attempt, self.context.attempt);
-        self.outputs.emit(subtask, payload, self.now_us);
+        self.bytes += self.outputs.emit(subtask, payload, self.now_us) as u64;
         self.budget = self.budget.saturating_sub(1);
         self.records += 1;
-        self.bytes += payload.frame_bytes() as u64;
     }
 
     fn finish(&mut self, subtask: SubtaskIndex) {
