@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::runtime::{CheckpointConfig, JobEvent};
+use stormproof_engine::seam::TimeUs;
 
 use super::core::ProcessId;
 use super::evidence::Breach;
-use super::store::Store;
+use super::store::{Store, checkpoint_of};
 
 /// With these words an attempt says that it ends over failed checkpoints.
 const IN_A_ROW: &str = "failed in a row";
@@ -34,6 +35,8 @@ pub(super) struct Conduct {
     config: CheckpointConfig,
     begun: BTreeMap<AttemptId, ProcessId>,
     courses: BTreeMap<AttemptId, Course>,
+    /// When each checkpoint was given up.
+    given_up_us: BTreeMap<CheckpointId, TimeUs>,
     /// The highest number that a process has given out.
     given_out: BTreeMap<ProcessId, CheckpointId>,
     breaches: Vec<Breach>,
@@ -41,13 +44,31 @@ pub(super) struct Conduct {
 
 impl Conduct {
     pub(super) fn new(config: CheckpointConfig) -> Self {
-        let (begun, courses, given_out) = Default::default();
-        Self { config, begun, courses, given_out, breaches: Vec::new() }
+        let (begun, courses, given_up_us, given_out) = Default::default();
+        Self { config, begun, courses, given_up_us, given_out, breaches: Vec::new() }
     }
 
     /// The first breach of each rule.
-    pub(super) fn into_breaches(self) -> Vec<Breach> {
+    pub(super) fn into_breaches(mut self, store: &Store) -> Vec<Breach> {
+        self.look_at_usurped(store);
         self.breaches
+    }
+
+    /// Looks for files of checkpoints that never completed, where nothing can have kept the job
+    /// from deleting them.
+    pub(super) fn look_at_strays(&mut self, store: &Store) {
+        // What was on its way when its checkpoint was given up lands when it lands.
+        let stray = store.stray_files().into_iter().find(|(path, landed_us)| {
+            let given_up_us = checkpoint_of(path).and_then(|of| self.given_up_us.get(&of));
+            given_up_us.is_some_and(|given_up_us| landed_us < given_up_us)
+        });
+        if let Some((path, landed_us)) = stray {
+            let what = format!(
+                "{path}, there since {landed_us} us, is left although its checkpoint was given up \
+                 after that"
+            );
+            self.breach("retention", what);
+        }
     }
 
     /// Keeps a breach.
@@ -58,7 +79,13 @@ impl Conduct {
     }
 
     /// Hears an event of a process.
-    pub(super) fn hear(&mut self, process: ProcessId, event: &JobEvent, store: &Store) {
+    pub(super) fn hear(
+        &mut self,
+        process: ProcessId,
+        event: &JobEvent,
+        now_us: TimeUs,
+        store: &Store,
+    ) {
         match event {
             JobEvent::AttemptStarted { attempt, restored } => {
                 self.on_started(process, *attempt, *restored, store);
@@ -81,6 +108,7 @@ impl Conduct {
                 }
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
+                self.given_up_us.insert(*checkpoint, now_us);
                 let course = self.courses.entry(*attempt).or_default();
                 course.under_way.remove(checkpoint);
                 course.failures_in_a_row += u32::from(!reason.starts_with(SUBSUMED));
@@ -100,6 +128,14 @@ impl Conduct {
         }
     }
 
+    /// A process that has been overtaken must not complete anything.
+    fn look_at_usurped(&mut self, store: &Store) {
+        if let Some((process, path, latest)) = store.usurped() {
+            let what = format!("{process} wrote {path} although attempt {latest} was claimed");
+            self.breach("attempt-begins", what);
+        }
+    }
+
     fn on_started(
         &mut self,
         process: ProcessId,
@@ -107,6 +143,7 @@ impl Conduct {
         restored: CheckpointId,
         store: &Store,
     ) {
+        store.note_attempt(process, attempt);
         let newest = store.newest_seen_by(process);
         if restored < newest {
             let what = format!(

@@ -149,6 +149,11 @@ impl Crew {
         slot.metrics.in_flight_bytes.get() + slot.metrics.held_bytes.get()
     }
 
+    /// Rows that a worker's sink has taken and not confirmed.
+    pub(super) fn pending_rows(&self, worker: WorkerIndex) -> u64 {
+        self.slots.get(&worker).map_or(0, |slot| slot.metrics.sink_pending_records.get())
+    }
+
     /// Workers that are there, for messages.
     pub(super) fn alive(&self) -> usize {
         self.slots.values().filter(|slot| slot.worker.is_some()).count()

@@ -24,6 +24,7 @@ use stormproof_engine::seam::{TicketSender, TimeUs};
 
 use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
+use super::job::RETRY_BACKOFF_MS;
 use super::weather::{Disturbance, Weather};
 
 /// A call under way, by its number.
@@ -109,6 +110,10 @@ pub struct DatabaseTraits {
 #[derive(Default)]
 struct Tables {
     audit: Vec<AuditRow>,
+    /// When a batch was refused last, by batch.
+    refused_us: BTreeMap<(AttemptId, u64), TimeUs>,
+    /// The first batch that came again without a pause.
+    hurried: Option<String>,
     /// Records of which there is a row.
     visible: BTreeSet<(PartitionId, Offset)>,
     batches: BTreeSet<(AttemptId, u64)>,
@@ -164,6 +169,9 @@ impl Database {
             }
             Work::Fence { .. } => None,
         };
+        if let (Work::Write { .. }, Some(batch)) = (&work, batch) {
+            self.look_at_pace(batch);
+        }
         let call = Call {
             owner: self.core.current(),
             connection,
@@ -181,6 +189,25 @@ impl Database {
         tables.calls.insert(id, call);
         drop(tables);
         self.drive(id, Phase::Begin, timeout_us);
+    }
+
+    /// A batch that was refused comes again after the shortest pause at the earliest.
+    fn look_at_pace(&self, batch: (AttemptId, u64)) {
+        let now = self.core.now();
+        let mut tables = self.tables();
+        let Some(refused_us) = tables.refused_us.remove(&batch) else { return };
+        if now < refused_us + RETRY_BACKOFF_MS * 1_000 && tables.hurried.is_none() {
+            let (attempt, number) = batch;
+            tables.hurried = Some(format!(
+                "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
+                 at {now} us; the pause is {RETRY_BACKOFF_MS} ms at least"
+            ));
+        }
+    }
+
+    /// The first batch that came again without a pause.
+    pub(super) fn hurried(&self) -> Option<String> {
+        self.tables().hurried.clone()
     }
 
     /// Lets the client drive a call on after a while, and give up after another.

@@ -165,6 +165,7 @@ fn load(topology: &Topology, draw: &mut Draw) -> Load {
         over_us: draw.magnitude(15_000, 150_000),
         burst: draw.of(&[1, 2, 5, 20]),
         skew_per_mille: draw.of(&[0, 0, 500, 900]),
+        gaps_per_mille: draw.of(&[0, 0, 0, 50, 300]),
     }
 }
 
@@ -251,6 +252,7 @@ fn services(draw: &mut Draw) -> Services {
             idle_timeout_us: draw.of(&[20_000, 100_000]),
         },
         log_commit: draw.span(50, 20_000),
+        starts_at_committed: draw.one_in(3),
         log_commit_timeout_ms: Some(draw.of(&[30, 200, 1_000])),
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use stormproof_engine::api::{OperatorFactory, SinkFactory, SourceFactory};
-use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory};
+use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory, StartFrom};
 use stormproof_engine::connectors::sql::{RowMapper, SqlSinkConfig, SqlSinkFactory, WholeValue};
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::JobGraph;
@@ -20,6 +20,9 @@ use super::hold::{Holding, Mistimed};
 use super::plan::{Load, Parallelism, Plan, VERTICES};
 use super::topic::{LogHandle, Stored};
 
+/// The shortest pause before a batch is tried again.
+pub(super) const RETRY_BACKOFF_MS: u64 = 1;
+
 /// The job's graph for one process.
 pub(super) fn graph(
     plan: &Plan,
@@ -29,6 +32,9 @@ pub(super) fn graph(
     mistimed: &Mistimed,
 ) -> Result<JobGraph> {
     let mut source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
+    if plan.services.starts_at_committed {
+        source.start = StartFrom::Committed;
+    }
     if let Some(timeout_ms) = plan.services.log_commit_timeout_ms {
         source.commit_timeout_ms = timeout_ms;
     }
@@ -86,7 +92,7 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
         connections_per_worker: sink.connections,
         max_pending_rows: sink.max_pending_rows,
         max_retries: sink.max_retries,
-        retry_backoff_ms: 1,
+        retry_backoff_ms: RETRY_BACKOFF_MS,
         retry_backoff_max_ms: 20,
         call_timeout_ms: sink.call_timeout_ms,
         fence_timeout_ms: sink.fence_timeout_ms,
@@ -110,7 +116,7 @@ pub(super) fn config(plan: &Plan) -> JobConfig {
     }
 }
 
-/// So many records arrive in a partition at a time.
+/// So many records arrive in a partition at a time, offsets that no record has included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArrivalOf {
     /// When, in microseconds of virtual time.
@@ -126,25 +132,31 @@ pub fn arrivals(plan: &Plan) -> Vec<ArrivalOf> {
     load(plan).1
 }
 
-/// The records of each partition, and when they arrive.
-pub(super) fn load(plan: &Plan) -> (Vec<Vec<Stored>>, Vec<ArrivalOf>) {
-    let Load { records, over_us, burst, .. } = plan.load;
+/// What lies at each offset of each partition, and when it arrives.
+pub(super) fn load(plan: &Plan) -> (Vec<Vec<Option<Stored>>>, Vec<ArrivalOf>) {
+    let Load { records, over_us, burst, gaps_per_mille, .. } = plan.load;
     let mut rng = Pcg64Mcg::seed_from_u64(plan.seed ^ 0x10ad);
-    let mut partitions: Vec<Vec<Stored>> = vec![Vec::new(); plan.topology.partitions as usize];
+    let mut partitions = vec![Vec::new(); plan.topology.partitions as usize];
     let mut arrivals = Vec::new();
     let mut id = 0;
     while id < records {
         let at_us = over_us * u64::from(id) / u64::from(records);
         for _ in 0..burst.min(records - id) {
             let (partition, record) = record(plan, u64::from(id), at_us, &mut rng);
-            partitions[partition as usize].push(record);
+            let log = &mut partitions[partition as usize];
+            let before = log.len();
+            if gaps_per_mille > 0 && rng.random_range(0..1000) < gaps_per_mille {
+                log.push(None);
+            }
+            log.push(Some(record));
+            let offsets = (log.len() - before) as u32;
             match arrivals.last_mut() {
                 Some(ArrivalOf { at_us: at, partition: p, records })
                     if *at == at_us && *p == partition =>
                 {
-                    *records += 1;
+                    *records += offsets;
                 }
-                _ => arrivals.push(ArrivalOf { at_us, partition, records: 1 }),
+                _ => arrivals.push(ArrivalOf { at_us, partition, records: offsets }),
             }
             id += 1;
         }

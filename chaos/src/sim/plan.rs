@@ -95,6 +95,10 @@ pub struct Load {
     pub burst: u32,
     /// How many of a thousand records go to partition 0, whatever their key.
     pub skew_per_mille: u32,
+    /// How many of a thousand records have an offset before them that no record has, as compaction
+    /// and the markers of transactions leave them.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub gaps_per_mille: u32,
 }
 
 /// How workers and messages move.
@@ -183,6 +187,9 @@ pub struct Services {
     pub database: DatabaseTraits,
     /// An offset commit.
     pub log_commit: Span,
+    /// Whether a fresh start begins where the group has committed, or else with the oldest record.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub starts_at_committed: bool,
     /// How long the source waits for the answer to one; without it as long as by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_commit_timeout_ms: Option<u64>,

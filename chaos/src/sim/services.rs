@@ -42,7 +42,8 @@ impl SimServices {
             DatabaseTraits { latency: span, lock_timeout_us: 50_000, idle_timeout_us: 100_000 };
         let stored = |(key, value)| Stored { key, value, event_time_us: 0 };
         let ends: Vec<usize> = records.iter().map(Vec::len).collect();
-        let records = records.into_iter().map(|of| of.into_iter().map(stored).collect()).collect();
+        let records =
+            records.into_iter().map(|of| of.into_iter().map(stored).map(Some).collect()).collect();
         let topic = Topic::new(Arc::clone(&core), Arc::clone(&weather), span, records);
         for (partition, end) in (0..).zip(ends) {
             topic.on_arrival(partition, end as u32);

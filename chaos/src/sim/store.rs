@@ -4,13 +4,13 @@
 //! ticket says so; `put_new` creates or refuses; a listing is consistent. What a dead process had
 //! under way is done, lost or, where the plan allows it, torn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use stormproof_engine::error::{EngineError, Result};
-use stormproof_engine::ids::CheckpointId;
-use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender};
+use stormproof_engine::ids::{AttemptId, CheckpointId};
+use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender, TimeUs};
 
 use super::core::{Actor, Core, Event, ProcessId, Span};
 use super::weather::{Disturbance, Weather};
@@ -78,6 +78,13 @@ struct Disk {
     excused: usize,
     /// What there was when a process listed everything last: when it chose what to restore.
     looked: BTreeMap<ProcessId, Looked>,
+    /// What was being deleted, or was about to be, when its process ended.
+    undeleted: BTreeSet<String>,
+    /// When each path was written last.
+    landed_us: BTreeMap<String, TimeUs>,
+    /// Which attempt each process runs.
+    attempts: BTreeMap<ProcessId, AttemptId>,
+    usurped: Option<(ProcessId, String, AttemptId)>,
 }
 
 /// What a look at everything found.
@@ -90,13 +97,14 @@ struct Looked {
 }
 
 /// The checkpoint that a file belongs to.
-fn checkpoint_of(path: &str) -> Option<CheckpointId> {
+pub(super) fn checkpoint_of(path: &str) -> Option<CheckpointId> {
     let (folder, _) = path.strip_prefix("chk-")?.split_once('/')?;
     folder.parse().ok().map(CheckpointId)
 }
 
 impl Disk {
-    fn keep(&mut self, path: &str, data: &Bytes) {
+    fn keep(&mut self, path: &str, data: &Bytes, now_us: TimeUs) {
+        self.landed_us.insert(path.to_owned(), now_us);
         self.objects.insert(path.to_owned(), data.clone());
         self.seen.insert(path.to_owned(), data.clone());
         let landed = checkpoint_of(path).filter(|_| is_manifest(path));
@@ -150,6 +158,9 @@ impl Store {
     }
 
     fn submit(&self, path: &str, work: Work, answer: Option<Answer>) {
+        if is_manifest(path) && matches!(work, Work::PutNew(_)) {
+            self.look_for_usurper(path);
+        }
         let at_us = self.core.now() + self.latency();
         let id = {
             let mut disk = self.disk();
@@ -162,6 +173,16 @@ impl Store {
             id
         };
         self.core.at(at_us, Event::Store(StoreEvent::Apply(id)));
+    }
+
+    /// Whoever completes a checkpoint must be the latest attempt that was claimed.
+    fn look_for_usurper(&self, path: &str) {
+        let (process, latest) = (self.core.current().process, self.latest_claim());
+        let mut disk = self.disk();
+        let own = disk.attempts.get(&process).copied().unwrap_or(latest);
+        if own < latest && disk.usurped.is_none() {
+            disk.usurped = Some((process, path.to_owned(), latest));
+        }
     }
 
     /// An operation's moment has come.
@@ -186,7 +207,7 @@ impl Store {
             let done = match &operation.work {
                 Work::PutNew(_) if disk.objects.contains_key(path) => false,
                 Work::Put(data) | Work::PutNew(data) => {
-                    disk.keep(path, data);
+                    disk.keep(path, data, self.core.now());
                     true
                 }
                 Work::Delete(_) => disk.objects.remove(path).is_some(),
@@ -229,7 +250,7 @@ impl Store {
     /// A process has died: what it had under way is done all the same, lost, or torn.
     pub(super) fn on_death(&self, process: ProcessId) {
         let mut disk = self.disk();
-        let Disk { objects, seen, operations, excused, .. } = &mut *disk;
+        let Disk { objects, seen, operations, excused, undeleted, .. } = &mut *disk;
         operations.retain(|_, operation| {
             if operation.owner.process != process || operation.outcome.is_some() {
                 operation.is_owner_dead |= operation.owner.process == process;
@@ -240,7 +261,8 @@ impl Store {
             let path = &operation.path;
             *excused += usize::from(is_manifest(path));
             if let Work::Delete(rest) = &mut operation.work {
-                rest.clear();
+                undeleted.insert(path.clone());
+                undeleted.extend(rest.drain(..));
             }
             match &operation.work {
                 Work::Put(data) | Work::PutNew(data)
@@ -300,6 +322,48 @@ impl Store {
             operation.owner.process == process && operation.completes_a_checkpoint()
         });
         own.next().map(|operation| operation.path.clone())
+    }
+
+    /// Files of checkpoints that have no manifest, and that nobody is deleting; with the moment at
+    /// which they landed.
+    pub(super) fn stray_files(&self) -> Vec<(String, TimeUs)> {
+        let disk = self.disk();
+        let is_complete = |checkpoint: CheckpointId| {
+            disk.objects.keys().any(|p| is_manifest(p) && checkpoint_of(p) == Some(checkpoint))
+        };
+        let is_under_way = |path: &str| {
+            disk.operations.values().any(|operation| match &operation.work {
+                Work::Delete(rest) => operation.path == path || rest.iter().any(|p| p == path),
+                Work::Put(_) | Work::PutNew(_) => operation.path == path,
+            })
+        };
+        let strays = disk.objects.keys().filter(|path| {
+            let is_unfinished = checkpoint_of(path).is_some_and(|of| !is_complete(of));
+            is_unfinished && !is_under_way(path) && !disk.undeleted.contains(*path)
+        });
+        // What a death has torn never landed.
+        let landed_us = |path| disk.landed_us.get(path).copied().unwrap_or(TimeUs::MAX);
+        strays.map(|path| (path.clone(), landed_us(path))).collect()
+    }
+
+    /// The latest attempt that anybody has claimed.
+    pub(super) fn latest_claim(&self) -> AttemptId {
+        let number_of = |path: &String| {
+            let digits = path.strip_prefix("attempts/attempt-")?.strip_suffix(".json")?;
+            digits.parse().ok().map(AttemptId)
+        };
+        self.disk().objects.keys().filter_map(number_of).max().unwrap_or(AttemptId(0))
+    }
+
+    /// The first manifest that was sent off although a later attempt than its process's had been
+    /// claimed: the process, the manifest and the claim.
+    pub(super) fn usurped(&self) -> Option<(ProcessId, String, AttemptId)> {
+        self.disk().usurped.clone()
+    }
+
+    /// The process goes on as this attempt.
+    pub(super) fn note_attempt(&self, process: ProcessId, attempt: AttemptId) {
+        self.disk().attempts.insert(process, attempt);
     }
 
     /// Checkpoints that are there.

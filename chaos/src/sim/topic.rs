@@ -31,7 +31,8 @@ pub(super) struct Stored {
 
 #[derive(Debug, Default)]
 struct Partition {
-    records: Vec<Stored>,
+    /// By offset; `None` where no record has it.
+    records: Vec<Option<Stored>>,
     low: u64,
     /// The high watermark: what is below it can be read.
     high: u64,
@@ -86,7 +87,7 @@ impl Topic {
         core: Arc<Core>,
         weather: Arc<Weather>,
         commit_latency: Span,
-        records: Vec<Vec<Stored>>,
+        records: Vec<Vec<Option<Stored>>>,
     ) -> Arc<Self> {
         let partition = |records| Partition { records, low: 0, high: 0 };
         let partitions: Vec<Partition> = records.into_iter().map(partition).collect();
@@ -192,11 +193,14 @@ impl Topic {
         let inner = self.inner();
         let records = inner.partitions.iter().enumerate().flat_map(|(at, partition)| {
             let visible = partition.records.iter().take(partition.high as usize).enumerate();
-            visible.map(move |(offset, record)| InputRecord {
-                partition: PartitionId(at as u32),
-                offset: Offset(offset as u64),
-                key: record.key.clone(),
-                value: record.value.clone(),
+            visible.filter_map(move |(offset, record)| {
+                let record = record.as_ref()?;
+                Some(InputRecord {
+                    partition: PartitionId(at as u32),
+                    offset: Offset(offset as u64),
+                    key: record.key.clone(),
+                    value: record.value.clone(),
+                })
             })
         });
         (inner.partitions.len() as u32, records.collect(), inner.committed.clone())
@@ -286,7 +290,7 @@ impl LogClient for Client {
     }
 
     fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled {
-        let (partition, next) = self.fetching[index];
+        let (partition, mut next) = self.fetching[index];
         let mut inner = self.topic.inner();
         let held = &inner.partitions[partition.index()];
         if next < held.low || next > held.high {
@@ -296,7 +300,14 @@ impl LogClient for Client {
         if next >= held.high || self.topic.weather.strikes(Disturbance::LogSilent) {
             return Polled::Empty;
         }
-        let record = held.records[next as usize].clone();
+        let mut visible = held.records[next as usize..held.high as usize].iter();
+        let skipped = visible.position(Option::is_some).unwrap_or((held.high - next) as usize);
+        next += skipped as u64;
+        let Some(record) =
+            held.records[next as usize..held.high as usize].first().cloned().flatten()
+        else {
+            return Polled::Empty;
+        };
         self.fetching[index].1 = next + 1;
         inner.positions.insert((self.actor.process, partition), next + 1);
         drop(inner);

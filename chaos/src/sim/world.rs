@@ -331,7 +331,7 @@ impl<'a> World<'a> {
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
                 _ => {}
             }
-            heard.conduct.hear(id, &event, &store);
+            heard.conduct.hear(id, &event, core.now(), &store);
             core.trace(|| format!("{id}: {event:?}"));
         })
     }

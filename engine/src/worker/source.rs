@@ -32,7 +32,8 @@ pub struct SourceGroup {
     stalls: Stalls,
     triggers: Vec<PendingTrigger>,
     finished: Vec<bool>,
-    is_draining: bool,
+    /// Subtasks whose last barrier is out: nothing follows it.
+    drained: Vec<bool>,
 }
 
 impl SourceGroup {
@@ -46,7 +47,7 @@ impl SourceGroup {
             stalls: Stalls::new(subtasks),
             triggers: Vec::new(),
             finished: vec![false; subtasks],
-            is_draining: false,
+            drained: vec![false; subtasks],
         }
     }
 
@@ -64,12 +65,14 @@ impl SourceGroup {
 
     pub(super) fn step(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<Progress> {
         self.follow_triggers(now_us, snapshots)?;
-        let budget = if self.is_draining { 0 } else { RECORDS_PER_STEP };
+        let is_drained = self.drained.iter().all(|drained| *drained);
+        let budget = if is_drained { 0 } else { RECORDS_PER_STEP };
         let mut emission = GroupEmission {
             context: &self.context,
             outputs: &mut self.outputs,
             stalls: &self.stalls,
             finished: &mut self.finished,
+            drained: &self.drained,
             now_us,
             budget,
             records: 0,
@@ -89,7 +92,7 @@ impl SourceGroup {
         }
         let flush_due = self.outputs.flush_due(now_us);
         Ok(Progress {
-            moved: records > 0 || (more && !refused && !self.is_draining),
+            moved: records > 0 || (more && !refused && !is_drained),
             is_backpressured: refused,
             due_us: [flush_due, self.stalls.end_us(now_us)].into_iter().flatten().min(),
         })
@@ -115,7 +118,6 @@ impl SourceGroup {
                     part.is_complete = true;
                     part.is_settled = true;
                 }
-                self.is_draining |= trigger.barrier.drain;
             } else {
                 self.triggers.push(trigger);
             }
@@ -136,6 +138,7 @@ impl SourceGroup {
         }
         let started_us = self.context.clock.now_us();
         for subtask in subtasks {
+            self.drained[self.context.local(*subtask)] |= barrier.drain;
             self.stalls.hit(&self.context, Step::BarrierInjected, *subtask, checkpoint)?;
             self.stalls.hit(&self.context, Step::SnapshotSync, *subtask, checkpoint)?;
             let mut state = StateSnapshot::default();
@@ -187,6 +190,7 @@ struct GroupEmission<'a> {
     outputs: &'a mut Outputs,
     stalls: &'a Stalls,
     finished: &'a mut [bool],
+    drained: &'a [bool],
     now_us: TimeUs,
     budget: usize,
     records: u64,
@@ -196,7 +200,8 @@ struct GroupEmission<'a> {
 
 impl Emission for GroupEmission<'_> {
     fn can_emit(&self, subtask: SubtaskIndex) -> bool {
-        if self.budget == 0 || self.stalls.holds(self.context.local(subtask), self.now_us) {
+        let local = self.context.local(subtask);
+        if self.budget == 0 || self.drained[local] || self.stalls.holds(local, self.now_us) {
             return false;
         }
         let has_credit = self.outputs.has_credit(subtask);

@@ -73,6 +73,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             over_us,
             burst: 1,
             skew_per_mille: 0,
+            gaps_per_mille: 0,
         },
         pace: Pace {
             step: span(5, 200),
@@ -93,6 +94,7 @@ pub(super) fn calm(seed: u64) -> Plan {
                 idle_timeout_us: 100_000,
             },
             log_commit: span(200, 2_000),
+            starts_at_committed: false,
             log_commit_timeout_ms: None,
         },
         restart_delay_ms: 5,

@@ -137,7 +137,12 @@ impl Database {
 
     pub(super) fn answer_failed(&self, id: CallId, failure: SqlFailure) {
         match self.take_work(id) {
-            Some((Work::Write { answer, .. }, _)) => answer.fulfil(WriteOutcome::Failed(failure)),
+            Some((Work::Write { answer, batch, .. }, _)) => {
+                let refused_us = self.core.now();
+                let key = (batch.attempt, batch.number.0);
+                self.tables().refused_us.insert(key, refused_us);
+                answer.fulfil(WriteOutcome::Failed(failure));
+            }
             Some((Work::Resolve { answer, .. }, _)) => {
                 answer.fulfil(ResolveOutcome::Failed(failure));
             }

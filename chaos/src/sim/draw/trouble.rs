@@ -41,7 +41,7 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     // A transactional sink's contract has no answer to doubt, or to two processes at once.
-    if draw.one_in(5) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(4) && plan.sink.transactional_us.is_none() {
         let faults = together::befall(plan, draw);
         plan.faults.extend(faults);
     }

@@ -36,8 +36,14 @@ impl World<'_> {
         ];
         if self.end == Some(SimEnd::Drained) && self.weather.last_strike_us(&doubts).is_none() {
             conduct.look_at_retained(&self.store);
+            if self.started == 1 {
+                conduct.look_at_strays(&self.store);
+            }
         }
-        conduct.into_breaches()
+        if let Some(what) = self.database.hurried() {
+            conduct.breach("retry-pace", what);
+        }
+        conduct.into_breaches(&self.store)
     }
 
     pub(super) fn report(self) -> SimRun {

@@ -1,5 +1,6 @@
 //! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
-//! doubt, then a death; two processes that begin at once; silence, and then the end.
+//! doubt, then a death; two processes that begin at once; a death, and a successor that cannot read or take its fence;
+//! silence, and then the end.
 
 use super::struck;
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
@@ -10,12 +11,38 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 6) {
+    match draw.range(0, 8) {
         0 | 1 => doubt_and_no_answer(plan, draw),
         2 => doubt_and_death(plan, draw),
         3 => twins(plan, draw),
+        4 => death_and_blindness(plan, draw),
+        5 => death_and_no_fence(plan, draw),
         _ => late_silence(plan, draw),
     }
+}
+
+/// A process dies, and its successor cannot read the storage, now and then.
+fn death_and_blindness(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    let dies = death(plan, draw);
+    let disturbance = Disturbance::StoreReadFails;
+    let per_mille = draw.of(&[100, 300]);
+    plan.windows.push(Window { disturbance, from_us: dies * 1_000, for_us: 40_000, per_mille });
+    vec![struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies))]
+}
+
+/// A process dies, and its successor finds no database for longer than a fence may take.
+fn death_and_no_fence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    plan.sink.fence_timeout_ms = draw.of(&[20, 50]);
+    let dies = death(plan, draw);
+    let for_us = draw.range(40_000, 100_000);
+    let disturbance = Disturbance::DatabaseRefuses;
+    plan.windows.push(Window { disturbance, from_us: dies * 1_000, for_us, per_mille: 1_000 });
+    vec![struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies))]
+}
+
+/// When a process dies that may have completed a checkpoint, in milliseconds.
+fn death(plan: &Plan, draw: &mut Draw) -> u64 {
+    draw.range(plan.load.over_us / 2_000, plan.load.over_us / 1_000).max(1)
 }
 
 /// Late in the run notifications are lost, or commits not answered: what is not made up for by the
