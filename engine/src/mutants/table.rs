@@ -302,5 +302,29 @@ mutants! {
     ANSWER_AWAITED = 84, "answer-awaited":
         "an offset commit that is never answered is waited for for ever";
         by "a commit without an answer";
-        ["liveness"];
+        ["liveness", "committed-offsets"];
+    DISCARD_FORGOTTEN = 85, "discard-forgotten":
+        "state files of a checkpoint that is given up are left behind";
+        by "a checkpoint that fails when some of its files are written";
+        ["retention"];
+    OFFSETS_COUNTED = 86, "offsets-counted":
+        "a source counts its offset up by one instead of taking the record's";
+        by "a log with offsets that no record has";
+        ["conservation", "duplicates-exact", "committed-offsets"];
+    STARTS_AT_END = 87, "starts-at-end":
+        "a group that has committed nothing starts at the end of the log";
+        by "a fresh start where the group left off";
+        ["no-loss", "conservation"];
+    RETRY_AT_ONCE = 88, "retry-at-once":
+        "a transaction that was refused is tried again without a pause";
+        by "a database that refuses";
+        ["retry-pace"];
+    ZOMBIE_COMPLETES = 89, "zombie-completes":
+        "an attempt completes a checkpoint although a later one has taken over";
+        by "pause the process past the heartbeat, fail over, resume";
+        ["attempt-begins", "restore-newest"];
+    FENCE_FAILURE_IGNORED = 90, "fence-failure-ignored":
+        "an attempt goes on although its fence could not be taken in time";
+        by "no database for longer than a fence may take";
+        ["fencing", "attempt-order", "duplicates-exact"];
 }

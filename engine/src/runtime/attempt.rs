@@ -268,6 +268,7 @@ impl Attempt {
                         Err(_) => {}
                     }
                 }
+                Command::Discard(_) if mutants::is_active(mutants::DISCARD_FORGOTTEN) => {}
                 Command::Discard(checkpoint) => discard(checkpoint, attempt, around.seams),
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
@@ -282,7 +283,11 @@ impl Attempt {
     /// must not complete checkpoints, and its sinks may be idle, so that nothing else tells it.
     fn write(&mut self, manifest: &Manifest, around: &mut Around<'_>) -> Result<()> {
         let checkpoint = manifest.checkpoint;
-        match self.successor(around.seams) {
+        let successor = match mutants::is_active(mutants::ZOMBIE_COMPLETES) {
+            true => Ok(None),
+            false => self.successor(around.seams),
+        };
+        match successor {
             Ok(None) => {
                 let path = manifest_path(checkpoint);
                 let storage = &*around.seams.storage;

@@ -279,6 +279,9 @@ impl JobMachine {
             let is_orphaned = fence.is_orphaned();
             match fence.try_take() {
                 Some(Ok(())) => {}
+                Some(Err(error))
+                    if error.is_retryable()
+                        && mutants::is_active(mutants::FENCE_FAILURE_IGNORED) => {}
                 Some(Err(error)) => return self.fail(prepared.attempt, error),
                 None if is_orphaned => {
                     let what = "the fence of the sink was given up without an answer";

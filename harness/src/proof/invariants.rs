@@ -25,7 +25,7 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 10] = [
+const OF_RUNS: [Invariant; 11] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -50,7 +50,8 @@ const OF_RUNS: [Invariant; 10] = [
         id: "attempt-begins",
         title: "An attempt begins once, and behind its own past",
         text: "No two processes begin an attempt of the same number, and none begins while its own \
-               process has a manifest under way: whether that one completes decides where to start.",
+               process has a manifest under way: whether that one completes decides where to start. \
+               No attempt completes a checkpoint once a later one has been claimed.",
         source: "ground truth section 3: one attempt at a time, from the newest completed checkpoint",
         checkers: &["sim::conduct"],
         is_end_state: false,
@@ -69,7 +70,8 @@ const OF_RUNS: [Invariant; 10] = [
         title: "What is not retained is deleted",
         text: "A job that has drained leaves as many checkpoints as it retains, but for those whose \
                deletion died with its process, or whose writer did, and those that the last one \
-               has subsumed.",
+               has subsumed. Nor are files left of a checkpoint that was given up after they had \
+               landed.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],
         is_end_state: false,
@@ -89,9 +91,19 @@ const OF_RUNS: [Invariant; 10] = [
         id: "bounded-in-flight",
         title: "What is in flight is bounded by credit",
         text: "At no worker wait more bytes than its upstream subtasks have credit for, and one \
-               record of each; wherever they wait: queued, held by an alignment, or parked.",
+               record of each; wherever they wait: queued, held by an alignment, or parked. And a \
+               sink has taken no more rows than may be pending, and a batch of each subtask.",
         source: "Flink's credit-based flow control: memory does not grow with backpressure",
         checkers: &["sim::world::in_flight"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "retry-pace",
+        title: "What was refused comes again after a pause",
+        text: "A batch that the database has refused is not sent again before the shortest pause \
+               between two tries is over.",
+        source: "a database that is in trouble must not be stormed by its clients",
+        checkers: &["sim::database"],
         is_end_state: false,
     },
     Invariant {

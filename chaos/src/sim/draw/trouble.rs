@@ -48,7 +48,7 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     // Where a sink is transactional, no write lands late: there is nothing to die around.
     if draw.one_in(6) && plan.sink.transactional_us.is_none() {
         let deaths = match draw.one_in(2) {
-            true => vec![panic_beside_a_manifest(plan, draw)],
+            true => panics_beside_manifests(plan, draw).to_vec(),
             false => around_a_manifest(plan, draw).to_vec(),
         };
         plan.faults.extend(deaths);
@@ -176,9 +176,9 @@ fn around_a_manifest(plan: &mut Plan, draw: &mut Draw) -> [Fault; 2] {
     ]
 }
 
-/// A subtask panics while manifests are on their way to a storage that takes any time, and its
+/// Subtasks panic while manifests are on their way to a storage that takes any time, and their
 /// process starts the job again at once.
-fn panic_beside_a_manifest(plan: &mut Plan, draw: &mut Draw) -> Fault {
+fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 3] {
     plan.services.store = Span { min_us: 100, max_us: 20_000 };
     plan.services.database.latency = draw.span(20, 200);
     plan.pace.message = draw.span(5, 200);
@@ -187,9 +187,12 @@ fn panic_beside_a_manifest(plan: &mut Plan, draw: &mut Draw) -> Fault {
     (checkpoint.max_concurrent, checkpoint.min_pause_ms) = (draw.of(&[2, 3]), 0);
     checkpoint.interval_ms = checkpoint.interval_ms.min(5);
     checkpoint.timeout_ms = checkpoint.timeout_ms.max(PATIENCE_MS);
-    let step = draw.of(&[Step::BarrierReceived, Step::SnapshotSync, Step::Upload]);
-    let when = at_step(step, draw.of(&[2, 3, 4, 6]), 0);
-    struck(FaultAction::Panic, FaultTarget::AnySubtask, when)
+    let panic = |first: u32| {
+        let step = draw.of(&[Step::BarrierReceived, Step::SnapshotSync, Step::Upload]);
+        let when = at_step(step, draw.of(&[first, first + 1]), 0);
+        struck(FaultAction::Panic, FaultTarget::AnySubtask, when)
+    };
+    [2, 4, 7].map(panic)
 }
 
 /// A process that is killed at a step may have done what the step is about.

@@ -277,6 +277,10 @@ fn emit(
         value: record.value,
     };
     out.emit(partition.subtask, &payload);
+    if mutants::is_active(mutants::OFFSETS_COUNTED) {
+        partition.split.next = Offset(partition.split.next.0 + 1);
+        return;
+    }
     partition.split.next = Offset(record.offset.0 + 1);
 }
 

@@ -64,6 +64,12 @@ pub(super) fn resolve(
         .map(|((partition, wanted), Bounds { low, high })| {
             let next = match wanted {
                 Wanted::Exactly(next) => *next,
+                Wanted::Start
+                    if config.start == StartFrom::Committed
+                        && mutants::is_active(mutants::STARTS_AT_END) =>
+                {
+                    committed.get(partition).copied().unwrap_or(Offset(high))
+                }
                 Wanted::Start => committed.get(partition).copied().unwrap_or(Offset(low)),
             };
             let next = if mutants::is_active(mutants::RESET_SILENTLY) && next.0 < low {

@@ -278,7 +278,11 @@ impl Writer {
         };
         in_flight.failures += 1;
         self.check_retries(in_flight, &what, around)?;
-        let at_us = around.now_us + around.config.backoff_us(in_flight.failures);
+        let backoff_us = match mutants::is_active(mutants::RETRY_AT_ONCE) {
+            true => 0,
+            false => around.config.backoff_us(in_flight.failures),
+        };
+        let at_us = around.now_us + backoff_us;
         in_flight.state = State::Waiting { at_us, is_in_doubt };
         Ok(Advance::Moved)
     }
