@@ -205,3 +205,20 @@ fn what_the_next_alignment_holds_outlives_one_that_is_given_up() {
     h.on_ingested(1, barrier(2), 120);
     assert_eq!(words(&h.on_processed(1, barrier(2))), ["decline 1", "hold 1"]);
 }
+
+#[test]
+fn a_checkpoint_is_overtaken_behind_an_older_one_that_still_logs() {
+    let mut h = BarrierHandler::new(CheckpointMode::ExactlyOnce, Some(100), 3);
+    for channel in 0..2 {
+        h.on_ingested(channel, barrier(1), 0);
+        h.on_processed(channel, barrier(1));
+    }
+    assert_eq!(words(&h.on_time(100)), ["snapshot 1 logging all but 2", "release"]);
+    h.on_ingested(0, barrier(2), 110);
+    assert_eq!(words(&h.on_processed(0, barrier(2))), ["hold 0"]);
+    h.on_ingested(1, barrier(3), 120);
+    let next = words(&h.on_processed(1, barrier(3)));
+    assert_eq!(next, ["release", "decline 2", "hold 1"], "channel 1 never had 2; 1 goes on");
+    assert_eq!(words(&h.on_ingested(2, barrier(1), 130)), ["complete 1"]);
+    assert!(h.on_aborted(CheckpointId(2)).is_empty(), "channel 1 is held for 3");
+}

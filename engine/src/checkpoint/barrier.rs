@@ -311,20 +311,19 @@ impl BarrierHandler {
         self.pending.push_back(pending);
     }
 
-    /// A newer barrier on a channel that never had the older one: the older checkpoint was given
-    /// up before it reached that upstream subtask, and cannot complete.
+    /// A newer barrier on a channel that never had older ones: they were given up before they reached
+    /// that upstream subtask, and cannot complete. Those that the channel did have go on, also when
+    /// they are older still.
     fn overtake(&mut self, channel: usize, newer: CheckpointId, out: &mut Vec<Decision>) {
-        while let Some(pending) = self.pending.front() {
-            let older = pending.barrier.checkpoint;
-            if older >= newer || pending.processed.contains(channel) {
-                break;
-            }
-            if pending.may_hold() {
+        let is_overtaken =
+            |p: &Pending| p.barrier.checkpoint < newer && !p.processed.contains(channel);
+        while let Some(at) = self.pending.iter().position(is_overtaken) {
+            let older = self.pending.remove(at).expect("at is a position");
+            if older.may_hold() {
                 out.push(Decision::Release);
             }
-            self.pending.pop_front();
-            self.over = self.over.max(older);
-            out.push(Decision::Decline(older, format!("overtaken by checkpoint {newer}")));
+            let why = format!("overtaken by checkpoint {newer}");
+            out.push(Decision::Decline(older.barrier.checkpoint, why));
         }
     }
 
