@@ -88,5 +88,5 @@ fn what_was_found_stays_fixed() {
         assert!(judged.outcome != Outcome::Violated, "{name}: {:#?}", judged.reasons);
         plans += 1;
     }
-    assert!(plans >= 18, "the seeds were moved");
+    assert!(plans >= 20, "the seeds were moved");
 }

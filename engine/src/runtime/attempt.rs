@@ -206,7 +206,15 @@ impl Attempt {
             let commands = match outcome {
                 Ok(true) => {
                     self.hit(Step::MetadataDurable, checkpoint, around.seams)?;
-                    self.coordinator.on_manifest_durable(checkpoint, now)
+                    // Whoever claimed the next attempt before may have looked before, too, and not
+                    // have seen it: then nobody restores it, and its offsets must not be committed.
+                    match self.successor(around.seams) {
+                        Ok(None) => self.coordinator.on_manifest_durable(checkpoint, now),
+                        Ok(Some(successor)) => return Err(self.fenced(successor)),
+                        Err(error) => {
+                            self.coordinator.on_manifest_failed(checkpoint, &error.to_string())
+                        }
+                    }
                 }
                 Ok(false) => {
                     if let Some(successor) = self.successor(around.seams)? {
