@@ -205,16 +205,20 @@ impl Attempt {
             let (checkpoint, _) = self.manifests.remove(at);
             let commands = match outcome {
                 Ok(true) => {
-                    self.hit(Step::MetadataDurable, checkpoint, around.seams)?;
                     // Whoever claimed the next attempt before may have looked before, too, and not
                     // have seen it: then nobody restores it, and its offsets must not be committed.
                     match self.successor(around.seams) {
-                        Ok(None) => self.coordinator.on_manifest_durable(checkpoint, now),
+                        Ok(None) => {}
                         Ok(Some(successor)) => return Err(self.fenced(successor)),
-                        Err(error) => {
-                            self.coordinator.on_manifest_failed(checkpoint, &error.to_string())
+                        // Not to be told now: it is looked at again.
+                        Err(_) => {
+                            self.manifests.insert(at, (checkpoint, Ticket::ready(Ok(true))));
+                            at += 1;
+                            continue;
                         }
                     }
+                    self.hit(Step::MetadataDurable, checkpoint, around.seams)?;
+                    self.coordinator.on_manifest_durable(checkpoint, now)
                 }
                 Ok(false) => {
                     if let Some(successor) = self.successor(around.seams)? {
