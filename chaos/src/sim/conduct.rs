@@ -1,8 +1,9 @@
 //! How jobs conduct themselves, by their own events: what neither the tables nor the files tell.
 //!
 //! Attempts begin once each, behind everything that their own process still writes; checkpoints
-//! are numbered upwards, past everything that is there; no more are under way than may be; an attempt ends over failed checkpoints when, and only
-//! when, more of them in a row have failed than may; and what is not retained is deleted.
+//! are numbered upwards, past everything that is there; no more are under way than may be; an
+//! attempt ends over failed checkpoints when, and only when, more of them in a row have failed than
+//! may; and what is not retained is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,6 @@ use stormproof_engine::seam::{TicketSender, TimeUs};
 
 use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
-use super::job::RETRY_BACKOFF_MS;
 use super::weather::{Disturbance, Weather};
 
 /// A call under way, by its number.
@@ -189,25 +188,6 @@ impl Database {
         tables.calls.insert(id, call);
         drop(tables);
         self.drive(id, Phase::Begin, timeout_us);
-    }
-
-    /// A batch that was refused comes again after the shortest pause at the earliest.
-    fn look_at_pace(&self, batch: (AttemptId, u64)) {
-        let now = self.core.now();
-        let mut tables = self.tables();
-        let Some(refused_us) = tables.refused_us.remove(&batch) else { return };
-        if now < refused_us + RETRY_BACKOFF_MS * 1_000 && tables.hurried.is_none() {
-            let (attempt, number) = batch;
-            tables.hurried = Some(format!(
-                "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
-                 at {now} us; the pause is {RETRY_BACKOFF_MS} ms at least"
-            ));
-        }
-    }
-
-    /// The first batch that came again without a pause.
-    pub(super) fn hurried(&self) -> Option<String> {
-        self.tables().hurried.clone()
     }
 
     /// Lets the client drive a call on after a while, and give up after another.

@@ -1,12 +1,15 @@
-//! How calls end for whoever made them: confirmed, failed, in doubt, or cut off.
+//! How calls end for whoever made them: confirmed, failed, in doubt, or cut off; and how soon what
+//! was refused comes again.
 
 use stormproof_engine::connectors::sql::{
     ResolveOutcome, SqlFailure, WriteOutcome, fence_timed_out,
 };
+use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::TimeUs;
 
 use super::{Call, CallId, Database, DatabaseEvent, Phase, Work};
 use crate::sim::core::{Actor, Event, ProcessId};
+use crate::sim::job::RETRY_BACKOFF_MS;
 
 /// Between two tries of a fence.
 const FENCE_RETRY_US: TimeUs = 2_000;
@@ -152,6 +155,25 @@ impl Database {
             }),
             None => {}
         }
+    }
+
+    /// A batch that was refused comes again after the shortest pause at the earliest.
+    pub(super) fn look_at_pace(&self, batch: (AttemptId, u64)) {
+        let now = self.core.now();
+        let mut tables = self.tables();
+        let Some(refused_us) = tables.refused_us.remove(&batch) else { return };
+        if now < refused_us + RETRY_BACKOFF_MS * 1_000 && tables.hurried.is_none() {
+            let (attempt, number) = batch;
+            tables.hurried = Some(format!(
+                "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
+                 at {now} us; the pause is {RETRY_BACKOFF_MS} ms at least"
+            ));
+        }
+    }
+
+    /// The first batch that came again without a pause.
+    pub(in crate::sim) fn hurried(&self) -> Option<String> {
+        self.tables().hurried.clone()
     }
 
     /// A transient failure: the sink decides about its batches, a fence is tried until its
