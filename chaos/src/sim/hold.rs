@@ -3,10 +3,10 @@
 //!
 //! Invariant: what is held is list state, named `held` in the checkpoint (shared out by a restore,
 //! or shown to all as union state, of which each subtask keeps what is its own by key), and every
-//! record of it has a timer. Records leave in the order in which they came, each once, and by their timers alone:
-//! a worker's step fires what is due before it does anything else, so that whoever looks later in
-//! the step finds nothing overdue, and a worker that goes to sleep says when it wants to be woken.
-//! What is found otherwise is told ([`Mistimed`]).
+//! record of it has a timer. Records leave in the order in which they came, each once, and by their
+//! timers alone: a worker's step fires what is due before it does anything else, so that whoever
+//! looks later in the step finds nothing overdue, and a worker that goes to sleep says when it wants
+//! to be woken. What is found otherwise is told ([`Mistimed`]).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};

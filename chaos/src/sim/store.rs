@@ -158,17 +158,18 @@ impl Store {
     }
 
     fn submit(&self, path: &str, work: Work, answer: Option<Answer>) {
-        if is_manifest(path) && matches!(work, Work::PutNew(_)) {
-            self.look_for_usurper(path);
-        }
         let at_us = self.core.now() + self.latency();
+        let owner = self.core.current();
+        let path = path.to_owned();
+        let operation =
+            Operation { owner, path, work, answer, outcome: None, is_owner_dead: false };
+        if operation.completes_a_checkpoint() {
+            self.look_for_usurper(&operation.path);
+        }
         let id = {
             let mut disk = self.disk();
             disk.serial += 1;
             let id = disk.serial;
-            let (owner, path) = (self.core.current(), path.to_owned());
-            let operation =
-                Operation { owner, path, work, answer, outcome: None, is_owner_dead: false };
             disk.operations.insert(id, operation);
             id
         };

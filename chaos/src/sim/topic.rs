@@ -290,7 +290,7 @@ impl LogClient for Client {
     }
 
     fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled {
-        let (partition, mut next) = self.fetching[index];
+        let (partition, next) = self.fetching[index];
         let mut inner = self.topic.inner();
         let held = &inner.partitions[partition.index()];
         if next < held.low || next > held.high {
@@ -300,14 +300,9 @@ impl LogClient for Client {
         if next >= held.high || self.topic.weather.strikes(Disturbance::LogSilent) {
             return Polled::Empty;
         }
-        let mut visible = held.records[next as usize..held.high as usize].iter();
-        let skipped = visible.position(Option::is_some).unwrap_or((held.high - next) as usize);
-        next += skipped as u64;
-        let Some(record) =
-            held.records[next as usize..held.high as usize].first().cloned().flatten()
-        else {
-            return Polled::Empty;
-        };
+        let visible = &held.records[next as usize..held.high as usize];
+        let found = (next..).zip(visible).find_map(|(offset, at)| Some((offset, at.clone()?)));
+        let Some((next, record)) = found else { return Polled::Empty };
         self.fetching[index].1 = next + 1;
         inner.positions.insert((self.actor.process, partition), next + 1);
         drop(inner);

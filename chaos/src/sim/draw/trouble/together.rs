@@ -1,6 +1,6 @@
 //! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
-//! doubt, then a death; two processes that begin at once; a death, and a successor that cannot read or take its fence;
-//! silence, and then the end.
+//! doubt, then a death; two processes that begin at once; a death, and a successor that cannot read
+//! or take its fence; silence, and then the end.
 
 use super::struck;
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
