@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::kafka::{self, Client};
 use super::leftovers::ServiceFolder;
 use super::mysql::MysqlDatabase;
-use super::owned::create_topic;
 use super::proxy::FaultProxy;
 use super::service::{Probe, ProcessBackend, ProcessPlan, Service, ServiceName};
-use super::{Addresses, DatabaseAddress, Environment, Host, ports};
+use super::topic::Topic;
+use super::{Addresses, DatabaseAddress, Environment, Host, kafka, ports};
 use crate::error::{Result, environment};
 use crate::scenario::{KafkaCluster, Load};
 
@@ -92,17 +91,12 @@ impl Environment for Embedded {
         let broker = self.start_broker()?;
         let brokers = broker.service.direct();
         self.broker = Some(broker);
-        create_topic(&brokers, TOPIC, load.partitions, KafkaCluster::SINGLE)?;
-        let found = Client::connect(&brokers, TOPIC)?.partitions(TOPIC)?;
-        if found != Some(load.partitions) {
-            return Err(environment(format!("the embedded topic has {found:?} partitions"))
-                .at(format!("kafka at {brokers}"))
-                .remedy("this is a bug: please report it with the broker's log"));
-        }
+        let (partitions, cluster) = (load.partitions, KafkaCluster::SINGLE);
+        Topic { brokers: &brokers, name: TOPIC, partitions, cluster }.make(&self.host)?;
         Ok(Addresses {
             brokers,
             topic: TOPIC.to_owned(),
-            partitions: load.partitions,
+            partitions,
             group: TOPIC.to_owned(),
             database,
             table_prefix,

@@ -4,39 +4,30 @@
 //! named; a named topic that holds records is never written to. Services are not stopped.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-
-use super::kafka::{self, Client, refused};
-use super::mysql::{MysqlDatabase, block_on};
-use super::{Addresses, Environment};
+use super::kafka::{self, Client};
+use super::mysql::MysqlDatabase;
+use super::topic::Topic;
+use super::{Addresses, Environment, Host};
 use crate::error::{Result, environment};
-use crate::scenario::Load;
-
-/// The longest wait for a service's first answer.
-const READY_LIMIT: Duration = Duration::from_secs(10);
-/// The longest wait for the leaders of a new topic.
-const LEADERS_LIMIT: Duration = Duration::from_secs(30);
+use crate::scenario::{KafkaCluster, Load};
 
 /// The environment.
 pub struct External {
     brokers: String,
     named_topic: Option<String>,
     database: MysqlDatabase,
-    run_id: String,
+    host: Host,
 }
 
 impl External {
-    /// Services at these addresses, for the run `run_id`.
-    pub fn new(brokers: &str, topic: Option<&str>, database: &str, run_id: &str) -> Self {
+    /// Services at these addresses, for the run of `host`.
+    pub fn new(brokers: &str, topic: Option<&str>, database: &str, host: Host) -> Self {
         Self {
             brokers: brokers.to_owned(),
             named_topic: topic.map(str::to_owned),
-            database: MysqlDatabase::new(database, run_id),
-            run_id: run_id.to_owned(),
+            database: MysqlDatabase::new(database, &host.run_id),
+            host,
         }
     }
 
@@ -47,9 +38,10 @@ impl External {
                 .at(format!("kafka at {}", self.brokers))
                 .remedy("name a topic that exists (--topic), or ask for records")),
             None => {
-                self.create_topic(topic, load.partitions)?;
-                await_topic(&client, topic, load.partitions)?;
-                Ok(load.partitions)
+                let (partitions, cluster) = (load.partitions, KafkaCluster::SINGLE);
+                let brokers = &self.brokers;
+                Topic { brokers, name: topic, partitions, cluster }.make(&self.host)?;
+                Ok(partitions)
             }
             Some(partitions) if load.records == 0 => Ok(partitions),
             Some(partitions) => {
@@ -67,24 +59,6 @@ impl External {
             }
         }
     }
-
-    fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
-        let refuse = |error: &dyn std::fmt::Display| {
-            refused(&self.brokers, &format!("cannot create topic {topic:?}"), error)
-        };
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.brokers)
-            .create()
-            .map_err(|e| refuse(&e))?;
-        let new = NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(READY_LIMIT));
-        let created = block_on(async { admin.create_topics([&new], &options).await })?
-            .map_err(|e| refuse(&e))?;
-        match created.into_iter().next() {
-            Some(Err((_, code))) => Err(refuse(&code)),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Environment for External {
@@ -98,13 +72,14 @@ impl Environment for External {
 
     fn start(&mut self, load: &Load) -> Result<Addresses> {
         let database = self.database.connect()?;
-        let topic = self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.run_id));
+        let topic =
+            self.named_topic.clone().unwrap_or_else(|| format!("storm-{}", self.host.run_id));
         let partitions = self.prepare_topic(&topic, load)?;
         Ok(Addresses {
             brokers: self.brokers.clone(),
             topic,
             partitions,
-            group: format!("storm-{}", self.run_id),
+            group: format!("storm-{}", self.host.run_id),
             database,
             table_prefix: self.database.table_prefix(),
         })
@@ -121,34 +96,11 @@ impl Environment for External {
         vec![format!(
             "Topic, consumer group and tables of this run (storm-{0}, storm_{0}_*) stay in the \
              services, so that the verdict can be checked again.",
-            self.run_id
+            self.host.run_id
         )]
     }
 
     fn stop(&mut self) {}
-}
-
-/// Waits until every partition of a new topic answers.
-fn await_topic(client: &Client, topic: &str, partitions: u32) -> Result<()> {
-    let begun_us = crate::clock::monotonic_us();
-    loop {
-        let is_there = client.partitions(topic)? == Some(partitions);
-        let ends = client.log_end_offsets(topic, partitions);
-        match ends {
-            Ok(_) if is_there => return Ok(()),
-            Err(error) if waited(begun_us) > LEADERS_LIMIT => return Err(error),
-            _ if waited(begun_us) > LEADERS_LIMIT => {
-                return Err(environment(format!("topic {topic:?} has no {partitions} leaders"))
-                    .at("kafka")
-                    .remedy("look at the brokers' logs; fewer partitions may be needed"));
-            }
-            _ => std::thread::sleep(Duration::from_millis(100)),
-        }
-    }
-}
-
-fn waited(since_us: u64) -> Duration {
-    Duration::from_micros(crate::clock::monotonic_us() - since_us)
 }
 
 #[cfg(test)]
@@ -157,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_closed_port_is_an_error_with_its_address() {
-        let mut place = External::new("127.0.0.1:1", None, "mysql://root@127.0.0.1:1/d", "x");
+        let mut place =
+            External::new("127.0.0.1:1", None, "mysql://root@127.0.0.1:1/d", Host::quiet("x"));
         let load = Load {
             records: 1,
             record_bytes: 100,
@@ -174,7 +127,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_database_address() {
-        let place = External::new("b:1", None, "postgres://x", "x");
+        let place = External::new("b:1", None, "postgres://x", Host::quiet("x"));
         let load = Load {
             records: 1,
             record_bytes: 100,

@@ -21,6 +21,7 @@ mod owned;
 mod ports;
 pub(crate) mod proxy;
 pub(crate) mod service;
+mod topic;
 
 pub use containers::Containers;
 pub(crate) use host::joined;
@@ -113,7 +114,6 @@ pub trait Environment {
 
 /// The environment of `scenario` for the run of `host` in `folder`.
 pub fn choose(scenario: &Scenario, host: &Host, folder: &Path) -> Box<dyn Environment> {
-    let run_id = host.run_id.as_str();
     match &scenario.environment {
         EnvironmentChoice::Embedded { database } => {
             Box::new(Embedded::new(folder, database.as_deref(), host.clone()))
@@ -125,7 +125,7 @@ pub fn choose(scenario: &Scenario, host: &Host, folder: &Path) -> Box<dyn Enviro
             Box::new(Containers::new(kafka_image, database_image, data.clone(), host.clone()))
         }
         EnvironmentChoice::External { brokers, topic, database } => {
-            Box::new(External::new(brokers, topic.as_deref(), database, run_id))
+            Box::new(External::new(brokers, topic.as_deref(), database, host.clone()))
         }
     }
 }
