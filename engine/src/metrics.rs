@@ -80,6 +80,9 @@ figures! {
     in_flight_bytes: "gauge",
     /// Bytes held back by alignment.
     held_bytes: "gauge",
+    /// Bytes that each upstream subtask may have under way to this worker; buffer debloating moves
+    /// it (Flink's debloatedBufferSize).
+    credit_bytes: "gauge",
     /// FLIP-33 currentFetchEventTimeLag: wall clock at fetch minus event time, microseconds.
     fetch_event_time_lag_us: "gauge",
     /// FLIP-33 currentEmitEventTimeLag: wall clock at emission minus event time, microseconds.

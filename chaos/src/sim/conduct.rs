@@ -12,7 +12,7 @@ use stormproof_engine::runtime::{CheckpointConfig, JobEvent};
 use stormproof_engine::seam::TimeUs;
 
 use super::core::ProcessId;
-use super::evidence::Breach;
+use super::evidence::{AuditRow, Breach};
 use super::store::{Store, checkpoint_of};
 
 /// With these words an attempt says that it ends over failed checkpoints.
@@ -40,13 +40,15 @@ pub(super) struct Conduct {
     given_up_us: BTreeMap<CheckpointId, TimeUs>,
     /// The highest number that a process has given out.
     given_out: BTreeMap<ProcessId, CheckpointId>,
+    /// The last checkpoint of each attempt that has drained.
+    drained: BTreeMap<AttemptId, CheckpointId>,
     breaches: Vec<Breach>,
 }
 
 impl Conduct {
     pub(super) fn new(config: CheckpointConfig) -> Self {
-        let (begun, courses, given_up_us, given_out) = Default::default();
-        Self { config, begun, courses, given_up_us, given_out, breaches: Vec::new() }
+        let (begun, courses, given_up_us, given_out, drained) = Default::default();
+        Self { config, begun, courses, given_up_us, given_out, drained, breaches: Vec::new() }
     }
 
     /// The first breach of each rule.
@@ -125,7 +127,34 @@ impl Conduct {
                     self.breach("checkpoint-failures", what);
                 }
             }
+            JobEvent::Finished { attempt, drained: true } => {
+                let course = self.courses.entry(*attempt).or_default();
+                self.drained.insert(*attempt, course.completed);
+            }
             _ => {}
+        }
+    }
+
+    /// With its last checkpoint everything has left a job that drains: it writes nothing after it,
+    /// and nothing that it had read is left for another attempt to write.
+    pub(super) fn look_at_drained(&mut self, audit: &[AuditRow]) {
+        let mut found = None;
+        for (attempt, last) in &self.drained {
+            found = found.or_else(|| {
+                audit.iter().find_map(|row| {
+                    let (partition, offset, at) = (row.partition, row.offset, row.sink_attempt);
+                    let record = format!("partition {partition}, offset {offset}");
+                    let drained = format!("attempt {attempt}, which had drained with {last}");
+                    if at == *attempt && row.checkpoint >= *last {
+                        return Some(format!("{record} was written after that by {drained}"));
+                    }
+                    let is_left = at > *attempt && row.source_attempt <= *attempt;
+                    is_left.then(|| format!("{record} was left to attempt {at} by {drained}"))
+                })
+            });
+        }
+        if let Some(what) = found {
+            self.breach("clean-drain", what);
         }
     }
 

@@ -76,6 +76,8 @@ pub(super) enum Event {
     Database(DatabaseEvent),
     /// The log answers a commit.
     Commit(u64),
+    /// The job is told to drain in the middle of its work.
+    Drain,
     /// The safety phase is over: everything is healed.
     Heal,
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use stormproof_engine::error::EngineError;
-use stormproof_engine::exchange::Wake;
-use stormproof_engine::ids::WorkerIndex;
+use stormproof_engine::exchange::{OpenBuffer, Wake};
+use stormproof_engine::ids::{VertexId, WorkerIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::runtime::{GroupBuilder, WorkerHost};
 use stormproof_engine::seam::TimeUs;
@@ -147,6 +147,17 @@ impl Crew {
     pub(super) fn waiting_bytes(&self, worker: WorkerIndex) -> u64 {
         let Some(slot) = self.slots.get(&worker) else { return 0 };
         slot.metrics.in_flight_bytes.get() + slot.metrics.held_bytes.get()
+    }
+
+    /// What subtasks of each vertex on a worker have emitted and not sent, lane by lane.
+    pub(super) fn open_buffers(&self, worker: WorkerIndex) -> Vec<(VertexId, Vec<OpenBuffer>)> {
+        let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
+        worker.map_or(Vec::new(), |worker| worker.open_buffers().collect())
+    }
+
+    /// What each upstream subtask may have under way to a worker.
+    pub(super) fn credit_bytes(&self, worker: WorkerIndex) -> u64 {
+        self.slots.get(&worker).map_or(0, |slot| slot.metrics.credit_bytes.get())
     }
 
     /// Rows that a worker's sink has taken and not confirmed.

@@ -86,6 +86,7 @@ impl Plan {
             truncations: Vec::new(),
             safety_us,
             liveness_us: 30_000_000,
+            drain_at_us: None,
             awaits_visibility: draw.one_in(4),
             topology,
             checkpoint,
@@ -207,8 +208,8 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
     ExchangeConfig {
         lane_buffer_bytes: draw.of(&[64, 256, 1024, 32 * 1024]),
         flush_interval_us: draw.of(&[0, 200, 2_000]),
-        credit_bytes: draw.of(&[0, 100, 400, 2_000]),
-        in_flight_target_ms: draw.of(&[0, 5, 100]),
+        credit_bytes: draw.of(&[0, 100, 400, 2_000, 4_000]),
+        in_flight_target_ms: draw.of(&[0, 5, 5, 100]),
     }
 }
 

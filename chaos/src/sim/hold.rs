@@ -17,12 +17,12 @@ use stormproof_engine::api::{
     Collector, GroupContext, GroupState, ListKind, Operator, OperatorFactory, StateSnapshot,
 };
 use stormproof_engine::error::{EngineError, Result};
-use stormproof_engine::graph::{key_group_of, subtask_of_key_group};
 use stormproof_engine::ids::{CheckpointId, SubtaskIndex};
 use stormproof_engine::record::{Payload, Record, RecordRef, Route};
 use stormproof_engine::seam::TimeUs;
 
 use super::core::{Actor, Core};
+use super::sieve::owner_of;
 
 /// The list state's name.
 const HELD: &str = "held";
@@ -111,7 +111,7 @@ impl<F: OperatorFactory> OperatorFactory for Holding<F> {
                     let what = format!("state {HELD} of {}[{subtask}]: no record", context.name);
                     EngineError::Config(what)
                 })?;
-                if !self.is_union || owner_of(&record, &context) == subtask {
+                if !self.is_union || owner_of(&record.view().payload(), &context) == subtask {
                     own.push_back((due_us, record));
                 }
             }
@@ -122,12 +122,6 @@ impl<F: OperatorFactory> OperatorFactory for Holding<F> {
         let kind = if self.is_union { ListKind::Union } else { ListKind::EvenSplit };
         Ok(Box::new(Hold { context, inner, hold_us, kind, mistimed, held }))
     }
-}
-
-/// The subtask that a record belongs to by its key.
-fn owner_of(record: &Record, context: &GroupContext) -> SubtaskIndex {
-    let group = key_group_of(&record.view().payload(), context.max_parallelism);
-    subtask_of_key_group(group, context.parallelism, context.max_parallelism)
 }
 
 /// Keeps what the inner operator emits.

@@ -9,7 +9,7 @@ use stormproof_engine::api::{OperatorFactory, SinkFactory, SourceFactory};
 use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory, StartFrom};
 use stormproof_engine::connectors::sql::{RowMapper, SqlSinkConfig, SqlSinkFactory, WholeValue};
 use stormproof_engine::error::Result;
-use stormproof_engine::graph::JobGraph;
+use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::operators::{CountFactory, CountedValue};
 use stormproof_engine::runtime::{JobConfig, RestartStrategy};
 
@@ -18,6 +18,7 @@ use super::connection::Backend;
 use super::escrow::{Escrow, EscrowFactory};
 use super::hold::{Holding, Mistimed};
 use super::plan::{Load, Parallelism, Plan, VERTICES};
+use super::sieve::Sieved;
 use super::topic::{LogHandle, Stored};
 
 /// The shortest pause before a batch is tried again.
@@ -71,11 +72,22 @@ pub(super) fn graph(
 }
 
 fn counting(plan: &Plan, mistimed: &Mistimed) -> Arc<dyn OperatorFactory> {
+    match plan.topology.into_count {
+        Partitioner::Broadcast => held_back(Sieved(CountFactory), plan, mistimed),
+        _ => held_back(CountFactory, plan, mistimed),
+    }
+}
+
+fn held_back<F: OperatorFactory + 'static>(
+    inner: F,
+    plan: &Plan,
+    mistimed: &Mistimed,
+) -> Arc<dyn OperatorFactory> {
     match plan.topology.hold_us {
-        0 => Arc::new(CountFactory),
+        0 => Arc::new(inner),
         hold_us => {
             let (is_union, mistimed) = (plan.topology.holds_in_union, mistimed.clone());
-            Arc::new(Holding { inner: CountFactory, hold_us, is_union, mistimed })
+            Arc::new(Holding { inner, hold_us, is_union, mistimed })
         }
     }
 }

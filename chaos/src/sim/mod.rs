@@ -29,6 +29,7 @@ mod job;
 mod plan;
 mod quiet;
 mod services;
+mod sieve;
 mod store;
 mod topic;
 mod weather;

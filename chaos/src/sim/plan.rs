@@ -64,7 +64,8 @@ pub struct Topology {
     /// Whether there is no counting operator: `into_count` leads right into the sinks.
     #[serde(default, skip_serializing_if = "is_not")]
     pub is_direct: bool,
-    /// From the sources to the counting operator.
+    /// From the sources to the counting operator. What is broadcast is counted by the subtask that
+    /// owns its key.
     pub into_count: Partitioner,
     /// From the counting operator to the sinks.
     pub into_sink: Partitioner,
@@ -241,6 +242,10 @@ pub struct Plan {
     pub safety_us: u64,
     /// From then on the job must drain within so long.
     pub liveness_us: u64,
+    /// When it is told to drain although more is to come, in microseconds of virtual time; whoever
+    /// runs the job starts it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_at_us: Option<u64>,
     /// Whether it is told to drain only when every record is to be seen in the database, which must
     /// come by itself; otherwise as soon as everything is read.
     #[serde(default, skip_serializing_if = "is_not")]
@@ -276,7 +281,7 @@ impl Plan {
     /// Whether records are partitioned by key.
     pub fn is_keyed(&self) -> bool {
         !self.topology.is_direct
-            && self.topology.into_count == Partitioner::KeyBy
+            && matches!(self.topology.into_count, Partitioner::KeyBy | Partitioner::Broadcast)
             && matches!(self.topology.into_sink, Partitioner::Forward | Partitioner::KeyBy)
     }
 

@@ -4,6 +4,7 @@
 //! The *safety phase* lets anything fail; then everything is healed and in the *liveness phase* the
 //! job must read, write and confirm everything within a bound.
 
+mod buffers;
 mod drain;
 mod in_flight;
 mod nemesis;
@@ -20,6 +21,7 @@ use stormproof_engine::runtime::{
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
+use self::buffers::Buffers;
 use super::conduct::Conduct;
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
@@ -103,6 +105,7 @@ pub(super) struct World<'a> {
     /// The first timer that did not fire as it should.
     mistimed: Mistimed,
     heard: Arc<Mutex<Heard>>,
+    buffers: Buffers,
     processes: BTreeMap<ProcessId, Process>,
     /// The newest process that was started, and how many there were.
     current: Option<ProcessId>,
@@ -111,6 +114,8 @@ pub(super) struct World<'a> {
     produced: u64,
     is_healed: bool,
     reading_ended: Option<ReadingEnded>,
+    /// Since when every record is to be seen in the database.
+    all_visible_us: Option<TimeUs>,
     end: Option<SimEnd>,
 }
 
@@ -145,6 +150,7 @@ impl<'a> World<'a> {
             armory,
             mistimed: Mistimed::new(Arc::clone(&core)),
             heard: Arc::new(Mutex::new(Heard::nothing(plan))),
+            buffers: Buffers::default(),
             processes: BTreeMap::new(),
             current: None,
             started: 0,
@@ -152,6 +158,7 @@ impl<'a> World<'a> {
             produced: 0,
             is_healed: false,
             reading_ended: None,
+            all_visible_us: None,
             end: None,
             core,
         };
@@ -183,6 +190,9 @@ impl<'a> World<'a> {
         }
         for (index, truncation) in self.plan.truncations.iter().enumerate() {
             self.core.at(truncation.at_us, Event::Truncate(index));
+        }
+        if let Some(at_us) = self.plan.drain_at_us {
+            self.core.at(at_us, Event::Drain);
         }
         self.core.at(self.plan.safety_us, Event::Heal);
     }
@@ -252,6 +262,7 @@ impl<'a> World<'a> {
             Event::Store(event) => self.store.on_event(event),
             Event::Database(event) => self.database.on_event(event),
             Event::Commit(id) => self.topic.on_commit(id),
+            Event::Drain => self.drain_early(),
             Event::Heal => self.heal(),
         }
     }
@@ -379,7 +390,13 @@ impl<'a> World<'a> {
         let actor = Actor { process: id, worker: Some(worker) };
         self.core.set_current(actor);
         let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
-        self.look_at_in_flight(id, worker);
+        match stepped {
+            Stepped::Alive(_) if !opens => {
+                self.look_at_in_flight(id, worker);
+                self.look_at_buffers(id, worker);
+            }
+            _ => self.buffers.forget(actor),
+        }
         let now = self.core.now();
         match stepped {
             Stepped::Alive(progress) if progress.moved => {

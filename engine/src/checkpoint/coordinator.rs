@@ -306,7 +306,7 @@ impl Coordinator {
 
     fn fail(&mut self, checkpoint: CheckpointId, reason: &str, out: &mut Vec<Command>) {
         let Some(pending) = self.pending.remove(&checkpoint) else { return };
-        if pending.drain {
+        if pending.drain && !mutants::is_active(mutants::DRAIN_FORGOTTEN) {
             // The sources have stopped: only another attempt can try again.
             out.push(Command::FailJob(format!("the last checkpoint failed: {reason}")));
         }

@@ -119,7 +119,11 @@ fn share_lists(
         let all: Vec<Bytes> = owners.into_values().flatten().collect();
         return (0..new.parallelism).map(|s| (SubtaskIndex(s), all.clone())).collect();
     }
-    if old.parallelism == new.parallelism {
+    let before = match mutants::is_active(mutants::OWNERS_BY_COUNT) {
+        true => owners.len(),
+        false => usize::from(old.parallelism),
+    };
+    if before == usize::from(new.parallelism) {
         return owners.into_iter().collect();
     }
     let all: Vec<Bytes> = owners.into_values().flatten().collect();

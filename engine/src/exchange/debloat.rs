@@ -5,12 +5,13 @@
 //! of its upstream subtasks until what is in flight takes it about the target time; one that runs
 //! dry doubles it again, up to where it started (Flink's `BufferDebloater`, FLIP-183). Pure.
 
+use crate::mutants;
 use crate::seam::TimeUs;
 
 /// How often credit is reconsidered.
-const PERIOD_US: TimeUs = 20_000;
+pub const PERIOD_US: TimeUs = 20_000;
 /// The smallest credit: a few records, so that lanes keep moving.
-const FLOOR_BYTES: u64 = 1024;
+pub const FLOOR_BYTES: u64 = 1024;
 
 /// The debloater of one inbox.
 #[derive(Clone, Debug)]
@@ -53,7 +54,8 @@ impl Debloat {
         }
         let taken = taken_bytes - self.taken_before;
         let wanted = if self.ran_dry {
-            self.credit_bytes.saturating_mul(2)
+            let growth = if mutants::is_active(mutants::CREDIT_NEVER_GROWS) { 1 } else { 2 };
+            self.credit_bytes.saturating_mul(growth)
         } else {
             let in_flight = taken.saturating_mul(self.target_us) / period_us;
             // Halfway at a time: one slow period is not a trend.
@@ -62,7 +64,8 @@ impl Debloat {
         self.period_began_us = now_us;
         self.taken_before = taken_bytes;
         self.ran_dry = queued_bytes == 0;
-        let credit = wanted.clamp(FLOOR_BYTES.min(self.largest_bytes), self.largest_bytes);
+        let floor = if mutants::is_active(mutants::CREDIT_TO_NOTHING) { 0 } else { FLOOR_BYTES };
+        let credit = wanted.clamp(floor.min(self.largest_bytes), self.largest_bytes);
         (std::mem::replace(&mut self.credit_bytes, credit) != credit).then_some(credit)
     }
 }

@@ -384,6 +384,11 @@ impl Inbox {
         }
     }
 
+    /// What each upstream subtask may have under way to this inbox, bytes.
+    pub fn credit_bytes(&self) -> u64 {
+        self.lanes.first().map_or(0, |lane| lane.lane.credit_bytes())
+    }
+
     /// Logical channels into each subtask.
     pub fn channels(&self) -> usize {
         self.channels

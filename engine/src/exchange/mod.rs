@@ -12,8 +12,8 @@ mod outputs;
 mod run;
 
 pub use channel_set::ChannelSet;
-pub use debloat::Debloat;
+pub use debloat::{Debloat, FLOOR_BYTES as DEBLOAT_FLOOR_BYTES, PERIOD_US as DEBLOAT_PERIOD_US};
 pub use inbox::{Inbox, Item, Refunds};
 pub use lane::{Barrier, Lane, LaneBuffer, Mark, MarkKind, Wake};
-pub use outputs::{OutputEdge, Outputs};
+pub use outputs::{OpenBuffer, OutputEdge, Outputs};
 pub use run::Run;

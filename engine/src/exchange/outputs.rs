@@ -28,12 +28,13 @@ struct LaneWriter {
     marks: Vec<Mark>,
     /// Bytes sent since the beginning, by upstream subtask of the group.
     sent: Vec<u64>,
+    sent_buffers: u64,
 }
 
 impl LaneWriter {
     fn new(lane: Arc<Lane>) -> Self {
         let sent = vec![0; lane.sources().len()];
-        Self { lane, open: BytesMut::new(), at: 0, marks: Vec::new(), sent }
+        Self { lane, open: BytesMut::new(), at: 0, marks: Vec::new(), sent, sent_buffers: 0 }
     }
 
     /// What the subtask at `local` may still send.
@@ -77,8 +78,18 @@ impl LaneWriter {
             full.freeze()
         };
         self.at = 0;
+        self.sent_buffers += 1;
         self.lane.push(LaneBuffer { bytes, marks: std::mem::take(&mut self.marks) });
     }
+}
+
+/// What has been written into a lane and not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenBuffer {
+    /// Bytes.
+    pub bytes: usize,
+    /// Buffers that the lane has been sent before it.
+    pub after: u64,
 }
 
 /// One edge out of the group: a selector and a lane to each worker.
@@ -183,7 +194,7 @@ impl Outputs {
             let allowance = &self.allowance[local];
             allowance.set(allowance.get() - bytes as i64);
         }
-        if self.open_since_us.is_none() {
+        if self.open_since_us.is_none() || mutants::is_active(mutants::FLUSH_PUT_OFF) {
             self.open_since_us = Some(now_us);
         }
         bytes
@@ -207,6 +218,12 @@ impl Outputs {
             writer.flush();
         }
         self.open_since_us = None;
+    }
+
+    /// The open buffer of each lane.
+    pub fn open(&self) -> impl Iterator<Item = OpenBuffer> {
+        let writers = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+        writers.map(|writer| OpenBuffer { bytes: writer.at, after: writer.sent_buffers })
     }
 
     /// Sends what has waited long enough. Returns when the next flush is due.

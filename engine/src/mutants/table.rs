@@ -327,4 +327,44 @@ mutants! {
         "an attempt goes on although its fence could not be taken in time";
         by "no database for longer than a fence may take";
         ["fencing", "attempt-order", "duplicates-exact"];
+    UNREADABLE_IS_MISSING = 91, "unreadable-is-missing":
+        "a file of a checkpoint that cannot be read is taken for missing, and an older one restored";
+        by "a storage that does not answer after a death";
+        ["restore-landed", "restore-newest"];
+    DRAIN_FORGOTTEN = 92, "drain-forgotten":
+        "a drain whose checkpoint failed is never tried again";
+        by "a last checkpoint that is declined";
+        ["liveness"];
+    ROOM_BY_EITHER = 93, "room-by-either":
+        "a sink takes rows as long as there is room by rows or by bytes, not by both";
+        by "a database slower than its input";
+        ["bounded-in-flight"];
+    ABORT_RELEASES_ALL = 94, "abort-releases-all":
+        "an aborted checkpoint lets go what is held for a younger one";
+        by "checkpoints that overlap, one of them given up while the next aligns";
+        ["no-orphans", "conservation", "final-values"];
+    OWNERS_BY_COUNT = 95, "owners-by-count":
+        "list state stays with its owners where these are as many as the new subtasks";
+        by "restore at another parallelism, with state that not everyone had";
+        ["offset-coverage", "conservation", "no-loss"];
+    DRAINED_GOES_ON = 96, "drained-goes-on":
+        "a source subtask goes on behind its last barrier";
+        by "a drain while a neighbour stalls";
+        ["clean-drain", "no-loss"];
+    COPIES_REFUNDED = 97, "copies-refunded":
+        "a record for every subtask gives its credit back although some of them have not had it";
+        by "a broadcast to subtasks of which one stalls";
+        ["bounded-in-flight"];
+    FLUSH_PUT_OFF = 98, "flush-put-off":
+        "each record puts off the flush of those before it";
+        by "records that come one by one";
+        ["sent-in-time"];
+    CREDIT_NEVER_GROWS = 99, "credit-never-grows":
+        "credit that debloating has taken away never comes back";
+        by "a receiver that falls behind, then catches up";
+        ["credit"];
+    CREDIT_TO_NOTHING = 100, "credit-to-nothing":
+        "debloating takes all credit away";
+        by "a receiver that stands still";
+        ["credit"];
 }

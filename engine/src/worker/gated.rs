@@ -11,10 +11,11 @@ mod control;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use self::collector::GroupCollector;
 use super::Progress;
-use super::parked::{Parked, ParkedRecord};
+use super::parked::{Credit, Parked, ParkedRecord, SharedCredit};
 use super::snapshots::Snapshots;
 use super::stalls::Stalls;
 use crate::api::{GroupContext, Operator, Sink, StateSnapshot};
@@ -240,33 +241,49 @@ impl GatedGroup {
         if target == EVERY_SUBTASK {
             return self.accept_broadcast(lane, &record, now_us);
         }
-        let local = self.context.local(target);
-        let must_queue = self.parked.has(local) && !mutants::is_active(mutants::PARKED_OVERTAKEN);
-        if must_queue || self.is_blocked(target, now_us) {
-            let mut lane = lane;
+        if self.must_park(target, now_us) {
+            let mut credit = Credit::of(lane);
             if mutants::is_active(mutants::REFUNDED_WHEN_PARKED) {
                 self.refunds.note(&self.inbox, lane, record.view());
-                lane = None;
+                credit = Credit::None;
             }
-            self.parked.push(local, ParkedRecord { lane, record });
+            self.parked.push(self.context.local(target), ParkedRecord { credit, record });
             return Ok(());
         }
         self.refunds.note(&self.inbox, lane, record.view());
         self.process(target, record, now_us)
     }
 
-    /// Every local subtask gets the record; its credit goes back once.
+    /// Whether a record for `subtask` has to wait: behind others, or for the subtask.
+    #[inline]
+    fn must_park(&self, subtask: SubtaskIndex, now_us: TimeUs) -> bool {
+        let is_behind = self.parked.has(self.context.local(subtask));
+        is_behind && !mutants::is_active(mutants::PARKED_OVERTAKEN)
+            || self.is_blocked(subtask, now_us)
+    }
+
+    /// Every local subtask gets the record; its credit goes back once, when all are done with it.
     fn accept_broadcast(
         &mut self,
         lane: Option<u16>,
         record: &Record,
         now_us: TimeUs,
     ) -> Result<()> {
-        self.refunds.note(&self.inbox, lane, record.view());
+        let shared = Arc::new(SharedCredit { lane, record: record.clone() });
         for subtask in self.context.each_subtask() {
             let copy = record.retargeted(subtask);
-            self.accept(None, copy, now_us)?;
+            if self.must_park(subtask, now_us) {
+                let credit = match mutants::is_active(mutants::COPIES_REFUNDED) {
+                    true => Credit::None,
+                    false => Credit::Shared(Arc::clone(&shared)),
+                };
+                let parked = ParkedRecord { credit, record: copy };
+                self.parked.push(self.context.local(subtask), parked);
+            } else {
+                self.process(subtask, copy, now_us)?;
+            }
         }
+        Credit::Shared(shared).refund(record, &mut self.refunds, &self.inbox);
         Ok(())
     }
 
@@ -294,8 +311,8 @@ impl GatedGroup {
         for local in self.parked.waiting() {
             let subtask = SubtaskIndex(self.context.subtasks.start + local as u16);
             while self.has_room() && !self.is_blocked(subtask, now_us) {
-                let Some(ParkedRecord { lane, record }) = self.parked.pop(local) else { break };
-                self.refunds.note(&self.inbox, lane, record.view());
+                let Some(ParkedRecord { credit, record }) = self.parked.pop(local) else { break };
+                credit.refund(&record, &mut self.refunds, &self.inbox);
                 self.process(subtask, record, now_us)?;
                 moved = true;
             }

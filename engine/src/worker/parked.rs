@@ -2,13 +2,54 @@
 //! credit downstream. They keep their own credit, so the pile is bounded.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use crate::exchange::{Inbox, Refunds};
 use crate::record::Record;
 
-/// A record and the lane its credit goes back to.
-#[derive(Clone, Debug)]
-pub(super) struct ParkedRecord {
+/// What a record has taken of its sender's credit, until it is processed.
+#[derive(Debug)]
+pub(super) enum Credit {
+    /// Nothing: it was restored, or has given it back.
+    None,
+    /// Its frame, on this lane.
+    Own(u16),
+    /// The frame of the record for every subtask that it is a copy of.
+    Shared(Arc<SharedCredit>),
+}
+
+/// The credit of a record for every subtask, which goes back when the last of them is done with it.
+#[derive(Debug)]
+pub(super) struct SharedCredit {
     pub(super) lane: Option<u16>,
+    pub(super) record: Record,
+}
+
+impl Credit {
+    /// On a lane, or nothing.
+    pub(super) fn of(lane: Option<u16>) -> Self {
+        lane.map_or(Self::None, Self::Own)
+    }
+
+    /// Gives it back for `record`, which is processed.
+    #[inline]
+    pub(super) fn refund(self, record: &Record, refunds: &mut Refunds, inbox: &Inbox) {
+        match self {
+            Self::None => {}
+            Self::Own(lane) => refunds.note(inbox, Some(lane), record.view()),
+            Self::Shared(shared) => {
+                if let Some(last) = Arc::into_inner(shared) {
+                    refunds.note(inbox, last.lane, last.record.view());
+                }
+            }
+        }
+    }
+}
+
+/// A record, and the credit that it holds.
+#[derive(Debug)]
+pub(super) struct ParkedRecord {
+    pub(super) credit: Credit,
     pub(super) record: Record,
 }
 
@@ -22,7 +63,11 @@ pub(super) struct Parked {
 
 impl Parked {
     pub(super) fn new(subtasks: usize) -> Self {
-        Self { queues: vec![VecDeque::new(); subtasks], waiting: BTreeSet::new(), bytes: 0 }
+        Self {
+            queues: (0..subtasks).map(|_| VecDeque::new()).collect(),
+            waiting: BTreeSet::new(),
+            bytes: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

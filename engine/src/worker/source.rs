@@ -7,8 +7,9 @@ use super::snapshots::Snapshots;
 use super::stalls::Stalls;
 use crate::api::{Emission, GroupContext, SourceReader, StateSnapshot};
 use crate::error::Result;
-use crate::exchange::{Barrier, MarkKind, Outputs};
+use crate::exchange::{Barrier, MarkKind, OpenBuffer, Outputs};
 use crate::ids::{CheckpointId, SubtaskIndex};
+use crate::mutants;
 use crate::record::Payload;
 use crate::seam::{Step, TimeUs};
 use crate::worker::Progress;
@@ -57,6 +58,11 @@ impl SourceGroup {
 
     pub(super) fn is_finished(&self) -> bool {
         self.finished.iter().all(|f| *f)
+    }
+
+    /// What is emitted and not sent, lane by lane.
+    pub(super) fn open_buffers(&self) -> Vec<OpenBuffer> {
+        self.outputs.open().collect()
     }
 
     pub(super) fn is_committing(&self) -> bool {
@@ -138,7 +144,8 @@ impl SourceGroup {
         }
         let started_us = self.context.clock.now_us();
         for subtask in subtasks {
-            self.drained[self.context.local(*subtask)] |= barrier.drain;
+            let is_last = barrier.drain && !mutants::is_active(mutants::DRAINED_GOES_ON);
+            self.drained[self.context.local(*subtask)] |= is_last;
             self.stalls.hit(&self.context, Step::BarrierInjected, *subtask, checkpoint)?;
             self.stalls.hit(&self.context, Step::SnapshotSync, *subtask, checkpoint)?;
             let mut state = StateSnapshot::default();

@@ -13,7 +13,7 @@ use super::source::SourceGroup;
 use crate::api::GroupContext;
 use crate::checkpoint::Acknowledgement;
 use crate::error::{EngineError, Result};
-use crate::exchange::Barrier;
+use crate::exchange::{Barrier, OpenBuffer};
 use crate::ids::{AttemptId, CheckpointId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
 #[cfg(feature = "mutants")]
@@ -218,6 +218,14 @@ impl Worker {
         self.index
     }
 
+    /// What subtasks of each vertex have emitted and not sent, lane by lane.
+    pub fn open_buffers(&self) -> impl Iterator<Item = (VertexId, Vec<OpenBuffer>)> {
+        self.groups.iter().map(|group| match group {
+            Group::Source(source) => (source.context().vertex, source.open_buffers()),
+            Group::Gated(gated) => (gated.context().vertex, gated.open_buffers()),
+        })
+    }
+
     /// Whether the worker has done all it was told to.
     pub fn has_stopped(&self) -> bool {
         self.has_stopped
@@ -307,15 +315,18 @@ impl Worker {
 
     fn report_figures(&self) {
         let (mut queued, mut held, mut pending) = (0, 0, 0);
+        let mut credit: Option<u64> = None;
         for group in &self.groups {
             if let Group::Gated(gated) = group {
                 let (q, h) = gated.waiting_bytes();
                 (queued, held) = (queued + q, held + h);
                 pending += gated.pending_records();
+                credit = Some(credit.unwrap_or(u64::MAX).min(gated.credit_bytes()));
             }
         }
         self.links.metrics.in_flight_bytes.set(queued);
         self.links.metrics.held_bytes.set(held);
+        self.links.metrics.credit_bytes.set(credit.unwrap_or(0));
         self.links.metrics.sink_pending_records.set(pending);
     }
 

@@ -104,6 +104,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         truncations: Vec::new(),
         safety_us: over_us + 20_000,
         liveness_us: 30_000_000,
+        drain_at_us: None,
         awaits_visibility: false,
     }
 }

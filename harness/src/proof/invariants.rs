@@ -25,7 +25,7 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 11] = [
+const OF_RUNS: [Invariant; 14] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -113,6 +113,34 @@ const OF_RUNS: [Invariant; 11] = [
                within a bound, without a drain: buffers are sent and flushed when they are old.",
         source: "the batch interval is a promise of latency, not of the next barrier",
         checkers: &["sim::world::drain"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "sent-in-time",
+        title: "What is emitted is sent when the flush interval is over",
+        text: "No step of a worker ends with records in a buffer that has been open for longer than \
+               the flush interval, however many more have joined them.",
+        source: "Flink's buffer timeout: a bound of latency",
+        checkers: &["sim::world::buffers"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "credit",
+        title: "Credit shrinks to a floor, and comes back",
+        text: "Debloating leaves every upstream subtask a few records' worth, and doubles its credit \
+               each period in which the receiver ran dry, up to where it began.",
+        source: "Flink's BufferDebloater (FLIP-183)",
+        checkers: &["sim::world::buffers"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "clean-drain",
+        title: "With its last checkpoint everything has left a job that drains",
+        text: "An attempt that has drained wrote nothing tagged with its last checkpoint, and no later \
+               attempt writes anything that it had read: a stop and a start cost no duplicates.",
+        source: "Flink's stop-with-savepoint --drain: everything is flushed, and nothing is emitted \
+                 after the savepoint",
+        checkers: &["sim::conduct"],
         is_end_state: false,
     },
     Invariant {

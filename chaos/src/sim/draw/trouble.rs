@@ -5,6 +5,7 @@
 //! recovery, or before there is another checkpoint. In some, checkpoints *overlap*: the next begins
 //! while the last ones wait, and single ones are given up between others.
 
+mod early_drain;
 mod overlap;
 mod together;
 
@@ -68,7 +69,14 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
         let troubles = overlap::troubles(plan, has_lags, draw);
         plan.faults.extend(troubles);
     }
+    if draw.one_in(6) {
+        let faults = early_drain::befall(plan, draw);
+        plan.faults.extend(faults);
+    }
     retention(plan, draw);
+    if draw.one_in(5) {
+        broadcast(plan);
+    }
     for (fault, id) in plan.faults.iter_mut().zip(1..) {
         fault.id = FaultId(id);
     }
@@ -367,6 +375,19 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
         if !draw.one_in(4) {
             rescale_once(topology, draw);
         }
+    }
+}
+
+/// Every counting subtask gets every record. Not where records in flight are logged: a broadcast has
+/// as many copies of them as there are subtasks.
+fn broadcast(plan: &mut Plan) {
+    let logs_nothing = match plan.checkpoint.mode {
+        CheckpointMode::AtLeastOnce => true,
+        CheckpointMode::ExactlyOnce => plan.checkpoint.alignment_timeout_ms.is_none(),
+        CheckpointMode::ExactlyOnceUnaligned | CheckpointMode::AtLeastOnceFirstBarrier => false,
+    };
+    if logs_nothing && !plan.topology.is_direct {
+        plan.topology.into_count = Partitioner::Broadcast;
     }
 }
 

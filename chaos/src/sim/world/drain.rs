@@ -1,5 +1,5 @@
 //! The end of a run: the job is told to drain when everything is healed and read, and in some plans
-//! only when every record is to be seen in the database.
+//! only when every record is to be seen in the database. In some it is drained in mid-run, too.
 //!
 //! To be seen, a record needs no barrier and no end of input: buffers are sent and flushed when
 //! they are old enough. What does not come by itself within the bound is told.
@@ -12,6 +12,8 @@ use crate::sim::core::{Actor, ProcessId};
 /// So long may what was read take to be seen, once all is healed: whatever was slow or in doubt
 /// before has then ended, and what is left are a few hundred records at 0.1 ms a step.
 const VISIBLE_US: u64 = 5_000_000;
+/// And so long is the job left alone after that: what was taken away comes back in a quiet while.
+const QUIET_US: u64 = 60_000;
 
 impl World<'_> {
     pub(super) fn tell_to_drain(&mut self) {
@@ -20,14 +22,25 @@ impl World<'_> {
         if process.is_told_to_drain || !self.topic.is_read_by(id) || self.awaits_rows(id) {
             return;
         }
-        let process = self.processes.get_mut(&id).expect("it was just found");
+        self.drain(id);
+    }
+
+    /// Somebody stops the job in the middle of its work; it is started again.
+    pub(super) fn drain_early(&mut self) {
+        if let Some(id) = self.current {
+            self.drain(id);
+        }
+    }
+
+    fn drain(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
         process.is_told_to_drain = true;
         process.machine.control().stop_with_drain();
         self.core.trace(|| format!("{id} is told to drain"));
         self.core.wake(Actor { process: id, worker: None });
     }
 
-    /// Whether the job is left alone until its rows are to be seen.
+    /// Whether the job is left alone until its rows are to be seen, and a while longer.
     fn awaits_rows(&mut self, id: ProcessId) -> bool {
         // What retention removed, or expired with its transaction, never comes.
         let is_asked = self.plan.awaits_visibility && !self.plan.may_refuse();
@@ -40,7 +53,8 @@ impl World<'_> {
         self.reading_ended = Some(ended);
         let (visible, all) = (self.database.visible(), self.plan.load.records as usize);
         if visible >= all {
-            return false;
+            let visible_us = *self.all_visible_us.get_or_insert(now);
+            return now < visible_us + QUIET_US;
         }
         let is_late = now > ended.at_us + VISIBLE_US;
         if is_late {

@@ -6,6 +6,7 @@
 
 use std::sync::PoisonError;
 
+use stormproof_engine::graph::Partitioner;
 use stormproof_engine::ids::WorkerIndex;
 
 use super::{Plan, Process, World};
@@ -47,7 +48,12 @@ impl World<'_> {
             false => u64::from(parallelism.source) + u64::from(parallelism.count),
         };
         let record = FRAME_BYTES + NUMBER_BYTES + u64::from(self.plan.load.value_bytes);
-        let may = upstream * (credit + record);
+        // A record for every subtask is parked once for each.
+        let copies = match self.plan.topology.into_count {
+            Partitioner::Broadcast => parallelism.count.div_ceil(self.plan.topology.workers),
+            _ => 1,
+        };
+        let may = upstream * (credit + record) * u64::from(copies);
         if waiting_bytes > may {
             let what = format!(
                 "{waiting_bytes} bytes wait at worker {worker} of {id}; {upstream} upstream \

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::World;
 use crate::sim::conduct::Conduct;
-use crate::sim::evidence::{Breach, Evidence, Landed, SimEnd, SimRun};
+use crate::sim::evidence::{AuditRow, Breach, Evidence, Landed, SimEnd, SimRun};
 use crate::sim::weather::Disturbance;
 
 impl World<'_> {
@@ -24,7 +24,7 @@ impl World<'_> {
         )
     }
 
-    fn breaches(&self) -> Vec<Breach> {
+    fn breaches(&self, audit: &[AuditRow]) -> Vec<Breach> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = Conduct::new(self.plan.checkpoint.clone());
         let mut conduct = std::mem::replace(&mut heard.conduct, nothing);
@@ -40,6 +40,7 @@ impl World<'_> {
                 conduct.look_at_strays(&self.store);
             }
         }
+        conduct.look_at_drained(audit);
         if let Some(what) = self.database.hurried() {
             conduct.breach("retry-pace", what);
         }
@@ -71,7 +72,7 @@ impl World<'_> {
             Disturbance::LogCommitUnanswered,
         ];
         let lost_us = self.weather.last_strike_us(&losses);
-        let breaches = self.breaches();
+        let breaches = self.breaches(&evidence.audit);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         SimRun {
             told: heard.told.take().unwrap_or_default(),

@@ -181,8 +181,10 @@ impl SqlSink {
 
 impl Sink for SqlSink {
     fn is_ready(&self) -> bool {
-        self.flushed_rows < self.config.max_pending_rows as u64
-            && self.held_bytes < self.config.max_pending_bytes
+        let has_rows = self.flushed_rows < self.config.max_pending_rows as u64;
+        let has_bytes = self.held_bytes < self.config.max_pending_bytes;
+        has_rows && has_bytes
+            || mutants::is_active(mutants::ROOM_BY_EITHER) && (has_rows || has_bytes)
     }
 
     fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {

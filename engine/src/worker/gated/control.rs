@@ -3,7 +3,7 @@
 use super::{GatedGroup, GatedTask};
 use crate::checkpoint::Decision;
 use crate::error::Result;
-use crate::exchange::Barrier;
+use crate::exchange::{Barrier, OpenBuffer};
 use crate::ids::CheckpointId;
 use crate::seam::Step;
 
@@ -11,6 +11,16 @@ impl GatedGroup {
     /// Bytes that wait here: between emission and processing, and held back by alignment.
     pub(in crate::worker) fn waiting_bytes(&self) -> (u64, u64) {
         (self.inbox.queued_bytes() + self.parked.bytes(), self.inbox.held_bytes())
+    }
+
+    /// What each upstream subtask may have under way to here, bytes.
+    pub(in crate::worker) fn credit_bytes(&self) -> u64 {
+        self.inbox.credit_bytes()
+    }
+
+    /// What is emitted and not sent, lane by lane.
+    pub(in crate::worker) fn open_buffers(&self) -> Vec<OpenBuffer> {
+        self.outputs.open().collect()
     }
 
     /// Records taken by a sink and not confirmed.

@@ -12,6 +12,7 @@ use super::{at_step, struck};
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
 use crate::sim::draw::Draw;
 use crate::sim::plan::{Plan, VERTICES};
+use crate::sim::weather::{Disturbance, Window};
 
 /// Lets checkpoints follow each other faster than they complete.
 pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
@@ -30,7 +31,11 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
 }
 
 /// Checkpoints that are declined, and subtasks behind a gate that stand still while barriers come.
-pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
+pub(super) fn troubles(plan: &mut Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
+    if draw.one_in(if has_lags { 2 } else { 4 }) {
+        fail_late(plan, draw);
+    }
+    let plan = &*plan;
     let declines = draw.range(2, 5);
     let stills = if has_lags { draw.range(2, 6) } else { draw.range(0, 3) };
     let is_aligned = plan.checkpoint.mode == CheckpointMode::ExactlyOnce;
@@ -58,6 +63,20 @@ pub(super) fn troubles(plan: &Plan, has_lags: bool, draw: &mut Draw) -> Vec<Faul
         });
     }
     troubles
+}
+
+/// State files that fail to be written, after a while: their checkpoint is given up when all its
+/// gates are done with it, and the next one has begun.
+fn fail_late(plan: &mut Plan, draw: &mut Draw) {
+    plan.services.store = draw.span(2_000, 10_000);
+    plan.checkpoint.tolerable_failures = 10;
+    if draw.one_in(2) {
+        plan.checkpoint.alignment_timeout_ms = None;
+    }
+    let (from_us, for_us) = (draw.range(0, plan.load.over_us / 4), plan.load.over_us * 3 / 4);
+    let per_mille = draw.of(&[100, 300]);
+    let disturbance = Disturbance::StoreWriteFails;
+    plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
 }
 
 fn armed_at_ms(fault: &Fault) -> Option<u64> {

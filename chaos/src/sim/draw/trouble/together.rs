@@ -11,11 +11,11 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 8) {
+    match draw.range(0, 9) {
         0 | 1 => doubt_and_no_answer(plan, draw),
         2 => doubt_and_death(plan, draw),
         3 => twins(plan, draw),
-        4 => death_and_blindness(plan, draw),
+        4 | 9 => death_and_blindness(plan, draw),
         5 => death_and_no_fence(plan, draw),
         _ => late_silence(plan, draw),
     }
