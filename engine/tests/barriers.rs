@@ -222,3 +222,21 @@ fn a_checkpoint_is_overtaken_behind_an_older_one_that_still_logs() {
     assert_eq!(words(&h.on_ingested(2, barrier(1), 130)), ["complete 1"]);
     assert!(h.on_aborted(CheckpointId(2)).is_empty(), "channel 1 is held for 3");
 }
+
+#[test]
+fn an_alignment_times_out_behind_a_checkpoint_that_still_logs() {
+    let mut h = BarrierHandler::new(CheckpointMode::ExactlyOnce, Some(100), 3);
+    for channel in [0, 1] {
+        h.on_ingested(channel, barrier(1), 0);
+        h.on_processed(channel, barrier(1));
+    }
+    assert_eq!(words(&h.on_time(100)), ["snapshot 1 logging all but 2", "release"]);
+    h.on_ingested(0, barrier(2), 150);
+    assert_eq!(words(&h.on_processed(0, barrier(2))), ["hold 0"]);
+    assert_eq!(h.alignment_deadline(), Some(250));
+    assert_eq!(words(&h.on_time(250)), ["snapshot 2 logging all but 1", "release"]);
+    assert_eq!(h.alignment_deadline(), None, "both log");
+    assert_eq!(words(&h.on_ingested(2, barrier(1), 260)), ["complete 1"]);
+    h.on_ingested(1, barrier(2), 260);
+    assert_eq!(words(&h.on_ingested(2, barrier(2), 270)), ["complete 2"]);
+}

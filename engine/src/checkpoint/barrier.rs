@@ -215,8 +215,9 @@ impl BarrierHandler {
     /// Time has passed. Returns decisions of an alignment that has timed out.
     pub fn on_time(&mut self, now: TimeUs) -> Vec<Decision> {
         let mut out = Vec::new();
-        if self.alignment_deadline().is_some_and(|deadline| now >= deadline) {
-            let pending = &mut self.pending[0];
+        if self.alignment_deadline().is_some_and(|deadline| now >= deadline)
+            && let Some(pending) = self.pending.iter_mut().find(|p| !p.captured)
+        {
             let id = pending.barrier.checkpoint;
             Self::capture(pending, &mut out);
             out.push(Decision::Release);
@@ -225,13 +226,14 @@ impl BarrierHandler {
         out
     }
 
-    /// When the alignment under way times out.
+    /// When the alignment under way times out: that of the oldest checkpoint whose snapshot is not
+    /// taken. Those before it only log.
     pub fn alignment_deadline(&self) -> Option<TimeUs> {
         let timeout = self.alignment_timeout_us?;
-        let pending = self.pending.front()?;
-        let may_wait = pending.barrier.drain && !mutants::is_active(mutants::DRAIN_TIMES_OUT);
-        let aligning = self.mode == CheckpointMode::ExactlyOnce && !pending.captured && !may_wait;
-        aligning.then_some(pending.first_us + timeout)
+        let aligning = self.pending.iter().find(|p| !p.captured)?;
+        let may_wait = aligning.barrier.drain && !mutants::is_active(mutants::DRAIN_TIMES_OUT);
+        let is_timed = self.mode == CheckpointMode::ExactlyOnce && !may_wait;
+        is_timed.then_some(aligning.first_us + timeout)
     }
 
     /// The coordinator has given the checkpoint up: late barriers of it are ignored.

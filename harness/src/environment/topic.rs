@@ -114,8 +114,8 @@ impl Topic<'_> {
 mod tests {
     use super::*;
     use crate::broker::{BrokerOptions, Listener, serve};
-    use crate::output::Console;
     use crate::environment::ports;
+    use crate::output::Console;
 
     /// A broker that goes on until the tests end.
     fn lone_broker(data: &std::path::Path) -> String {

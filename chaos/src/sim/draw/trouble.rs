@@ -26,7 +26,7 @@ const PATIENCE_MS: u64 = 150;
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
-    let has_lags = draw.one_in(3);
+    let has_lags = draw.range(0, 4) < 2;
     if has_lags {
         make_room_for_lags(plan, draw);
     }
@@ -35,19 +35,19 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     if has_overlaps {
         overlap::make_room(plan, draw);
     }
-    let is_congested = if has_lags { !draw.one_in(3) } else { draw.one_in(6) };
+    let is_congested = if has_lags { !draw.one_in(4) } else { draw.one_in(6) };
     if is_congested {
         congest(plan, has_lags, draw);
     }
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     // A transactional sink's contract has no answer to doubt, or to two processes at once.
-    if draw.one_in(4) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(3) && plan.sink.transactional_us.is_none() {
         let faults = together::befall(plan, draw);
         plan.faults.extend(faults);
     }
     // Where a sink is transactional, no write lands late: there is nothing to die around.
-    if draw.one_in(6) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(5) && plan.sink.transactional_us.is_none() {
         let deaths = match draw.one_in(2) {
             true => panics_beside_manifests(plan, draw).to_vec(),
             false => around_a_manifest(plan, draw).to_vec(),
@@ -69,13 +69,14 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
         let troubles = overlap::troubles(plan, has_lags, draw);
         plan.faults.extend(troubles);
     }
-    if draw.one_in(6) {
+    if draw.one_in(8) {
         let faults = early_drain::befall(plan, draw);
         plan.faults.extend(faults);
     }
     retention(plan, draw);
-    if draw.one_in(5) {
-        broadcast(plan);
+    if draw.one_in(8) {
+        let stalls = broadcast(plan, draw);
+        plan.faults.extend(stalls);
     }
     for (fault, id) in plan.faults.iter_mut().zip(1..) {
         fault.id = FaultId(id);
@@ -192,7 +193,7 @@ fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 3] {
     plan.pace.message = draw.span(5, 200);
     plan.restart_delay_ms = 0;
     let checkpoint = &mut plan.checkpoint;
-    (checkpoint.max_concurrent, checkpoint.min_pause_ms) = (draw.of(&[2, 3]), 0);
+    (checkpoint.max_concurrent, checkpoint.min_pause_ms) = (draw.of(&[3, 4]), 0);
     checkpoint.interval_ms = checkpoint.interval_ms.min(5);
     checkpoint.timeout_ms = checkpoint.timeout_ms.max(PATIENCE_MS);
     let panic = |first: u32| {
@@ -200,7 +201,8 @@ fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 3] {
         let when = at_step(step, draw.of(&[first, first + 1]), 0);
         struck(FaultAction::Panic, FaultTarget::AnySubtask, when)
     };
-    [2, 4, 7].map(panic)
+    // When the third begins, the first is on its way to be complete.
+    [3, 5, 8].map(panic)
 }
 
 /// A process that is killed at a step may have done what the step is about.
@@ -285,6 +287,11 @@ fn congest(plan: &mut Plan, has_lags: bool, draw: &mut Draw) {
             CheckpointMode::ExactlyOnce,
         ]);
         checkpoint.alignment_timeout_ms = Some(draw.of(&[1, 1, 3]));
+        if draw.one_in(2) && topology.parallelism[0].largest() < 200 {
+            // One alignment after the other.
+            checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 5));
+            checkpoint.min_pause_ms = 0;
+        }
     } else if !draw.one_in(4) {
         // Records of keys that are in flight when another parallelism takes over.
         topology.into_count = Partitioner::KeyBy;
@@ -378,17 +385,30 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
     }
 }
 
-/// Every counting subtask gets every record. Not where records in flight are logged: a broadcast has
-/// as many copies of them as there are subtasks.
-fn broadcast(plan: &mut Plan) {
+/// Every counting subtask gets every record, and some stand still while the others go on. Not where
+/// records in flight are logged: a broadcast has as many copies of them as there are subtasks.
+fn broadcast(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let logs_nothing = match plan.checkpoint.mode {
         CheckpointMode::AtLeastOnce => true,
         CheckpointMode::ExactlyOnce => plan.checkpoint.alignment_timeout_ms.is_none(),
         CheckpointMode::ExactlyOnceUnaligned | CheckpointMode::AtLeastOnceFirstBarrier => false,
     };
-    if logs_nothing && !plan.topology.is_direct {
-        plan.topology.into_count = Partitioner::Broadcast;
+    if !logs_nothing || plan.topology.is_direct {
+        return Vec::new();
     }
+    plan.topology.into_count = Partitioner::Broadcast;
+    plan.exchange.credit_bytes = draw.of(&[100, 400, plan.exchange.credit_bytes]);
+    plan.load.records = plan.load.records.max(200);
+    plan.load.over_us = plan.load.over_us.min(60_000);
+    let subtasks = u64::from(plan.topology.parallelism[0].count);
+    let stall = |_| {
+        let (vertex, index) = (VERTICES[1].to_owned(), draw.range(0, subtasks - 1) as u16);
+        let armed_at_ms = draw.range(0, (plan.load.over_us / 1_000).max(1));
+        let action = FaultAction::Stall { ms: draw.range(10, 40) };
+        let when = at_step(Step::BarrierReceived, 1, armed_at_ms);
+        struck(action, FaultTarget::Subtask { vertex, index }, when)
+    };
+    (0..3).map(stall).collect()
 }
 
 /// In few plans retention removes what the job may still need.

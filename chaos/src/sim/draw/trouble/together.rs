@@ -49,7 +49,8 @@ fn death(plan: &Plan, draw: &mut Draw) -> u64 {
 /// next checkpoint is missing at the end.
 fn late_silence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let (from_us, for_us) = (plan.safety_us / 2, plan.safety_us);
-    let disturbance = draw.of(&[Disturbance::NotificationLost, Disturbance::LogCommitUnanswered]);
+    let lost = Disturbance::NotificationLost;
+    let disturbance = draw.of(&[lost, lost, Disturbance::LogCommitUnanswered]);
     let per_mille = draw.of(&[300, 1_000]);
     plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
     Vec::new()
