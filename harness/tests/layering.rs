@@ -1,5 +1,5 @@
-//! Imports run one way: engine <- chaos <- harness, reports <- harness; the oracle and the ledger
-//! know neither the engine nor the faults.
+//! Imports run one way: corrections <- engine <- chaos <- harness, reports <- harness; the oracle
+//! and the ledger know neither the engine nor the faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,8 +65,9 @@ fn the_oracle_and_the_ledger_know_neither_engine_nor_faults() {
 }
 
 #[test]
-fn the_engine_knows_nobody() {
-    assert_eq!(dependencies("engine"), Vec::<String>::new());
+fn the_engine_knows_its_corrected_client_only() {
+    assert_eq!(dependencies("corrections"), Vec::<String>::new());
+    assert_eq!(dependencies("engine"), ["stormproof-corrections"]);
     let files = sources(&workspace().join("engine/src"));
     let others = ["stormproof_chaos", "stormproof_harness", "stormproof_reports"];
     assert_eq!(mentions(&files, &others), Vec::<String>::new());

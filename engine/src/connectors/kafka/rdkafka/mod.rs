@@ -17,6 +17,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset as KafkaOffset};
+use stormproof_corrections as _;
 
 use super::config::KafkaSourceConfig;
 use super::log::{Bounds, LogClient, LogError, LogRecord, LogService, Meaning, Polled};
