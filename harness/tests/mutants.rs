@@ -5,12 +5,16 @@ use std::process::Command;
 
 use serde_json::Value;
 
-fn verdict_of(mutant: u8, mode: &str) -> (Option<i32>, Value) {
+/// A bug shows itself when a fault falls into its window, and a window may be a millisecond: so many
+/// storms in a row miss it only when nobody looks.
+const SEEDS: [u8; 3] = [4, 5, 6];
+
+fn verdict_of(mutant: u8, mode: &str, seed: u8) -> (Option<i32>, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let mutant = mutant.to_string();
+    let (mutant, seed) = (mutant.to_string(), seed.to_string());
     let output = Command::new(env!("CARGO_BIN_EXE_stormproof"))
-        .args(["run", "--parallelism", "16", "--records", "60000", "--duration", "10"])
-        .args(["--seed", "4", "--out", "out", "--quiet", "--mode", mode, "--mutant", &mutant])
+        .args(["run", "--parallelism", "16", "--records", "300000", "--duration", "10"])
+        .args(["--seed", &seed, "--out", "out", "--quiet", "--mode", mode, "--mutant", &mutant])
         .current_dir(folder.path())
         .output()
         .expect("the binary runs");
@@ -19,7 +23,11 @@ fn verdict_of(mutant: u8, mode: &str) -> (Option<i32>, Value) {
 }
 
 fn convicted(mutant: u8, mode: &str) {
-    let (code, result) = verdict_of(mutant, mode);
+    let mut verdicts = SEEDS.iter().map(|seed| verdict_of(mutant, mode, *seed));
+    // Proven is a miss; anything else but a conviction is a failure at once.
+    let (code, result) = verdicts.find(|(code, _)| *code != Some(0)).unwrap_or_else(|| {
+        panic!("mutant {mutant} was convicted in none of {} storms", SEEDS.len())
+    });
     assert_eq!(code, Some(1), "mutant {mutant}: {}", result["verdict_reason"]);
     let checks = result["checks"].as_array().unwrap();
     let witnesses = checks.iter().filter(|check| check["verdict"] == "violated");
@@ -44,6 +52,6 @@ fn mutant_21_recovers_from_the_groups_offsets() {
 
 #[test]
 fn no_mutant_is_no_conviction() {
-    let (code, result) = verdict_of(0, "exactly-once");
+    let (code, result) = verdict_of(0, "exactly-once", SEEDS[0]);
     assert_eq!(code, Some(0), "{}", result["verdict_reason"]);
 }
