@@ -1,33 +1,48 @@
 //! How jobs conduct themselves, by their own events: what neither the tables nor the files tell.
 //!
 //! Attempts begin once each, behind everything that their own process still writes; checkpoints
-//! are numbered upwards, past everything that is there; no more are under way than may be; an
-//! attempt ends over failed checkpoints when, and only when, more of them in a row have failed than
-//! may; and what is not retained is deleted.
+//! are numbered upwards, past everything that is there; no more are under way than may be, and none
+//! for longer than it may; an attempt ends over failed checkpoints when, and only when, more of them
+//! in a row have failed than may; a process starts again as its restart strategy says; and what is
+//! not retained is deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod restarts;
 
+use std::collections::BTreeMap;
+
+use stormproof_engine::error::EngineError;
 use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::runtime::{CheckpointConfig, JobEvent};
 use stormproof_engine::seam::TimeUs;
 
+use self::restarts::Restarts;
 use super::core::ProcessId;
 use super::evidence::{AuditRow, Breach};
+use super::plan::Plan;
 use super::store::{Store, checkpoint_of};
 
 /// With these words an attempt says that it ends over failed checkpoints.
 const IN_A_ROW: &str = "failed in a row";
 /// With these a checkpoint says that it did not fail: a younger one completed.
 const SUBSUMED: &str = "subsumed";
+/// With these, that it is given up for its age.
+const EXPIRED: &str = "expired";
+/// What an event may be late by: the clock moves on within a step.
+const EVENT_LATE_US: TimeUs = 1_000;
 
 /// One attempt, so far.
 #[derive(Debug, Default)]
 struct Course {
-    under_way: BTreeSet<CheckpointId>,
+    /// Since when each is under way.
+    under_way: BTreeMap<CheckpointId, TimeUs>,
     /// The highest number that is taken: by what was there, or by its own checkpoints.
     taken: CheckpointId,
     completed: CheckpointId,
     failures_in_a_row: u32,
+    /// When it began, or triggered a checkpoint last.
+    triggered_us: TimeUs,
+    completed_us: Option<TimeUs>,
+    is_running: bool,
 }
 
 /// What was heard of all attempts, and what was wrong with it.
@@ -42,18 +57,29 @@ pub(super) struct Conduct {
     given_out: BTreeMap<ProcessId, CheckpointId>,
     /// The last checkpoint of each attempt that has drained.
     drained: BTreeMap<AttemptId, CheckpointId>,
+    restarts: Restarts,
     breaches: Vec<Breach>,
 }
 
 impl Conduct {
-    pub(super) fn new(config: CheckpointConfig) -> Self {
-        let (begun, courses, given_up_us, given_out, drained) = Default::default();
-        Self { config, begun, courses, given_up_us, given_out, drained, breaches: Vec::new() }
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            config: plan.checkpoint.clone(),
+            begun: BTreeMap::new(),
+            courses: BTreeMap::new(),
+            given_up_us: BTreeMap::new(),
+            given_out: BTreeMap::new(),
+            drained: BTreeMap::new(),
+            restarts: Restarts::of(plan),
+            breaches: Vec::new(),
+        }
     }
 
     /// The first breach of each rule.
     pub(super) fn into_breaches(mut self, store: &Store) -> Vec<Breach> {
-        self.look_at_usurped(store);
+        for Breach { rule, what } in store.breaches() {
+            self.breach(rule, what);
+        }
         self.breaches
     }
 
@@ -91,16 +117,21 @@ impl Conduct {
     ) {
         match event {
             JobEvent::AttemptStarted { attempt, restored } => {
-                self.on_started(process, *attempt, *restored, store);
+                self.on_started(process, *attempt, *restored, now_us, store);
             }
+            JobEvent::AttemptRunning { attempt, .. } => {
+                self.courses.entry(*attempt).or_default().is_running = true;
+            }
+            JobEvent::ClaimFailed { .. } => self.restarts.on_failed(process, now_us),
             JobEvent::CheckpointTriggered { checkpoint, attempt } => {
                 self.on_numbered(process, *checkpoint, *attempt);
-                self.on_triggered(*checkpoint, *attempt);
+                self.on_triggered(*checkpoint, *attempt, now_us);
             }
             JobEvent::CheckpointCompleted { checkpoint, attempt, .. } => {
                 let course = self.courses.entry(*attempt).or_default();
                 course.under_way.remove(checkpoint);
                 course.failures_in_a_row = 0;
+                course.completed_us = Some(now_us);
                 let before = std::mem::replace(&mut course.completed, *checkpoint);
                 if before > *checkpoint {
                     let what = format!(
@@ -113,10 +144,19 @@ impl Conduct {
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 self.given_up_us.insert(*checkpoint, now_us);
                 let course = self.courses.entry(*attempt).or_default();
-                course.under_way.remove(checkpoint);
+                let triggered_us = course.under_way.remove(checkpoint).unwrap_or(0);
+                let age_us = now_us - triggered_us;
+                if reason.starts_with(EXPIRED)
+                    && age_us + EVENT_LATE_US < self.config.timeout_ms * 1_000
+                {
+                    let what = format!("checkpoint {checkpoint} {reason}, and was {age_us} us old");
+                    self.breach("checkpoint-expiry", what);
+                }
+                let course = self.courses.entry(*attempt).or_default();
                 course.failures_in_a_row += u32::from(!reason.starts_with(SUBSUMED));
             }
             JobEvent::AttemptFailed { attempt, cause } => {
+                self.restarts.on_failed(process, now_us);
                 let course = self.courses.remove(attempt).unwrap_or_default();
                 let (seen, may) = (course.failures_in_a_row, self.config.tolerable_failures);
                 if cause.contains(IN_A_ROW) && seen <= may {
@@ -158,11 +198,69 @@ impl Conduct {
         }
     }
 
-    /// A process that has been overtaken must not complete anything.
-    fn look_at_usurped(&mut self, store: &Store) {
-        if let Some((process, path, latest)) = store.usurped() {
-            let what = format!("{process} wrote {path} although attempt {latest} was claimed");
-            self.breach("attempt-begins", what);
+    /// A process has ended.
+    pub(super) fn on_over(&mut self, process: ProcessId, error: &EngineError) {
+        if let Some(what) = self.restarts.on_over(process, error) {
+            self.breach("restart-strategy", what);
+        }
+    }
+
+    /// Looks at the checkpoints that an attempt has under way when a step of it is over that began
+    /// at `began_us`: none is left that was too old by then and had no manifest on its way.
+    pub(super) fn look_at_ages(&mut self, attempt: AttemptId, began_us: TimeUs, store: &Store) {
+        let timeout_us = self.config.timeout_ms * 1_000;
+        let Some(course) = self.courses.get(&attempt) else { return };
+        let too_old = course.under_way.iter().find(|(checkpoint, triggered_us)| {
+            **triggered_us + timeout_us <= began_us
+                && !store.has_sent_manifest(attempt, **checkpoint)
+        });
+        if let Some((checkpoint, triggered_us)) = too_old {
+            let what = format!(
+                "checkpoint {checkpoint} has been under way for {} us, and {timeout_us} us is the \
+                 timeout",
+                began_us - triggered_us
+            );
+            self.breach("checkpoint-expiry", what);
+        }
+    }
+
+    /// How many checkpoints may be under way at once.
+    fn may_concur(&self) -> usize {
+        match self.config.min_pause_ms {
+            0 => self.config.max_concurrent.max(1),
+            _ => 1,
+        }
+    }
+
+    /// Looks for a checkpoint that an attempt has not begun in a step, over now, that began at
+    /// `began_us`. Not to be asked once the job was told to drain: nothing follows the last one.
+    pub(super) fn look_at_due(&mut self, attempt: AttemptId, began_us: TimeUs) {
+        let may = self.may_concur();
+        let Some(course) = self.courses.get(&attempt) else { return };
+        let by_interval = course.triggered_us + self.config.interval_ms * 1_000;
+        let by_pause = course.completed_us.map_or(0, |end| end + self.config.min_pause_ms * 1_000);
+        let due_us = by_interval.max(by_pause);
+        if course.is_running && course.under_way.len() < may && due_us <= began_us {
+            let what = format!(
+                "attempt {attempt} has begun no checkpoint at {began_us} us, and one was due at \
+                 {due_us} us"
+            );
+            self.breach("checkpoint-due", what);
+        }
+    }
+
+    /// Looks at what one process, the only one so far, keeps behind a step in which a checkpoint
+    /// has completed, as the last of `completed`: as many as are retained, or all if there are
+    /// fewer. Not to be asked once a write, or a look, may have failed.
+    pub(super) fn look_at_kept(&mut self, process: ProcessId, store: &Store, completed: usize) {
+        let (kept, most) = (store.manifests_at_rest(), self.config.retained.max(1));
+        let least = most.min(completed).saturating_sub(store.doomed_seen_by(process));
+        if !(least..=most).contains(&kept) {
+            let what = format!(
+                "{kept} checkpoints are kept when {completed} have completed, and {most} are \
+                 retained"
+            );
+            self.breach("retention", what);
         }
     }
 
@@ -171,9 +269,13 @@ impl Conduct {
         process: ProcessId,
         attempt: AttemptId,
         restored: CheckpointId,
+        now_us: TimeUs,
         store: &Store,
     ) {
-        store.note_attempt(process, attempt);
+        let claimed_us = store.claim_of(process).at_us;
+        if let Some(what) = self.restarts.on_begun(process, attempt, claimed_us) {
+            self.breach("restart-strategy", what);
+        }
         let newest = store.newest_seen_by(process);
         if restored < newest {
             let what = format!(
@@ -190,7 +292,8 @@ impl Conduct {
         }
         let given_out = self.given_out.get(&process).copied().unwrap_or(CheckpointId::NONE);
         let taken = store.highest_seen_by(process).max(given_out);
-        self.courses.entry(attempt).or_default().taken = taken;
+        let course = self.courses.entry(attempt).or_default();
+        (course.taken, course.triggered_us) = (taken, now_us);
         if let Some(other) = self.begun.insert(attempt, process) {
             let what = format!("attempt {attempt} was begun by {other} and by {process}");
             self.breach("attempt-begins", what);
@@ -211,14 +314,12 @@ impl Conduct {
         }
     }
 
-    fn on_triggered(&mut self, checkpoint: CheckpointId, attempt: AttemptId) {
+    fn on_triggered(&mut self, checkpoint: CheckpointId, attempt: AttemptId, now_us: TimeUs) {
         let course = self.courses.entry(attempt).or_default();
-        course.under_way.insert(checkpoint);
+        course.under_way.insert(checkpoint, now_us);
+        course.triggered_us = now_us;
         let (under_way, failures) = (course.under_way.len(), course.failures_in_a_row);
-        let may = match self.config.min_pause_ms {
-            0 => self.config.max_concurrent.max(1),
-            _ => 1,
-        };
+        let may = self.may_concur();
         if under_way > may {
             let what = format!(
                 "with checkpoint {checkpoint} attempt {attempt} has {under_way} under way, and \

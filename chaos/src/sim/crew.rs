@@ -14,7 +14,7 @@ use stormproof_engine::ids::{VertexId, WorkerIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::runtime::{GroupBuilder, WorkerHost};
 use stormproof_engine::seam::TimeUs;
-use stormproof_engine::worker::{Control, Progress, Report, Worker};
+use stormproof_engine::worker::{Alignment, Control, Progress, Report, Worker};
 
 use super::core::{Actor, Core, Event, ProcessId};
 use super::hook::Killed;
@@ -153,6 +153,12 @@ impl Crew {
     pub(super) fn open_buffers(&self, worker: WorkerIndex) -> Vec<(VertexId, Vec<OpenBuffer>)> {
         let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
         worker.map_or(Vec::new(), |worker| worker.open_buffers().collect())
+    }
+
+    /// The oldest alignment of each gate on a worker.
+    pub(super) fn alignments(&self, worker: WorkerIndex) -> Vec<Alignment> {
+        let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
+        worker.map_or(Vec::new(), |worker| worker.alignments().collect())
     }
 
     /// What each upstream subtask may have under way to a worker.

@@ -9,6 +9,8 @@
 //! ends sessions that are quiet for too long.
 
 mod answers;
+mod looks;
+mod patience;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +24,7 @@ use stormproof_engine::ids::{AttemptId, CheckpointId, Offset, PartitionId};
 use stormproof_engine::mutants;
 use stormproof_engine::seam::{TicketSender, TimeUs};
 
+use self::patience::Patience;
 use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
 use super::weather::{Disturbance, Weather};
@@ -109,10 +112,9 @@ pub struct DatabaseTraits {
 #[derive(Default)]
 struct Tables {
     audit: Vec<AuditRow>,
-    /// When a batch was refused last, by batch.
-    refused_us: BTreeMap<(AttemptId, u64), TimeUs>,
-    /// The first batch that came again without a pause.
-    hurried: Option<String>,
+    /// When each row was committed, by `seq`.
+    committed_us: BTreeMap<u64, TimeUs>,
+    patience: Patience,
     /// Records of which there is a row.
     visible: BTreeSet<(PartitionId, Offset)>,
     batches: BTreeSet<(AttemptId, u64)>,
@@ -147,8 +149,15 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    pub(super) fn new(core: Arc<Core>, weather: Arc<Weather>, traits: DatabaseTraits) -> Arc<Self> {
-        Arc::new(Self { core, weather, traits, tables: Mutex::default() })
+    /// `max_retries` is what the sink may.
+    pub(super) fn new(
+        core: Arc<Core>,
+        weather: Arc<Weather>,
+        traits: DatabaseTraits,
+        max_retries: u32,
+    ) -> Arc<Self> {
+        let tables = Tables { patience: Patience::new(max_retries), ..Tables::default() };
+        Arc::new(Self { core, weather, traits, tables: Mutex::new(tables) })
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -168,8 +177,9 @@ impl Database {
             }
             Work::Fence { .. } => None,
         };
-        if let (Work::Write { .. }, Some(batch)) = (&work, batch) {
-            self.look_at_pace(batch);
+        if let Some(batch) = batch {
+            let is_write = matches!(work, Work::Write { .. });
+            self.tables().patience.on_call(batch, is_write, self.core.now());
         }
         let call = Call {
             owner: self.core.current(),
@@ -394,6 +404,7 @@ impl Database {
         }
         tables.batches.extend(batch);
         tables.visible.extend(rows.iter().map(|row| (row.partition, row.offset)));
+        tables.committed_us.extend(rows.iter().map(|row| (row.seq, self.core.now())));
         tables.audit.extend(rows);
         for row in upserts {
             let held = tables.results.get(&row.key_hash).map(|held| held.version);
@@ -442,28 +453,6 @@ impl Database {
     pub(super) fn lock_owner(&self, is_locked: bool) {
         self.tables().exclusive = is_locked.then_some(CallId::MAX);
         self.grant();
-    }
-
-    /// The tables as they are: audit by `seq`, fence by attempt, results by key hash.
-    pub(super) fn evidence(&self) -> (Vec<AuditRow>, Vec<FenceRow>, Vec<ResultRow>) {
-        let tables = self.tables();
-        let mut audit = tables.audit.clone();
-        audit.sort_unstable_by_key(|row| row.seq);
-        (
-            audit,
-            tables.fence.values().copied().collect(),
-            tables.results.values().cloned().collect(),
-        )
-    }
-
-    /// Records of which there is a row.
-    pub(super) fn visible(&self) -> usize {
-        self.tables().visible.len()
-    }
-
-    /// Rows of the audit table.
-    pub(super) fn audit_rows(&self) -> usize {
-        self.tables().audit.len()
     }
 }
 

@@ -4,6 +4,8 @@
 //! ticket says so; `put_new` creates or refuses; a listing is consistent. What a dead process had
 //! under way is done, lost or, where the plan allows it, torn.
 
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +14,10 @@ use stormproof_engine::error::{EngineError, Result};
 use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender, TimeUs};
 
+pub(super) use self::watch::{Claim, Sent};
+use self::watch::{Watch, claimed_by};
 use super::core::{Actor, Core, Event, ProcessId, Span};
+use super::evidence::Breach;
 use super::weather::{Disturbance, Weather};
 
 const SERVICE: &str = "checkpoint storage";
@@ -53,6 +58,15 @@ impl Operation {
         matches!(self.work, Work::PutNew(_)) && is_manifest(&self.path)
     }
 
+    /// Whether it writes this object, or deletes it now or later.
+    fn is_about(&self, path: &str) -> bool {
+        let is_later = match &self.work {
+            Work::Delete(rest) => rest.iter().any(|other| other == path),
+            Work::Put(_) | Work::PutNew(_) => false,
+        };
+        is_later || self.path == path
+    }
+
     /// What a deletion goes on with.
     fn next(&mut self) -> Option<String> {
         match &mut self.work {
@@ -82,9 +96,7 @@ struct Disk {
     undeleted: BTreeSet<String>,
     /// When each path was written last.
     landed_us: BTreeMap<String, TimeUs>,
-    /// Which attempt each process runs.
-    attempts: BTreeMap<ProcessId, AttemptId>,
-    usurped: Option<(ProcessId, String, AttemptId)>,
+    watch: Watch,
 }
 
 /// What a look at everything found.
@@ -94,6 +106,8 @@ struct Looked {
     newest: CheckpointId,
     /// The highest number under which anything lay.
     highest: CheckpointId,
+    /// Complete checkpoints that were being deleted.
+    doomed: usize,
 }
 
 /// The checkpoint that a file belongs to.
@@ -103,7 +117,23 @@ pub(super) fn checkpoint_of(path: &str) -> Option<CheckpointId> {
 }
 
 impl Disk {
-    fn keep(&mut self, path: &str, data: &Bytes, now_us: TimeUs) {
+    /// Takes note of who asks for what; `latest` is the latest attempt that anybody has claimed.
+    fn note(&mut self, operation: &Operation, latest: AttemptId, now_us: TimeUs) {
+        let process = operation.owner.process;
+        match &operation.work {
+            Work::Put(_) | Work::PutNew(_) => {
+                self.watch.on_write(process, &operation.path, latest, now_us);
+            }
+            Work::Delete(rest) => {
+                for path in std::iter::once(&operation.path).chain(rest) {
+                    self.watch.on_delete(process, path, self.newest_landed);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, path: &str, data: &Bytes, process: ProcessId, now_us: TimeUs) {
+        self.watch.on_landed(process, path);
         self.landed_us.insert(path.to_owned(), now_us);
         self.objects.insert(path.to_owned(), data.clone());
         self.seen.insert(path.to_owned(), data.clone());
@@ -163,27 +193,16 @@ impl Store {
         let path = path.to_owned();
         let operation =
             Operation { owner, path, work, answer, outcome: None, is_owner_dead: false };
-        if operation.completes_a_checkpoint() {
-            self.look_for_usurper(&operation.path);
-        }
+        let latest = self.latest_claim();
         let id = {
             let mut disk = self.disk();
+            disk.note(&operation, latest, self.core.now());
             disk.serial += 1;
             let id = disk.serial;
             disk.operations.insert(id, operation);
             id
         };
         self.core.at(at_us, Event::Store(StoreEvent::Apply(id)));
-    }
-
-    /// Whoever completes a checkpoint must be the latest attempt that was claimed.
-    fn look_for_usurper(&self, path: &str) {
-        let (process, latest) = (self.core.current().process, self.latest_claim());
-        let mut disk = self.disk();
-        let own = disk.attempts.get(&process).copied().unwrap_or(latest);
-        if own < latest && disk.usurped.is_none() {
-            disk.usurped = Some((process, path.to_owned(), latest));
-        }
     }
 
     /// An operation's moment has come.
@@ -208,7 +227,7 @@ impl Store {
             let done = match &operation.work {
                 Work::PutNew(_) if disk.objects.contains_key(path) => false,
                 Work::Put(data) | Work::PutNew(data) => {
-                    disk.keep(path, data, self.core.now());
+                    disk.keep(path, data, operation.owner.process, self.core.now());
                     true
                 }
                 Work::Delete(_) => disk.objects.remove(path).is_some(),
@@ -312,6 +331,11 @@ impl Store {
         self.looked_at_by(process).highest
     }
 
+    /// Complete checkpoints that were being deleted then: they pass for retained ones.
+    pub(super) fn doomed_seen_by(&self, process: ProcessId) -> usize {
+        self.looked_at_by(process).doomed
+    }
+
     fn looked_at_by(&self, process: ProcessId) -> Looked {
         self.disk().looked.get(&process).copied().unwrap_or_default()
     }
@@ -332,12 +356,8 @@ impl Store {
         let is_complete = |checkpoint: CheckpointId| {
             disk.objects.keys().any(|p| is_manifest(p) && checkpoint_of(p) == Some(checkpoint))
         };
-        let is_under_way = |path: &str| {
-            disk.operations.values().any(|operation| match &operation.work {
-                Work::Delete(rest) => operation.path == path || rest.iter().any(|p| p == path),
-                Work::Put(_) | Work::PutNew(_) => operation.path == path,
-            })
-        };
+        let is_under_way =
+            |path: &str| disk.operations.values().any(|operation| operation.is_about(path));
         let strays = disk.objects.keys().filter(|path| {
             let is_unfinished = checkpoint_of(path).is_some_and(|of| !is_complete(of));
             is_unfinished && !is_under_way(path) && !disk.undeleted.contains(*path)
@@ -349,27 +369,43 @@ impl Store {
 
     /// The latest attempt that anybody has claimed.
     pub(super) fn latest_claim(&self) -> AttemptId {
-        let number_of = |path: &String| {
-            let digits = path.strip_prefix("attempts/attempt-")?.strip_suffix(".json")?;
-            digits.parse().ok().map(AttemptId)
-        };
-        self.disk().objects.keys().filter_map(number_of).max().unwrap_or(AttemptId(0))
+        let claims = self.disk();
+        let claims = claims.objects.keys().filter_map(|path| claimed_by(path));
+        claims.max().unwrap_or(AttemptId(0))
     }
 
-    /// The first manifest that was sent off although a later attempt than its process's had been
-    /// claimed: the process, the manifest and the claim.
-    pub(super) fn usurped(&self) -> Option<(ProcessId, String, AttemptId)> {
-        self.disk().usurped.clone()
+    /// The last claim of a process.
+    pub(super) fn claim_of(&self, process: ProcessId) -> Claim {
+        self.disk().watch.claim_of(process)
     }
 
-    /// The process goes on as this attempt.
-    pub(super) fn note_attempt(&self, process: ProcessId, attempt: AttemptId) {
-        self.disk().attempts.insert(process, attempt);
+    /// Whether an attempt has sent the manifest of a checkpoint off.
+    pub(super) fn has_sent_manifest(&self, attempt: AttemptId, checkpoint: CheckpointId) -> bool {
+        self.disk().watch.sent().contains_key(&(attempt, checkpoint))
+    }
+
+    /// The manifests that were sent off.
+    pub(super) fn sent_manifests(&self) -> Sent {
+        self.disk().watch.sent().clone()
+    }
+
+    /// What its users did wrong.
+    pub(super) fn breaches(&self) -> Vec<Breach> {
+        self.disk().watch.breaches().to_vec()
     }
 
     /// Checkpoints that are there.
     pub(super) fn manifests(&self) -> usize {
         self.disk().objects.keys().filter(|path| is_manifest(path)).count()
+    }
+
+    /// Checkpoints that are there, that their writers have heard of, and that nobody is deleting.
+    pub(super) fn manifests_at_rest(&self) -> usize {
+        let disk = self.disk();
+        let is_at_rest = |path: &&String| {
+            is_manifest(path) && !disk.operations.values().any(|operation| operation.is_about(path))
+        };
+        disk.objects.keys().filter(is_at_rest).count()
     }
 
     /// How many of them may be there although nobody retains them.
@@ -415,7 +451,10 @@ impl SnapshotStorage for StoreHandle {
     }
 
     fn read(&self, path: &str) -> Result<Option<Bytes>> {
-        if self.0.weather.strikes(Disturbance::StoreReadFails) {
+        let weather = &self.0.weather;
+        if weather.strikes(Disturbance::StoreReadFails)
+            || weather.strikes(Disturbance::StoreFileUnreadable)
+        {
             return self.refuse("read", path);
         }
         Ok(self.0.disk().objects.get(path).cloned())
@@ -429,7 +468,11 @@ impl SnapshotStorage for StoreHandle {
         if prefix.is_empty() {
             let highest = disk.objects.keys().filter_map(|path| checkpoint_of(path)).max();
             let highest = highest.unwrap_or(CheckpointId::NONE);
-            let looked = Looked { newest: disk.newest_landed, highest };
+            let doomed = disk.objects.keys().filter(|path| {
+                is_manifest(path) && disk.operations.values().any(|of| of.is_about(path))
+            });
+            let (newest, doomed) = (disk.newest_landed, doomed.count());
+            let looked = Looked { newest, highest, doomed };
             disk.looked.insert(self.0.core.current().process, looked);
         }
         let is_under = |path: &&String| {

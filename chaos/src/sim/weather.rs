@@ -23,6 +23,8 @@ pub enum Disturbance {
     ManifestInDoubt,
     /// Reads and listings of the checkpoint storage fail.
     StoreReadFails,
+    /// Single files of the checkpoint storage cannot be read; listings can.
+    StoreFileUnreadable,
     /// The checkpoint storage is twenty times as slow.
     StoreSlow,
     /// The database refuses connections.
@@ -54,6 +56,7 @@ impl Disturbance {
         Self::StoreWriteInDoubt,
         Self::ManifestInDoubt,
         Self::StoreReadFails,
+        Self::StoreFileUnreadable,
         Self::StoreSlow,
         Self::DatabaseRefuses,
         Self::DatabaseConnectionLost,

@@ -4,7 +4,9 @@
 //! The *safety phase* lets anything fail; then everything is healed and in the *liveness phase* the
 //! job must read, write and confirm everything within a bound.
 
+mod alignments;
 mod buffers;
+mod checkpoints;
 mod drain;
 mod in_flight;
 mod nemesis;
@@ -21,6 +23,7 @@ use stormproof_engine::runtime::{
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
+use self::alignments::Alignments;
 use self::buffers::Buffers;
 use super::conduct::Conduct;
 use super::connection::Backend;
@@ -70,7 +73,7 @@ struct ReadingEnded {
 
 impl Heard {
     fn nothing(plan: &Plan) -> Self {
-        let conduct = Conduct::new(plan.checkpoint.clone());
+        let conduct = Conduct::new(plan);
         let (attempts, completed, restores, last_triggered_us) = (0, 0, 0, 0);
         Self { told: None, attempts, completed, restores, last_triggered_us, conduct }
     }
@@ -105,6 +108,7 @@ pub(super) struct World<'a> {
     /// The first timer that did not fire as it should.
     mistimed: Mistimed,
     heard: Arc<Mutex<Heard>>,
+    alignments: Alignments,
     buffers: Buffers,
     processes: BTreeMap<ProcessId, Process>,
     /// The newest process that was started, and how many there were.
@@ -134,7 +138,8 @@ impl<'a> World<'a> {
             if plan.sink.transactional_us.is_some() { 0 } else { 500 },
             services.late_us,
         );
-        let database = Database::new(Arc::clone(&core), Arc::clone(&weather), services.database);
+        let (traits, max_retries) = (services.database, plan.sink.max_retries);
+        let database = Database::new(Arc::clone(&core), Arc::clone(&weather), traits, max_retries);
         let topic =
             Topic::new(Arc::clone(&core), Arc::clone(&weather), services.log_commit, records);
         let limit_us = plan.sink.transactional_us;
@@ -150,6 +155,7 @@ impl<'a> World<'a> {
             armory,
             mistimed: Mistimed::new(Arc::clone(&core)),
             heard: Arc::new(Mutex::new(Heard::nothing(plan))),
+            alignments: Alignments::default(),
             buffers: Buffers::default(),
             processes: BTreeMap::new(),
             current: None,
@@ -255,7 +261,7 @@ impl<'a> World<'a> {
             Event::Truncate(index) => {
                 let truncation = self.plan.truncations[index];
                 // Before the first checkpoint nothing of it was ever promised.
-                if self.has_completed() {
+                if self.completed() > 0 {
                     self.topic.truncate(truncation.partition, truncation.low);
                 }
             }
@@ -315,17 +321,13 @@ impl<'a> World<'a> {
         Sight::new(move || !core.chance(per_mille))
     }
 
-    fn has_completed(&self) -> bool {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).completed > 0
-    }
-
     fn attempts(&self) -> u32 {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).attempts
     }
 
     fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
         let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
-        let store = Arc::clone(&self.store);
+        let (store, database) = (Arc::clone(&self.store), Arc::clone(&self.database));
         Arc::new(move |timed| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(told) = &mut heard.told {
@@ -340,6 +342,9 @@ impl<'a> World<'a> {
                 }
                 JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
                 JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
+                JobEvent::AttemptFailed { attempt, cause } => {
+                    database.on_attempt_failed(*attempt, cause);
+                }
                 _ => {}
             }
             heard.conduct.hear(id, &event, core.now(), &store);
@@ -394,8 +399,12 @@ impl<'a> World<'a> {
             Stepped::Alive(_) if !opens => {
                 self.look_at_in_flight(id, worker);
                 self.look_at_buffers(id, worker);
+                self.look_at_alignments(id, worker);
             }
-            _ => self.buffers.forget(actor),
+            _ => {
+                self.buffers.forget(actor);
+                self.alignments.forget(actor);
+            }
         }
         let now = self.core.now();
         match stepped {
@@ -424,10 +433,13 @@ impl<'a> World<'a> {
             self.end = Some(SimEnd::Stuck(what));
             return;
         }
+        let completed = self.completed();
         let Some(process) = self.processes.get_mut(&id) else { return };
         let actor = Actor { process: id, worker: None };
         self.core.set_current(actor);
+        let running = process.machine.running();
         let turn = process.machine.step(&mut process.crew);
+        self.look_at_checkpoints(id, running, completed);
         let now = self.core.now();
         match turn {
             Turn::Again => {
@@ -448,6 +460,9 @@ impl<'a> World<'a> {
     fn on_over(&mut self, id: ProcessId, outcome: Result<JobOutcome, EngineError>) {
         let is_drained = outcome.is_ok() && self.topic.is_read_by(id);
         self.core.trace(|| format!("{id} is over: {outcome:?}"));
+        if let Err(error) = &outcome {
+            self.tell_conduct(|conduct| conduct.on_over(id, error));
+        }
         self.bury(id);
         if self.current != Some(id) {
             // It was taken for dead: what it says ends nothing.

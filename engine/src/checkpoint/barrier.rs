@@ -230,10 +230,19 @@ impl BarrierHandler {
     /// taken. Those before it only log.
     pub fn alignment_deadline(&self) -> Option<TimeUs> {
         let timeout = self.alignment_timeout_us?;
+        if mutants::is_active(mutants::ALIGNS_FOR_EVER) {
+            return None;
+        }
+        self.aligning().map(|(_, first_us)| first_us + timeout)
+    }
+
+    /// The oldest checkpoint whose snapshot waits for barriers and may time out, and when its first
+    /// barrier came.
+    pub fn aligning(&self) -> Option<(CheckpointId, TimeUs)> {
         let aligning = self.pending.iter().find(|p| !p.captured)?;
         let may_wait = aligning.barrier.drain && !mutants::is_active(mutants::DRAIN_TIMES_OUT);
         let is_timed = self.mode == CheckpointMode::ExactlyOnce && !may_wait;
-        is_timed.then_some(aligning.first_us + timeout)
+        is_timed.then_some((aligning.barrier.checkpoint, aligning.first_us))
     }
 
     /// The coordinator has given the checkpoint up: late barriers of it are ignored.

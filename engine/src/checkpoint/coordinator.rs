@@ -153,12 +153,17 @@ impl Coordinator {
     /// Lets time pass: triggers what is due, gives up what is late.
     pub fn on_time(&mut self, now: TimeUs) -> Vec<Command> {
         let mut out = Vec::new();
-        let timeout_us = self.config.timeout_ms * 1000;
+        let timeout_us = match mutants::is_active(mutants::EXPIRES_EARLY) {
+            true => self.config.timeout_ms * 500,
+            false => self.config.timeout_ms * 1000,
+        };
         let late = self.pending.iter().filter(|(_, p)| !p.is_writing);
         let late: Vec<_> =
             late.filter(|(_, p)| now >= p.triggered_us + timeout_us).map(|(id, _)| *id).collect();
         for id in late {
-            if mutants::is_active(mutants::PACE_IGNORED) {
+            if mutants::is_active(mutants::PACE_IGNORED)
+                || mutants::is_active(mutants::NEVER_EXPIRES)
+            {
                 break;
             }
             self.fail(id, &format!("expired after {} ms", self.config.timeout_ms), &mut out);
@@ -247,9 +252,12 @@ impl Coordinator {
         self.last_completed_us = Some(now);
         self.retained.push_back(checkpoint);
         out.push(Command::Notify { checkpoint, stats, drain: pending.drain });
-        while self.retained.len() > self.config.retained.max(1)
-            && !mutants::is_active(mutants::RETENTION_IGNORED)
-        {
+        let retained = match self.config.retained.max(1) {
+            most if mutants::is_active(mutants::RETAINS_ONE_MORE) => most + 1,
+            most if mutants::is_active(mutants::RETAINS_ONE_LESS) => usize::max(most - 1, 1),
+            most => most,
+        };
+        while self.retained.len() > retained && !mutants::is_active(mutants::RETENTION_IGNORED) {
             let deleted = match mutants::is_active(mutants::NEWEST_DELETED) {
                 true => self.retained.pop_back(),
                 false => self.retained.pop_front(),
@@ -280,7 +288,11 @@ impl Coordinator {
         if self.drain_wanted {
             return Some(0);
         }
-        let by_interval = self.last_trigger_us + self.config.interval_ms * 1000;
+        let since_us = match mutants::is_active(mutants::INTERVAL_FROM_END) {
+            true => self.last_completed_us.map_or(0, |end| end.max(self.last_trigger_us)),
+            false => self.last_trigger_us,
+        };
+        let by_interval = since_us + self.config.interval_ms * 1000;
         let by_pause = self.last_completed_us.map_or(0, |t| t + self.config.min_pause_ms * 1000);
         if mutants::is_active(mutants::PACE_IGNORED) {
             return Some(by_interval);

@@ -90,7 +90,7 @@ mutants! {
     ACK_BEFORE_COMMIT = 15, "ack-before-commit":
         "the buffer is forgotten before the database's commit returns";
         by "kill between a flush and its confirmation";
-        ["conservation", "no-loss", "duplicates-exact"];
+        ["written-when-complete", "conservation", "no-loss", "duplicates-exact"];
     BUFFER_IGNORED = 16, "buffer-ignored":
         "the sink neither snapshots nor flushes its buffer at the barrier";
         by "any checkpoint with rows in the buffer";
@@ -190,7 +190,7 @@ mutants! {
     MARKS_CLEARED = 47, "marks-cleared":
         "an aborted checkpoint takes along what other checkpoints wait for at the sink";
         by "checkpoints that overlap at a slow database, one of them declined";
-        ["conservation", "no-loss", "duplicates-exact"];
+        ["written-when-complete", "conservation", "no-loss", "duplicates-exact"];
     KEY_GROUP_DROPPED = 48, "key-group-dropped":
         "a rescale drops the last key group of its range";
         by "restore at another parallelism, with a key in that group";
@@ -367,4 +367,52 @@ mutants! {
         "debloating takes all credit away";
         by "a receiver that stands still";
         ["credit"];
+    RESTARTS_AT_ONCE = 101, "restarts-at-once":
+        "the next attempt begins without the pause of the restart strategy";
+        by "any failure within a process";
+        ["restart-strategy"];
+    RESTARTS_FOR_EVER = 102, "restarts-for-ever":
+        "a job is started again more often than the restart strategy allows";
+        by "more failures than restarts";
+        ["restart-strategy"];
+    RETRIES_FOR_EVER = 103, "retries-for-ever":
+        "a batch is tried again however often it has failed";
+        by "a database that is in trouble for long";
+        ["retry-bound"];
+    ONE_RETRY_SHORT = 104, "one-retry-short":
+        "a batch is given up one try too early";
+        by "a database that is in trouble for long";
+        ["retry-bound"];
+    NEVER_EXPIRES = 105, "never-expires":
+        "a checkpoint is never given up for its age";
+        by "a subtask that stalls for longer than the checkpoint timeout";
+        ["checkpoint-expiry"];
+    EXPIRES_EARLY = 106, "expires-early":
+        "a checkpoint is given up at half its timeout";
+        by "a subtask that stalls for half the checkpoint timeout";
+        ["checkpoint-expiry"];
+    RETAINS_ONE_MORE = 107, "retains-one-more":
+        "one more checkpoint is left than is retained";
+        by "more checkpoints than are retained";
+        ["retention"];
+    RETAINS_ONE_LESS = 108, "retains-one-less":
+        "one checkpoint less is left than is retained";
+        by "more checkpoints than are retained, two or more";
+        ["retention"];
+    NAMESAKES_DISCARDED = 109, "namesakes-discarded":
+        "with a checkpoint that is given up go the files of a later attempt's of the same number";
+        by "pause the process past the heartbeat before its first upload, fail over, resume";
+        ["own-files", "restore-newest"];
+    CLAIM_FAILURE_ENDS = 110, "claim-failure-ends":
+        "a storage that does not take a claim ends the job, whatever the restart strategy allows";
+        by "a storage that fails while a job starts again";
+        ["restart-strategy"];
+    INTERVAL_FROM_END = 111, "interval-from-end":
+        "the interval to the next checkpoint counts from the end of the last one";
+        by "any checkpoint that takes a while";
+        ["checkpoint-due"];
+    ALIGNS_FOR_EVER = 112, "aligns-for-ever":
+        "an alignment never times out";
+        by "a source that falls behind, and an alignment timeout";
+        ["alignment-timeout"];
 }

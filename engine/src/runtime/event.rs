@@ -66,6 +66,12 @@ pub enum JobEvent {
         /// Why.
         cause: String,
     },
+    /// The number of the next attempt could not be written down: it is tried again, as the restart
+    /// strategy says.
+    ClaimFailed {
+        /// Why.
+        cause: String,
+    },
     /// A checkpoint was triggered.
     CheckpointTriggered {
         /// Which.

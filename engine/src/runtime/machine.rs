@@ -86,6 +86,8 @@ pub struct JobMachine {
     signals: Arc<JobSignals>,
     policy: RestartPolicy,
     next_checkpoint: CheckpointId,
+    /// Whether an attempt has ever been claimed.
+    has_claimed: bool,
     state: State,
 }
 
@@ -118,6 +120,7 @@ impl JobMachine {
             seams,
             signals,
             next_checkpoint: CheckpointId::NONE.next(),
+            has_claimed: false,
             state: State::Unclaimed,
         })
     }
@@ -138,6 +141,14 @@ impl JobMachine {
             State::Ending { attempt, .. } => format!("attempt {attempt} ends"),
             State::Pausing(until_us) => format!("waits until {until_us} us to start again"),
             State::Over => "over".to_owned(),
+        }
+    }
+
+    /// The attempt whose workers run.
+    pub fn running(&self) -> Option<AttemptId> {
+        match &self.state {
+            State::Running(attempt) => Some(attempt.id),
+            _ => None,
         }
     }
 
@@ -197,7 +208,7 @@ impl JobMachine {
     fn claim(&mut self) -> Turn {
         let latest = match claims::latest(&*self.seams.storage) {
             Ok(latest) => latest,
-            Err(error) => return self.over(Err(error)),
+            Err(error) => return self.fail_to_claim(error),
         };
         let attempt = AttemptId(latest.0 + 1);
         let ticket = claims::claim(&self.seams, &self.config.job, attempt);
@@ -207,17 +218,29 @@ impl JobMachine {
     fn await_claim(&mut self, attempt: AttemptId, ticket: Ticket<Result<bool>>) -> Turn {
         let is_orphaned = ticket.is_orphaned();
         match ticket.try_take() {
-            Some(Ok(true)) => self.go(State::Claimed(attempt)),
             Some(Ok(false)) if !mutants::is_active(mutants::CLAIM_SHARED) => {
                 self.go(State::Unclaimed)
             }
-            Some(Ok(false)) => self.go(State::Claimed(attempt)),
-            Some(Err(error)) => self.over(Err(error)),
+            Some(Ok(_)) => {
+                self.has_claimed = true;
+                self.go(State::Claimed(attempt))
+            }
+            Some(Err(error)) => self.fail_to_claim(error),
             None if is_orphaned => {
                 self.over(Err(EngineError::service("checkpoint storage", "it was shut down")))
             }
             None => self.poll_again(State::Claiming(attempt, ticket)),
         }
+    }
+
+    /// The storage cannot take a claim. A job that has run is tried again, as after any other
+    /// failure; one that never has ends at once, so that a wrong folder is not tried for ever.
+    fn fail_to_claim(&mut self, error: EngineError) -> Turn {
+        if !self.has_claimed || mutants::is_active(mutants::CLAIM_FAILURE_ENDS) {
+            return self.over(Err(error));
+        }
+        self.seams.emit(JobEvent::ClaimFailed { cause: error.to_string() });
+        self.restart_after(error)
     }
 
     /// Chooses the checkpoint and reads its state.
@@ -390,6 +413,10 @@ impl JobMachine {
     /// The attempt has failed: the restart strategy decides what comes.
     fn fail(&mut self, attempt: AttemptId, error: EngineError) -> Turn {
         self.seams.emit(JobEvent::AttemptFailed { attempt, cause: error.to_string() });
+        self.restart_after(error)
+    }
+
+    fn restart_after(&mut self, error: EngineError) -> Turn {
         let now = self.seams.clock.now_us();
         match self.policy.on_failure(now) {
             Some(delay_ms) if error.is_retryable() => {

@@ -1,6 +1,7 @@
 //! Restart strategies: whether and when another attempt begins. Pure.
 
 use super::RestartStrategy;
+use crate::mutants;
 use crate::seam::TimeUs;
 
 /// A strategy and what it remembers.
@@ -21,13 +22,23 @@ impl RestartPolicy {
     /// A failure at `now`: the delay before the next attempt in milliseconds, or none when the
     /// job has to end.
     pub fn on_failure(&mut self, now: TimeUs) -> Option<u64> {
+        let delay_ms = self.delay_of_next(now);
+        match mutants::is_active(mutants::RESTARTS_AT_ONCE) {
+            true => delay_ms.map(|_| 0),
+            false => delay_ms,
+        }
+    }
+
+    fn delay_of_next(&mut self, now: TimeUs) -> Option<u64> {
         let quiet_us = self.last_failure_us.map(|last| now.saturating_sub(last));
         self.last_failure_us = Some(now);
         match self.strategy {
             RestartStrategy::None => None,
             RestartStrategy::FixedDelay { delay_ms, max_restarts } => {
                 self.restarts += 1;
-                (self.restarts <= max_restarts).then_some(delay_ms)
+                let is_allowed =
+                    self.restarts <= max_restarts || mutants::is_active(mutants::RESTARTS_FOR_EVER);
+                is_allowed.then_some(delay_ms)
             }
             RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
                 let starts_over = quiet_us.is_none_or(|quiet| quiet >= reset_after_ms * 1000);

@@ -125,6 +125,17 @@ pub struct WorkerLinks {
     pub metrics: Arc<WorkerMetrics>,
 }
 
+/// A gate that aligns a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    /// The gate's vertex.
+    pub vertex: VertexId,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// When its first barrier came.
+    pub since_us: TimeUs,
+}
+
 /// The worker.
 pub struct Worker {
     index: WorkerIndex,
@@ -223,6 +234,15 @@ impl Worker {
         self.groups.iter().map(|group| match group {
             Group::Source(source) => (source.context().vertex, source.open_buffers()),
             Group::Gated(gated) => (gated.context().vertex, gated.open_buffers()),
+        })
+    }
+
+    /// The oldest alignment of each gate.
+    pub fn alignments(&self) -> impl Iterator<Item = Alignment> {
+        self.groups.iter().filter_map(|group| {
+            let Group::Gated(gated) = group else { return None };
+            let (checkpoint, since_us) = gated.aligning()?;
+            Some(Alignment { vertex: gated.context().vertex, checkpoint, since_us })
         })
     }
 

@@ -25,7 +25,7 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 14] = [
+const OF_RUNS: [Invariant; 21] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -68,12 +68,62 @@ const OF_RUNS: [Invariant; 14] = [
     Invariant {
         id: "retention",
         title: "What is not retained is deleted",
-        text: "A job that has drained leaves as many checkpoints as it retains, but for those whose \
-               deletion died with its process, or whose writer did, and those that the last one \
-               has subsumed. Nor are files left of a checkpoint that was given up after they had \
-               landed.",
+        text: "Whenever a checkpoint has completed, as many are kept as are retained, or all if \
+               there are fewer; and those that are being deleted. Once a process has died, a job \
+               that has drained leaves those as well whose deletion died with it, or whose writer \
+               did, and those that the last one has subsumed. Nor are files left of a checkpoint \
+               that was given up after they had landed.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "own-files",
+        title: "Nobody deletes what a later attempt has written",
+        text: "No process deletes a file of an attempt that was claimed after its own, unless a \
+               younger checkpoint is complete: a process that was taken for dead may have begun a \
+               checkpoint of the same number.",
+        source: "Flink's checkpoint cleaners delete the handles of their own attempt's checkpoints",
+        checkers: &["sim::store"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "checkpoint-expiry",
+        title: "A checkpoint that takes too long is given up, and no other",
+        text: "When a step of the coordinator is over, no checkpoint is under way that was older than \
+               the timeout when the step began, unless its manifest is on its way; and none is given \
+               up for its age before that.",
+        source: "Flink's CheckpointCoordinator: the canceller of a pending checkpoint",
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "checkpoint-due",
+        title: "A checkpoint begins when it is due",
+        text: "When a step of the coordinator is over in which an attempt runs, no checkpoint is due \
+               since before the step began: an interval after the last trigger and a minimum pause \
+               after the last completion, fewer under way than may be, and none of them the last.",
+        source: "Flink's CheckpointCoordinator: triggers come at a fixed rate",
+        checkers: &["sim::conduct"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "alignment-timeout",
+        title: "An alignment that takes too long goes on unaligned",
+        text: "A gate that has aligned a checkpoint for longer than the alignment timeout takes its \
+               snapshot in its next step, but for that of a drain.",
+        source: "Flink's aligned checkpoint timeout (FLIP-182)",
+        checkers: &["sim::world::alignments"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "restart-strategy",
+        title: "A job starts again as its restart strategy says",
+        text: "Within a process an attempt is claimed no sooner after a failure than the strategy's \
+               pause, no more often than it allows, and no less: a process ends over an error that a \
+               restart may heal only when its restarts are used up.",
+        source: "Flink's fixed-delay restart strategy",
+        checkers: &["sim::conduct::restarts"],
         is_end_state: false,
     },
     Invariant {
@@ -98,12 +148,32 @@ const OF_RUNS: [Invariant; 14] = [
         is_end_state: false,
     },
     Invariant {
+        id: "written-when-complete",
+        title: "What a checkpoint counts on is written when it completes",
+        text: "When the manifest of a checkpoint is sent off, every row of its attempt that is tagged \
+               below it is committed: what had not been written by then is in the checkpoint's state, \
+               and is tagged anew. `conservation`, which has no times, needs a death to see this.",
+        source: "ground truth section 3: everybody acknowledges before the commit point",
+        checkers: &["sim::database::looks"],
+        is_end_state: false,
+    },
+    Invariant {
         id: "retry-pace",
         title: "What was refused comes again after a pause",
         text: "A batch that the database has refused is not sent again before the shortest pause \
                between two tries is over.",
         source: "a database that is in trouble must not be stormed by its clients",
-        checkers: &["sim::database"],
+        checkers: &["sim::database::patience"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "retry-bound",
+        title: "A batch is tried again as often as it may",
+        text: "A batch that has failed, or whose outcome is not known, is not sent or looked for again \
+               once it has failed more often than may be tried again; and no attempt gives a batch \
+               up before that.",
+        source: "the sink's `max_retries`",
+        checkers: &["sim::database::patience"],
         is_end_state: false,
     },
     Invariant {

@@ -47,8 +47,8 @@ pub(super) struct History {
     pub(super) attempts: Vec<Attempt>,
     /// Every checkpoint that was triggered.
     pub(super) checkpoints: BTreeMap<u64, Checkpoint>,
-    /// Checkpoints passed over at a restore, with the reason.
-    pub(super) skipped: Vec<String>,
+    /// What was met before an attempt began: checkpoints passed over, claims that failed.
+    pub(super) remarks: Vec<String>,
     /// How the job ended: whether it was drained.
     pub(super) finished: Option<bool>,
     pub(super) completed_in_attempt: u64,
@@ -61,7 +61,7 @@ impl History {
     pub(super) fn on_event(&mut self, event: &JobEvent, t_us: u64) {
         match event {
             JobEvent::CheckpointSkipped { checkpoint, reason } => {
-                self.skipped.push(format!("checkpoint {checkpoint} was passed over: {reason}"));
+                self.remarks.push(format!("checkpoint {checkpoint} was passed over: {reason}"));
             }
             JobEvent::AttemptStarted { attempt, restored } => {
                 self.completed_in_attempt = 0;
@@ -81,6 +81,9 @@ impl History {
                 if let Some(attempt) = self.attempt(attempt.0) {
                     attempt.failed = Some((t_us, cause.clone()));
                 }
+            }
+            JobEvent::ClaimFailed { cause } => {
+                self.remarks.push(format!("no attempt could be claimed at {t_us} us: {cause}"));
             }
             JobEvent::CheckpointTriggered { checkpoint, attempt } => {
                 let entry = self.checkpoints.entry(checkpoint.0).or_default();

@@ -235,7 +235,7 @@ impl<'a> Account<'a> {
 
     fn notes(&self, session: &Session) -> Vec<String> {
         let mut notes = self.remarks.clone();
-        notes.extend(session.history.skipped.iter().cloned());
+        notes.extend(session.history.remarks.iter().cloned());
         notes.extend(session.unplanned.iter().cloned());
         if let Some(to) = session.rescaled_to {
             notes.push(format!(

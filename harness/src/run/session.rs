@@ -288,7 +288,7 @@ impl Session {
     fn watch_failures(&mut self, event: &JobEvent) -> Result<(), Halt> {
         match event {
             JobEvent::CheckpointCompleted { .. } => self.failures_in_a_row = 0,
-            JobEvent::AttemptFailed { cause, .. } => {
+            JobEvent::AttemptFailed { cause, .. } | JobEvent::ClaimFailed { cause } => {
                 // While a service is away, attempts may fail one after the other.
                 if self.nemesis.is_striking_outside() {
                     self.failures_in_a_row = 0;

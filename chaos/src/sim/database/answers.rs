@@ -1,15 +1,12 @@
-//! How calls end for whoever made them: confirmed, failed, in doubt, or cut off; and how soon what
-//! was refused comes again.
+//! How calls end for whoever made them: confirmed, failed, in doubt, or cut off.
 
 use stormproof_engine::connectors::sql::{
     ResolveOutcome, SqlFailure, WriteOutcome, fence_timed_out,
 };
-use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::TimeUs;
 
 use super::{Call, CallId, Database, DatabaseEvent, Phase, Work};
 use crate::sim::core::{Actor, Event, ProcessId};
-use crate::sim::job::RETRY_BACKOFF_MS;
 
 /// Between two tries of a fence.
 const FENCE_RETRY_US: TimeUs = 2_000;
@@ -132,7 +129,8 @@ impl Database {
         if matches!(self.tables().calls[&id].work, Some(Work::Fence { .. })) {
             return;
         }
-        if let Some((Work::Write { answer, .. }, owner)) = self.take_work(id) {
+        if let Some((Work::Write { answer, batch, .. }, owner)) = self.take_work(id) {
+            self.tables().patience.on_failed((batch.attempt, batch.number.0));
             self.core.trace(|| format!("database: call {id} of {owner} is in doubt: {what}"));
             answer.fulfil(WriteOutcome::InDoubt(format!("simulated database: {what}")));
         }
@@ -141,12 +139,14 @@ impl Database {
     pub(super) fn answer_failed(&self, id: CallId, failure: SqlFailure) {
         match self.take_work(id) {
             Some((Work::Write { answer, batch, .. }, _)) => {
-                let refused_us = self.core.now();
-                let key = (batch.attempt, batch.number.0);
-                self.tables().refused_us.insert(key, refused_us);
+                let (batch, now_us) = ((batch.attempt, batch.number.0), self.core.now());
+                let patience = &mut self.tables().patience;
+                patience.on_refused(batch, now_us);
+                patience.on_failed(batch);
                 answer.fulfil(WriteOutcome::Failed(failure));
             }
-            Some((Work::Resolve { answer, .. }, _)) => {
+            Some((Work::Resolve { answer, batch }, _)) => {
+                self.tables().patience.on_failed((batch.attempt, batch.number.0));
                 answer.fulfil(ResolveOutcome::Failed(failure));
             }
             Some((Work::Fence { answer, .. }, _)) => answer.fulfil(match failure {
@@ -155,25 +155,6 @@ impl Database {
             }),
             None => {}
         }
-    }
-
-    /// A batch that was refused comes again after the shortest pause at the earliest.
-    pub(super) fn look_at_pace(&self, batch: (AttemptId, u64)) {
-        let now = self.core.now();
-        let mut tables = self.tables();
-        let Some(refused_us) = tables.refused_us.remove(&batch) else { return };
-        if now < refused_us + RETRY_BACKOFF_MS * 1_000 && tables.hurried.is_none() {
-            let (attempt, number) = batch;
-            tables.hurried = Some(format!(
-                "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
-                 at {now} us; the pause is {RETRY_BACKOFF_MS} ms at least"
-            ));
-        }
-    }
-
-    /// The first batch that came again without a pause.
-    pub(in crate::sim) fn hurried(&self) -> Option<String> {
-        self.tables().hurried.clone()
     }
 
     /// A transient failure: the sink decides about its batches, a fence is tried until its

@@ -26,7 +26,7 @@ const PATIENCE_MS: u64 = 150;
 /// Fills in the faults, the windows of bad service and what few plans have.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     kind(plan, draw);
-    let has_lags = draw.range(0, 4) < 2;
+    let has_lags = draw.range(0, 4) < 3;
     if has_lags {
         make_room_for_lags(plan, draw);
     }
@@ -42,12 +42,12 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
     plan.faults = faults(plan, draw);
     plan.windows = windows(plan, draw);
     // A transactional sink's contract has no answer to doubt, or to two processes at once.
-    if draw.one_in(3) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(2) && plan.sink.transactional_us.is_none() {
         let faults = together::befall(plan, draw);
         plan.faults.extend(faults);
     }
     // Where a sink is transactional, no write lands late: there is nothing to die around.
-    if draw.one_in(5) && plan.sink.transactional_us.is_none() {
+    if draw.one_in(3) && plan.sink.transactional_us.is_none() {
         let deaths = match draw.one_in(2) {
             true => panics_beside_manifests(plan, draw).to_vec(),
             false => around_a_manifest(plan, draw).to_vec(),
@@ -78,6 +78,9 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
         let stalls = broadcast(plan, draw);
         plan.faults.extend(stalls);
     }
+    // What befell the load since the timeout was drawn.
+    let feasible_ms = feasible_ms(&plan.load, &plan.sink);
+    plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
     for (fault, id) in plan.faults.iter_mut().zip(1..) {
         fault.id = FaultId(id);
     }
@@ -185,13 +188,19 @@ fn around_a_manifest(plan: &mut Plan, draw: &mut Draw) -> [Fault; 2] {
     ]
 }
 
-/// Subtasks panic while manifests are on their way to a storage that takes any time, and their
+/// Subtasks panic while manifests are on their way to a storage that is slow now and then, and their
 /// process starts the job again at once.
-fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 3] {
-    plan.services.store = Span { min_us: 100, max_us: 20_000 };
+fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 5] {
+    plan.services.store = Span { min_us: 100, max_us: 600 };
+    plan.windows.push(Window {
+        disturbance: Disturbance::StoreSlow,
+        from_us: 0,
+        for_us: plan.safety_us,
+        per_mille: draw.of(&[200, 500]),
+    });
     plan.services.database.latency = draw.span(20, 200);
     plan.pace.message = draw.span(5, 200);
-    plan.restart_delay_ms = 0;
+    (plan.restart_delay_ms, plan.max_restarts) = (0, 1_000);
     let checkpoint = &mut plan.checkpoint;
     (checkpoint.max_concurrent, checkpoint.min_pause_ms) = (draw.of(&[3, 4]), 0);
     checkpoint.interval_ms = checkpoint.interval_ms.min(5);
@@ -202,7 +211,7 @@ fn panics_beside_manifests(plan: &mut Plan, draw: &mut Draw) -> [Fault; 3] {
         struck(FaultAction::Panic, FaultTarget::AnySubtask, when)
     };
     // When the third begins, the first is on its way to be complete.
-    [3, 5, 8].map(panic)
+    [3, 5, 7, 9, 12].map(panic)
 }
 
 /// A process that is killed at a step may have done what the step is about.
@@ -235,7 +244,7 @@ fn make_room_for_lags(plan: &mut Plan, draw: &mut Draw) {
     topology.partitions = topology.partitions.max(topology.parallelism[0].source.into());
     let load = &mut plan.load;
     load.keys = draw.range(4, 16) as u32;
-    load.records = load.records.max(200);
+    load.records = load.records.max(draw.of(&[200, 400, 600]));
     load.over_us = load.over_us.min(80_000);
     (load.hot_per_mille, load.skew_per_mille) = (draw.of(&[0, 0, 300]), 0);
     let feasible_ms = feasible_ms(load, &plan.sink);
@@ -280,13 +289,20 @@ fn congest(plan: &mut Plan, has_lags: bool, draw: &mut Draw) {
         if topology.into_sink == Partitioner::Rebalance {
             topology.into_sink = Partitioner::KeyBy;
         }
-        topology.parallelism.truncate(1);
+        if !topology.holds_in_union {
+            topology.parallelism.truncate(1);
+        }
         checkpoint.mode = draw.of(&[
             CheckpointMode::ExactlyOnceUnaligned,
             CheckpointMode::ExactlyOnce,
             CheckpointMode::ExactlyOnce,
         ]);
         checkpoint.alignment_timeout_ms = Some(draw.of(&[1, 1, 3]));
+        if has_lags {
+            // Room for what comes behind a barrier, and is held.
+            exchange.credit_bytes = draw.of(&[400, 2_000, 4_000]);
+            exchange.in_flight_target_ms = draw.of(&[0, 100]);
+        }
         if draw.one_in(2) && topology.parallelism[0].largest() < 200 {
             // One alignment after the other.
             checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 5));
@@ -321,7 +337,7 @@ fn rescale_once(topology: &mut Topology, draw: &mut Draw) {
 fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
     let sources = plan.vertices()[0].parallelism;
     let interval_ms = plan.checkpoint.interval_ms;
-    let count = draw.range(4, 14);
+    let count = draw.range(6, 16);
     let lag = |_| {
         // Past the next trigger; or so long that the checkpoint is given up, and the barrier comes
         // after that.
@@ -331,7 +347,7 @@ fn lags(plan: &Plan, draw: &mut Draw) -> Vec<Fault> {
         };
         let index = draw.range(0, u64::from(sources) - 1) as u16;
         let target = FaultTarget::Subtask { vertex: VERTICES[0].to_owned(), index };
-        let step = draw.of(&[Step::BarrierInjected, Step::Notified, Step::Notified]);
+        let step = draw.of(&[Step::BarrierInjected, Step::Notified]);
         let armed_at_ms = draw.range(0, (plan.load.over_us / 1000).max(1));
         struck(FaultAction::Stall { ms }, target, at_step(step, 1, armed_at_ms))
     };
@@ -364,7 +380,7 @@ fn target(step: Step, plan: &Plan, draw: &mut Draw) -> FaultTarget {
 /// What few jobs are: a bounded input, a transactional sink, nothing between source and sink, union
 /// state.
 fn kind(plan: &mut Plan, draw: &mut Draw) {
-    plan.topology.is_bounded = draw.one_in(6);
+    plan.topology.is_bounded = draw.one_in(5);
     if draw.one_in(6) {
         let patience_us = draw.of(&[PATIENT_US, 30_000, 10_000]);
         plan.sink.transactional_us = Some(patience_us);
@@ -376,9 +392,9 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
     }
     let topology = &mut plan.topology;
     topology.holds_in_union =
-        topology.hold_us > 0 && topology.into_count == Partitioner::KeyBy && draw.one_in(2);
+        topology.hold_us > 0 && topology.into_count == Partitioner::KeyBy && !draw.one_in(4);
     if topology.holds_in_union {
-        topology.hold_us = topology.hold_us.max(2_000);
+        topology.hold_us = topology.hold_us.max(5_000);
         if !draw.one_in(4) {
             rescale_once(topology, draw);
         }

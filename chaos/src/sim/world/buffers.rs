@@ -5,7 +5,6 @@
 //! sends nothing, and gives no credit.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use stormproof_engine::exchange::{DEBLOAT_FLOOR_BYTES, DEBLOAT_PERIOD_US, OpenBuffer};
 use stormproof_engine::ids::{VertexId, WorkerIndex};
@@ -103,9 +102,8 @@ impl World<'_> {
             let wrong = self.buffers.judge(actor, credit, waiting == 0, now_us);
             breaches.extend(wrong.map(|what| ("credit", format!("{actor}: {what}"))));
         }
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         for (rule, what) in breaches {
-            heard.conduct.breach(rule, what);
+            self.tell_conduct(|conduct| conduct.breach(rule, what));
         }
     }
 }

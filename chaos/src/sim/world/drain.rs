@@ -4,8 +4,6 @@
 //! To be seen, a record needs no barrier and no end of input: buffers are sent and flushed when
 //! they are old enough. What does not come by itself within the bound is told.
 
-use std::sync::PoisonError;
-
 use super::{ReadingEnded, World};
 use crate::sim::core::{Actor, ProcessId};
 
@@ -63,8 +61,7 @@ impl World<'_> {
                 "{id} has read all of {all} records for {waited_ms} ms, everything is sound, and \
                  {visible} of them are to be seen"
             );
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.conduct.breach("visible-in-time", what);
+            self.tell_conduct(|conduct| conduct.breach("visible-in-time", what));
         }
         !is_late
     }

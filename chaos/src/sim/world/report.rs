@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::World;
+use super::checkpoints::STORE_IN_DOUBT;
 use crate::sim::conduct::Conduct;
 use crate::sim::evidence::{AuditRow, Breach, Evidence, Landed, SimEnd, SimRun};
 use crate::sim::weather::Disturbance;
@@ -26,23 +27,21 @@ impl World<'_> {
 
     fn breaches(&self, audit: &[AuditRow]) -> Vec<Breach> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let nothing = Conduct::new(self.plan.checkpoint.clone());
+        let nothing = Conduct::new(self.plan);
         let mut conduct = std::mem::replace(&mut heard.conduct, nothing);
-        let doubts = [
-            Disturbance::StoreWriteFails,
-            Disturbance::StoreWriteInDoubt,
-            Disturbance::ManifestInDoubt,
-            Disturbance::StoreReadFails,
-        ];
-        if self.end == Some(SimEnd::Drained) && self.weather.last_strike_us(&doubts).is_none() {
+        let is_known = self.weather.last_strike_us(&STORE_IN_DOUBT).is_none();
+        if self.end == Some(SimEnd::Drained) && is_known {
             conduct.look_at_retained(&self.store);
             if self.started == 1 {
                 conduct.look_at_strays(&self.store);
             }
         }
         conduct.look_at_drained(audit);
-        if let Some(what) = self.database.hurried() {
-            conduct.breach("retry-pace", what);
+        if let Some(what) = self.database.late_row(&self.store.sent_manifests()) {
+            conduct.breach("written-when-complete", what);
+        }
+        for Breach { rule, what } in self.database.breaches() {
+            conduct.breach(rule, what);
         }
         conduct.into_breaches(&self.store)
     }

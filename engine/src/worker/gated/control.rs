@@ -5,7 +5,7 @@ use crate::checkpoint::Decision;
 use crate::error::Result;
 use crate::exchange::{Barrier, OpenBuffer};
 use crate::ids::CheckpointId;
-use crate::seam::Step;
+use crate::seam::{Step, TimeUs};
 
 impl GatedGroup {
     /// Bytes that wait here: between emission and processing, and held back by alignment.
@@ -16,6 +16,11 @@ impl GatedGroup {
     /// What each upstream subtask may have under way to here, bytes.
     pub(in crate::worker) fn credit_bytes(&self) -> u64 {
         self.inbox.credit_bytes()
+    }
+
+    /// The oldest checkpoint that is aligned here and may time out, and since when.
+    pub(in crate::worker) fn aligning(&self) -> Option<(CheckpointId, TimeUs)> {
+        self.handler.aligning()
     }
 
     /// What is emitted and not sent, lane by lane.

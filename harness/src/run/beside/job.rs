@@ -72,7 +72,7 @@ fn watch(process: &mut Engine, at: &Addresses, records: u64, stop: &Stop) -> Res
                     JobEvent::AttemptStarted { .. } if started_us.is_none() => {
                         started_us = Some(timed.t_us);
                     }
-                    JobEvent::AttemptFailed { cause, .. } => {
+                    JobEvent::AttemptFailed { cause, .. } | JobEvent::ClaimFailed { cause } => {
                         return Err(refuse(format!("an attempt failed: {cause}")));
                     }
                     _ => {}

@@ -19,11 +19,11 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
     let checkpoint = &mut plan.checkpoint;
     checkpoint.max_concurrent = draw.of(&[2, 3, 4]);
     checkpoint.min_pause_ms = 0;
-    checkpoint.tolerable_failures = draw.of(&[1, 1, 2, 10]);
+    checkpoint.tolerable_failures = draw.of(&[1, 2, 3, 10]);
     if plan.topology.parallelism[0].largest() < 200 {
         checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 6));
     }
-    if plan.sink.transactional_us.is_none() && !draw.one_in(3) {
+    if plan.sink.transactional_us.is_none() && !draw.one_in(4) {
         // Several wait at the sink for one slow database.
         plan.sink.design = BufferDesign::FlushOnBarrier;
         plan.services.database.latency = draw.span(300, 3_000);
@@ -32,15 +32,15 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
 
 /// Checkpoints that are declined, and subtasks behind a gate that stand still while barriers come.
 pub(super) fn troubles(plan: &mut Plan, has_lags: bool, draw: &mut Draw) -> Vec<Fault> {
-    if draw.one_in(if has_lags { 2 } else { 4 }) {
-        fail_late(plan, draw);
-    }
+    let mut troubles = match draw.one_in(if has_lags { 2 } else { 4 }) {
+        true => fail_late(plan, draw),
+        false => Vec::new(),
+    };
     let plan = &*plan;
-    let declines = draw.range(2, 5);
+    let declines = draw.range(3, 6);
     let stills = if has_lags { draw.range(2, 6) } else { draw.range(0, 3) };
     let is_aligned = plan.checkpoint.mode == CheckpointMode::ExactlyOnce;
     let aligning = if is_aligned { Step::Aligning } else { Step::BarrierReceived };
-    let mut troubles = Vec::new();
     let others: Vec<u64> = plan.faults.iter().filter_map(armed_at_ms).collect();
     for n in 0..declines + stills {
         // Troubles that meet in one checkpoint find what each alone does not.
@@ -66,17 +66,36 @@ pub(super) fn troubles(plan: &mut Plan, has_lags: bool, draw: &mut Draw) -> Vec<
 }
 
 /// State files that fail to be written, after a while: their checkpoint is given up when all its
-/// gates are done with it, and the next one has begun.
-fn fail_late(plan: &mut Plan, draw: &mut Draw) {
+/// gates are done with it, and the next one has begun. Source subtasks that stand still behind their
+/// barrier send the next one late, so that it is still being aligned then.
+fn fail_late(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     plan.services.store = draw.span(2_000, 10_000);
     plan.checkpoint.tolerable_failures = 10;
     if draw.one_in(2) {
+        // Records go on arriving behind the barriers.
         plan.checkpoint.alignment_timeout_ms = None;
+        plan.exchange.credit_bytes = 4_000;
+        plan.exchange.in_flight_target_ms = 0;
+        plan.sink.max_pending_rows = 20_000;
+        plan.services.database.latency = draw.span(20, 300);
     }
     let (from_us, for_us) = (draw.range(0, plan.load.over_us / 4), plan.load.over_us * 3 / 4);
     let per_mille = draw.of(&[100, 300]);
     let disturbance = Disturbance::StoreWriteFails;
     plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
+    let sources = u64::from(plan.topology.parallelism[0].source);
+    if sources < 2 {
+        return Vec::new();
+    }
+    let still = |_| {
+        let (vertex, index) = (VERTICES[0].to_owned(), draw.range(0, sources - 1) as u16);
+        let interval_ms = plan.checkpoint.interval_ms;
+        let ms = draw.range(interval_ms + 1, 3 * interval_ms);
+        let armed_at_ms = draw.range(0, (plan.load.over_us / 1_000).max(1));
+        let when = at_step(Step::BarrierInjected, 1, armed_at_ms);
+        struck(FaultAction::Stall { ms }, FaultTarget::Subtask { vertex, index }, when)
+    };
+    (0..8).map(still).collect()
 }
 
 fn armed_at_ms(fault: &Fault) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
-//! doubt, then a death; two processes that begin at once; a death, and a successor that cannot read
-//! or take its fence; silence, and then the end.
+//! doubt, then a death; two processes that begin at once; two checkpoints of one number; a death, and
+//! a successor that cannot read or take its fence; silence, and then the end.
 
-use super::struck;
+use stormproof_engine::seam::Step;
+
+use super::{at_step, feasible_ms, struck};
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
 use crate::sim::core::Span;
 use crate::sim::draw::Draw;
@@ -11,20 +13,23 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 9) {
-        0 | 1 => doubt_and_no_answer(plan, draw),
-        2 => doubt_and_death(plan, draw),
-        3 => twins(plan, draw),
-        4 | 9 => death_and_blindness(plan, draw),
-        5 => death_and_no_fence(plan, draw),
+    match draw.range(0, 15) {
+        0..=2 => doubt_and_no_answer(plan, draw),
+        3 | 4 => doubt_and_death(plan, draw),
+        5 => twins(plan, draw),
+        6 | 7 => death_and_blindness(plan, draw),
+        8 | 9 => death_and_no_fence(plan, draw),
+        10 | 11 => namesakes(plan, draw),
         _ => late_silence(plan, draw),
     }
 }
 
-/// A process dies, and its successor cannot read the storage, now and then.
+/// A process dies, and its successor cannot read the storage, or single files of it, now and then.
 fn death_and_blindness(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    hasten_checkpoints(plan);
     let dies = death(plan, draw);
-    let disturbance = Disturbance::StoreReadFails;
+    let of_files = Disturbance::StoreFileUnreadable;
+    let disturbance = draw.of(&[Disturbance::StoreReadFails, of_files, of_files]);
     let per_mille = draw.of(&[100, 300]);
     plan.windows.push(Window { disturbance, from_us: dies * 1_000, for_us: 40_000, per_mille });
     vec![struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies))]
@@ -45,12 +50,18 @@ fn death(plan: &Plan, draw: &mut Draw) -> u64 {
     draw.range(plan.load.over_us / 2_000, plan.load.over_us / 1_000).max(1)
 }
 
+/// There are several checkpoints by the time that half of the load has come.
+fn hasten_checkpoints(plan: &mut Plan) {
+    let most_ms = (plan.load.over_us / 8_000).max(2);
+    plan.checkpoint.interval_ms = plan.checkpoint.interval_ms.min(most_ms);
+}
+
 /// Late in the run notifications are lost, or commits not answered: what is not made up for by the
 /// next checkpoint is missing at the end.
 fn late_silence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let (from_us, for_us) = (plan.safety_us / 2, plan.safety_us);
     let lost = Disturbance::NotificationLost;
-    let disturbance = draw.of(&[lost, lost, Disturbance::LogCommitUnanswered]);
+    let disturbance = draw.of(&[lost, Disturbance::LogCommitUnanswered]);
     let per_mille = draw.of(&[300, 1_000]);
     plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
     Vec::new()
@@ -66,7 +77,7 @@ fn doubt_and_no_answer(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let from_us = draw.range(0, plan.load.over_us / 2);
     let for_us = draw.range(plan.load.over_us / 4, plan.load.over_us);
     let refuses = Some(Disturbance::DatabaseRefuses);
-    let breaks = draw.of(&[None, refuses, refuses, Some(Disturbance::DatabaseConnectionLost)]);
+    let breaks = draw.of(&[None, refuses, refuses, refuses]);
     for disturbance in [Some(Disturbance::DatabaseCommitInDoubt), breaks].into_iter().flatten() {
         let per_mille = draw.of(&[200, 500]);
         plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
@@ -78,12 +89,30 @@ fn doubt_and_no_answer(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
 fn doubt_and_death(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let over_us = plan.load.over_us;
     plan.checkpoint.tolerable_failures = 10;
-    plan.checkpoint.interval_ms = plan.checkpoint.interval_ms.min(over_us / 8_000).max(2);
+    hasten_checkpoints(plan);
     let (from_us, for_us) = (draw.range(over_us / 8, over_us / 2), over_us / 2);
     let disturbance = Disturbance::ManifestInDoubt;
     plan.windows.push(Window { disturbance, from_us, for_us, per_mille: 1_000 });
     let dies_ms = draw.range(from_us / 1_000, (from_us + for_us) / 1_000).max(1);
     vec![struck(FaultAction::Sigkill, FaultTarget::Process, FaultTrigger::AtMs(dies_ms))]
+}
+
+/// A process stands still with a checkpoint of which nothing is written yet, until that one is too
+/// old; whoever takes over begins one of the same number meanwhile.
+fn namesakes(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    let interval_ms = feasible_ms(&plan.load, &plan.sink);
+    let checkpoint = &mut plan.checkpoint;
+    (checkpoint.interval_ms, checkpoint.timeout_ms) = (interval_ms, interval_ms);
+    (checkpoint.min_pause_ms, checkpoint.max_concurrent) = (0, 1);
+    plan.pace.heartbeat_us = draw.of(&[1_000, 2_000, 5_000]);
+    plan.services.store = draw.span(50, 3_000);
+    plan.services.database.latency = draw.span(20, 500);
+    // Two checkpoints, or three, before anybody stands still; one or two while he does.
+    plan.load.over_us = plan.load.over_us.max(interval_ms * 5_000);
+    plan.safety_us = plan.safety_us.max(plan.load.over_us + 20_000);
+    let ms = interval_ms + draw.range(5, 5 + 2 * interval_ms);
+    let when = at_step(Step::BarrierInjected, draw.of(&[2, 2, 3]), 0);
+    vec![struck(FaultAction::Pause { ms }, FaultTarget::AnySubtask, when)]
 }
 
 /// A process that has just begun stands still, and the one that is started in its place does what

@@ -1,0 +1,92 @@
+//! How batches that fail are tried again: after a pause, and as often as the sink may, no more and
+//! no less.
+
+use std::collections::BTreeMap;
+
+use stormproof_engine::ids::AttemptId;
+use stormproof_engine::seam::TimeUs;
+
+use crate::sim::evidence::Breach;
+use crate::sim::job::RETRY_BACKOFF_MS;
+
+/// A batch: the attempt that made it, and its number.
+type BatchId = (AttemptId, u64);
+
+/// With these words a sink gives a batch up.
+const GIVEN_UP: &str = "times in a row at";
+
+/// What is noted of the batches.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    max_retries: u32,
+    /// When a batch was refused last.
+    refused_us: BTreeMap<BatchId, TimeUs>,
+    /// How often a batch, or a look for it, has failed or was left in doubt.
+    failures: BTreeMap<BatchId, u32>,
+    breaches: Vec<Breach>,
+}
+
+impl Patience {
+    pub(super) fn new(max_retries: u32) -> Self {
+        Self { max_retries, ..Self::default() }
+    }
+
+    pub(super) fn breaches(&self) -> &[Breach] {
+        &self.breaches
+    }
+
+    /// The client hears that a batch was not written, or that nobody knows.
+    pub(super) fn on_failed(&mut self, batch: BatchId) {
+        *self.failures.entry(batch).or_default() += 1;
+    }
+
+    /// The database has refused a batch.
+    pub(super) fn on_refused(&mut self, batch: BatchId, now_us: TimeUs) {
+        self.refused_us.insert(batch, now_us);
+    }
+
+    /// A batch comes, to be written or to be looked for.
+    pub(super) fn on_call(&mut self, batch: BatchId, is_write: bool, now_us: TimeUs) {
+        let (attempt, number) = batch;
+        let (failures, max) = (self.failures.get(&batch).copied().unwrap_or(0), self.max_retries);
+        if failures > max {
+            let what = format!(
+                "batch {number} of attempt {attempt} came again after {failures} failures, and \
+                 {max} retries are allowed"
+            );
+            self.breach("retry-bound", what);
+        }
+        let Some(refused_us) = self.refused_us.get(&batch).copied().filter(|_| is_write) else {
+            return;
+        };
+        self.refused_us.remove(&batch);
+        if now_us < refused_us + RETRY_BACKOFF_MS * 1_000 {
+            let what = format!(
+                "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
+                 at {now_us} us; the pause is {RETRY_BACKOFF_MS} ms at least"
+            );
+            self.breach("retry-pace", what);
+        }
+    }
+
+    /// An attempt has failed: if it was over a batch, that one has failed often enough.
+    pub(super) fn on_attempt_failed(&mut self, attempt: AttemptId, cause: &str) {
+        let is_given_up = cause.contains(GIVEN_UP);
+        let most = self.failures.iter().filter(|((of, _), _)| *of == attempt);
+        let most = most.map(|(_, failures)| *failures).max().unwrap_or(0);
+        if is_given_up && most <= self.max_retries {
+            let what = format!(
+                "attempt {attempt} gave a batch up after {most} failures, and {} retries are \
+                 allowed: {cause}",
+                self.max_retries
+            );
+            self.breach("retry-bound", what);
+        }
+    }
+
+    fn breach(&mut self, rule: &'static str, what: String) {
+        if self.breaches.iter().all(|breach| breach.rule != rule) {
+            self.breaches.push(Breach { rule, what });
+        }
+    }
+}
