@@ -8,6 +8,7 @@ mod alignments;
 mod buffers;
 mod checkpoints;
 mod drain;
+mod heard;
 mod in_flight;
 mod nemesis;
 mod report;
@@ -16,16 +17,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stormproof_engine::error::EngineError;
-use stormproof_engine::ids::{CheckpointId, WorkerIndex};
-use stormproof_engine::runtime::{
-    JobEvent, JobMachine, JobOutcome, JobSeams, TimedEvent, Turn, WorkerHost as _,
-};
+use stormproof_engine::ids::WorkerIndex;
+use stormproof_engine::runtime::{JobMachine, JobOutcome, JobSeams, Turn, WorkerHost as _};
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
 use self::alignments::Alignments;
 use self::buffers::Buffers;
-use super::conduct::Conduct;
+use self::heard::Heard;
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
@@ -52,31 +51,11 @@ pub(super) const HEALED_US: TimeUs = 100;
 /// A job that has begun so often will never end: faults are fewer by an order of magnitude.
 const ATTEMPTS_AT_MOST: u32 = 500;
 
-/// What was heard of all attempts.
-#[derive(Debug)]
-struct Heard {
-    /// Everything, if the run is watched.
-    told: Option<Vec<TimedEvent>>,
-    attempts: u32,
-    completed: u64,
-    restores: u64,
-    last_triggered_us: TimeUs,
-    conduct: Conduct,
-}
-
 /// Since when an attempt has read everything.
 #[derive(Clone, Copy, Debug)]
 struct ReadingEnded {
     attempts: u32,
     at_us: TimeUs,
-}
-
-impl Heard {
-    fn nothing(plan: &Plan) -> Self {
-        let conduct = Conduct::new(plan);
-        let (attempts, completed, restores, last_triggered_us) = (0, 0, 0, 0);
-        Self { told: None, attempts, completed, restores, last_triggered_us, conduct }
-    }
 }
 
 struct Process {
@@ -319,37 +298,6 @@ impl<'a> World<'a> {
         }
         let core = Arc::clone(&self.core);
         Sight::new(move || !core.chance(per_mille))
-    }
-
-    fn attempts(&self) -> u32 {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).attempts
-    }
-
-    fn listener(&self, id: ProcessId) -> stormproof_engine::runtime::EventListener {
-        let (core, heard) = (Arc::clone(&self.core), Arc::clone(&self.heard));
-        let (store, database) = (Arc::clone(&self.store), Arc::clone(&self.database));
-        Arc::new(move |timed| {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(told) = &mut heard.told {
-                told.push(timed.clone());
-            }
-            let TimedEvent { event, .. } = timed;
-            match &event {
-                JobEvent::Metrics { .. } => return,
-                JobEvent::AttemptStarted { restored, .. } => {
-                    heard.attempts += 1;
-                    heard.restores += u64::from(*restored != CheckpointId::NONE);
-                }
-                JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
-                JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
-                JobEvent::AttemptFailed { attempt, cause } => {
-                    database.on_attempt_failed(*attempt, cause);
-                }
-                _ => {}
-            }
-            heard.conduct.hear(id, &event, core.now(), &store);
-            core.trace(|| format!("{id}: {event:?}"));
-        })
     }
 
     /// Lets an actor step at `at_us`, or earlier if that is planned.
