@@ -122,7 +122,7 @@ impl Conduct {
             JobEvent::AttemptRunning { attempt, .. } => {
                 self.courses.entry(*attempt).or_default().is_running = true;
             }
-            JobEvent::ClaimFailed { .. } => self.restarts.on_failed(process, now_us),
+            JobEvent::ClaimFailed { cause } => self.restarts.on_failed(process, cause, now_us),
             JobEvent::CheckpointTriggered { checkpoint, attempt } => {
                 self.on_numbered(process, *checkpoint, *attempt);
                 self.on_triggered(*checkpoint, *attempt, now_us);
@@ -140,6 +140,14 @@ impl Conduct {
                     );
                     self.breach("checkpoint-numbers", what);
                 }
+                let latest = store.latest_claim();
+                if latest > *attempt {
+                    let what = format!(
+                        "attempt {attempt} completed checkpoint {checkpoint} although attempt \
+                         {latest} was claimed"
+                    );
+                    self.breach("attempt-begins", what);
+                }
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 self.given_up_us.insert(*checkpoint, now_us);
@@ -156,7 +164,7 @@ impl Conduct {
                 course.failures_in_a_row += u32::from(!reason.starts_with(SUBSUMED));
             }
             JobEvent::AttemptFailed { attempt, cause } => {
-                self.restarts.on_failed(process, now_us);
+                self.restarts.on_failed(process, cause, now_us);
                 let course = self.courses.remove(attempt).unwrap_or_default();
                 let (seen, may) = (course.failures_in_a_row, self.config.tolerable_failures);
                 if cause.contains(IN_A_ROW) && seen <= may {
@@ -167,9 +175,17 @@ impl Conduct {
                     self.breach("checkpoint-failures", what);
                 }
             }
-            JobEvent::Finished { attempt, drained: true } => {
-                let course = self.courses.entry(*attempt).or_default();
-                self.drained.insert(*attempt, course.completed);
+            JobEvent::Finished { attempt, drained } => {
+                if *drained {
+                    let course = self.courses.entry(*attempt).or_default();
+                    self.drained.insert(*attempt, course.completed);
+                }
+                if let Some(path) = store.deletion_under_way_of(process) {
+                    let what = format!(
+                        "attempt {attempt} ended the job while {process} was still deleting {path}"
+                    );
+                    self.breach("retention", what);
+                }
             }
             _ => {}
         }

@@ -14,7 +14,7 @@ use stormproof_engine::ids::{VertexId, WorkerIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::runtime::{GroupBuilder, WorkerHost};
 use stormproof_engine::seam::TimeUs;
-use stormproof_engine::worker::{Alignment, Control, Progress, Report, Worker};
+use stormproof_engine::worker::{Alignment, Control, Misheld, Progress, Report, Worker};
 
 use super::core::{Actor, Core, Event, ProcessId};
 use super::hook::Killed;
@@ -159,6 +159,11 @@ impl Crew {
     pub(super) fn alignments(&self, worker: WorkerIndex) -> Vec<Alignment> {
         let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
         worker.map_or(Vec::new(), |worker| worker.alignments().collect())
+    }
+
+    /// Gates on a worker that hold other channels than they should.
+    pub(super) fn misheld(&self, worker: WorkerIndex) -> Option<Misheld> {
+        self.slots.get(&worker)?.worker.as_ref()?.misheld().next()
     }
 
     /// What each upstream subtask may have under way to a worker.

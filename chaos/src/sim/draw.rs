@@ -243,6 +243,7 @@ fn pace(draw: &mut Draw) -> Pace {
 }
 
 fn services(draw: &mut Draw) -> Services {
+    let starts_at_committed = draw.one_in(3);
     Services {
         store: if draw.one_in(6) { draw.span(1_000, 20_000) } else { draw.span(50, 10_000) },
         torn_per_mille: draw.of(&[0, 0, 300]),
@@ -253,7 +254,8 @@ fn services(draw: &mut Draw) -> Services {
             idle_timeout_us: draw.of(&[20_000, 100_000]),
         },
         log_commit: draw.span(50, 20_000),
-        starts_at_committed: draw.one_in(3),
+        starts_at_committed,
+        read_before: if starts_at_committed { draw.of(&[0, 0, 1, 3]) } else { 0 },
         log_commit_timeout_ms: Some(draw.of(&[30, 200, 1_000])),
     }
 }

@@ -57,8 +57,8 @@ pub struct InputRecord {
 /// What the oracle looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Evidence {
-    /// Partitions of the topic.
-    pub partitions: u32,
+    /// The high watermark of each partition.
+    pub ends: Vec<u64>,
     /// Everything that was produced, by partition and offset.
     pub input: Vec<InputRecord>,
     /// Every object of the checkpoint storage that was ever whole, and what a crash tore.

@@ -173,7 +173,23 @@ pub(super) fn load(plan: &Plan) -> (Vec<Vec<Option<Stored>>>, Vec<ArrivalOf>) {
             id += 1;
         }
     }
+    read_before(plan.services.read_before, &mut partitions, &mut arrivals);
     (partitions, arrivals)
+}
+
+/// Puts `offsets` before the records of each partition that has any: somebody has read them.
+fn read_before(
+    offsets: u32,
+    partitions: &mut [Vec<Option<Stored>>],
+    arrivals: &mut Vec<ArrivalOf>,
+) {
+    let held = (0..).zip(partitions).filter(|(_, log)| offsets > 0 && !log.is_empty());
+    let before = held.map(|(partition, log)| {
+        log.splice(..0, std::iter::repeat_n(None, offsets as usize));
+        ArrivalOf { at_us: 0, partition, records: offsets }
+    });
+    let before: Vec<ArrivalOf> = before.collect();
+    arrivals.splice(..0, before);
 }
 
 fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored) {

@@ -172,6 +172,11 @@ fn is_guarded(versions_guarded: &bool) -> bool {
     *versions_guarded
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// Services, when they are sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,6 +196,9 @@ pub struct Services {
     /// Whether a fresh start begins where the group has committed, or else with the oldest record.
     #[serde(default, skip_serializing_if = "is_not")]
     pub starts_at_committed: bool,
+    /// How many offsets of each partition the group had committed before the job first began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub read_before: u32,
     /// How long the source waits for the answer to one; without it as long as by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_commit_timeout_ms: Option<u64>,

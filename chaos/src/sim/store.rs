@@ -4,6 +4,7 @@
 //! ticket says so; `put_new` creates or refuses; a listing is consistent. What a dead process had
 //! under way is done, lost or, where the plan allows it, torn.
 
+mod looks;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,6 @@ use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender, TimeUs};
 pub(super) use self::watch::{Claim, Sent};
 use self::watch::{Watch, claimed_by};
 use super::core::{Actor, Core, Event, ProcessId, Span};
-use super::evidence::Breach;
 use super::weather::{Disturbance, Weather};
 
 const SERVICE: &str = "checkpoint storage";
@@ -54,6 +54,10 @@ struct Operation {
 }
 
 impl Operation {
+    fn is_deletion(&self) -> bool {
+        matches!(self.work, Work::Delete(_))
+    }
+
     fn completes_a_checkpoint(&self) -> bool {
         matches!(self.work, Work::PutNew(_)) && is_manifest(&self.path)
     }
@@ -319,110 +323,6 @@ impl Store {
             let at_us = self.core.now() + self.core.below(self.late_us + 1);
             self.core.at(at_us, Event::Store(StoreEvent::Apply(disk.serial)));
         }
-    }
-
-    /// The newest checkpoint that was complete when the process listed everything last.
-    pub(super) fn newest_seen_by(&self, process: ProcessId) -> CheckpointId {
-        self.looked_at_by(process).newest
-    }
-
-    /// The highest number under which anything lay then.
-    pub(super) fn highest_seen_by(&self, process: ProcessId) -> CheckpointId {
-        self.looked_at_by(process).highest
-    }
-
-    /// Complete checkpoints that were being deleted then: they pass for retained ones.
-    pub(super) fn doomed_seen_by(&self, process: ProcessId) -> usize {
-        self.looked_at_by(process).doomed
-    }
-
-    fn looked_at_by(&self, process: ProcessId) -> Looked {
-        self.disk().looked.get(&process).copied().unwrap_or_default()
-    }
-
-    /// A manifest that the process is writing, or of which it has not heard yet.
-    pub(super) fn manifest_under_way_of(&self, process: ProcessId) -> Option<String> {
-        let disk = self.disk();
-        let mut own = disk.operations.values().filter(|operation| {
-            operation.owner.process == process && operation.completes_a_checkpoint()
-        });
-        own.next().map(|operation| operation.path.clone())
-    }
-
-    /// Files of checkpoints that have no manifest, and that nobody is deleting; with the moment at
-    /// which they landed.
-    pub(super) fn stray_files(&self) -> Vec<(String, TimeUs)> {
-        let disk = self.disk();
-        let is_complete = |checkpoint: CheckpointId| {
-            disk.objects.keys().any(|p| is_manifest(p) && checkpoint_of(p) == Some(checkpoint))
-        };
-        let is_under_way =
-            |path: &str| disk.operations.values().any(|operation| operation.is_about(path));
-        let strays = disk.objects.keys().filter(|path| {
-            let is_unfinished = checkpoint_of(path).is_some_and(|of| !is_complete(of));
-            is_unfinished && !is_under_way(path) && !disk.undeleted.contains(*path)
-        });
-        // What a death has torn never landed.
-        let landed_us = |path| disk.landed_us.get(path).copied().unwrap_or(TimeUs::MAX);
-        strays.map(|path| (path.clone(), landed_us(path))).collect()
-    }
-
-    /// The latest attempt that anybody has claimed.
-    pub(super) fn latest_claim(&self) -> AttemptId {
-        let claims = self.disk();
-        let claims = claims.objects.keys().filter_map(|path| claimed_by(path));
-        claims.max().unwrap_or(AttemptId(0))
-    }
-
-    /// The last claim of a process.
-    pub(super) fn claim_of(&self, process: ProcessId) -> Claim {
-        self.disk().watch.claim_of(process)
-    }
-
-    /// Whether an attempt has sent the manifest of a checkpoint off.
-    pub(super) fn has_sent_manifest(&self, attempt: AttemptId, checkpoint: CheckpointId) -> bool {
-        self.disk().watch.sent().contains_key(&(attempt, checkpoint))
-    }
-
-    /// The manifests that were sent off.
-    pub(super) fn sent_manifests(&self) -> Sent {
-        self.disk().watch.sent().clone()
-    }
-
-    /// What its users did wrong.
-    pub(super) fn breaches(&self) -> Vec<Breach> {
-        self.disk().watch.breaches().to_vec()
-    }
-
-    /// Checkpoints that are there.
-    pub(super) fn manifests(&self) -> usize {
-        self.disk().objects.keys().filter(|path| is_manifest(path)).count()
-    }
-
-    /// Checkpoints that are there, that their writers have heard of, and that nobody is deleting.
-    pub(super) fn manifests_at_rest(&self) -> usize {
-        let disk = self.disk();
-        let is_at_rest = |path: &&String| {
-            is_manifest(path) && !disk.operations.values().any(|operation| operation.is_about(path))
-        };
-        disk.objects.keys().filter(is_at_rest).count()
-    }
-
-    /// How many of them may be there although nobody retains them.
-    pub(super) fn excused_manifests(&self) -> usize {
-        let disk = self.disk();
-        let under_way = disk.operations.values().filter(|operation| is_manifest(&operation.path));
-        disk.excused + under_way.count()
-    }
-
-    /// Everything that ever stood there; of a path that was written twice, what is there now.
-    pub(super) fn evidence(&self) -> BTreeMap<String, Bytes> {
-        let disk = self.disk();
-        let mut all = disk.objects.clone();
-        for (path, data) in &disk.seen {
-            all.entry(path.clone()).or_insert_with(|| data.clone());
-        }
-        all
     }
 }
 

@@ -54,6 +54,8 @@ struct Listener {
 #[derive(Default)]
 struct Inner {
     partitions: Vec<Partition>,
+    /// What the group had committed before the job first began.
+    committed_before: BTreeMap<PartitionId, Offset>,
     committed: BTreeMap<PartitionId, Offset>,
     ever_committed: BTreeSet<(PartitionId, Offset)>,
     commits: BTreeMap<u64, Commit>,
@@ -82,17 +84,22 @@ impl std::fmt::Debug for Topic {
 }
 
 impl Topic {
-    /// A topic that will hold `records`; nothing is visible yet.
+    /// A topic that will hold `records`; nothing is visible yet. Of each partition that has any, the
+    /// group has committed the first `read_before` offsets.
     pub(super) fn new(
         core: Arc<Core>,
         weather: Arc<Weather>,
         commit_latency: Span,
         records: Vec<Vec<Option<Stored>>>,
+        read_before: u32,
     ) -> Arc<Self> {
+        let held = (0..).zip(&records).filter(|(_, of)| read_before > 0 && !of.is_empty());
+        let next = Offset(u64::from(read_before));
+        let committed_before = held.map(|(partition, _)| (PartitionId(partition), next)).collect();
         let partition = |records| Partition { records, low: 0, high: 0 };
         let partitions: Vec<Partition> = records.into_iter().map(partition).collect();
         let high = partitions.iter().map(|_| AtomicU64::new(0)).collect();
-        let inner = Mutex::new(Inner { partitions, ..Inner::default() });
+        let inner = Mutex::new(Inner { partitions, committed_before, ..Inner::default() });
         Arc::new(Self { core, weather, commit_latency, high, inner })
     }
 
@@ -188,9 +195,10 @@ impl Topic {
         self.inner().ever_committed.clone()
     }
 
-    /// Everything that was produced, and the group's offsets.
-    pub(super) fn evidence(&self) -> (u32, Vec<InputRecord>, BTreeMap<PartitionId, Offset>) {
+    /// The high watermarks, everything that was produced, and the offsets that the job has committed.
+    pub(super) fn evidence(&self) -> (Vec<u64>, Vec<InputRecord>, BTreeMap<PartitionId, Offset>) {
         let inner = self.inner();
+        let ends = inner.partitions.iter().map(|partition| partition.high).collect();
         let records = inner.partitions.iter().enumerate().flat_map(|(at, partition)| {
             let visible = partition.records.iter().take(partition.high as usize).enumerate();
             visible.filter_map(move |(offset, record)| {
@@ -203,7 +211,7 @@ impl Topic {
                 })
             })
         });
-        (inner.partitions.len() as u32, records.collect(), inner.committed.clone())
+        (ends, records.collect(), inner.committed.clone())
     }
 }
 
@@ -261,7 +269,10 @@ impl LogClient for Client {
         partitions: &[PartitionId],
     ) -> Result<BTreeMap<PartitionId, Offset>, LogError> {
         self.ask(|inner| {
-            let of = |p: &PartitionId| Some((*p, *inner.committed.get(p)?));
+            let of = |p: &PartitionId| {
+                let committed = inner.committed.get(p).or(inner.committed_before.get(p))?;
+                Some((*p, *committed))
+            };
             partitions.iter().filter_map(of).collect()
         })
     }

@@ -119,8 +119,13 @@ impl<'a> World<'a> {
         );
         let (traits, max_retries) = (services.database, plan.sink.max_retries);
         let database = Database::new(Arc::clone(&core), Arc::clone(&weather), traits, max_retries);
-        let topic =
-            Topic::new(Arc::clone(&core), Arc::clone(&weather), services.log_commit, records);
+        let topic = Topic::new(
+            Arc::clone(&core),
+            Arc::clone(&weather),
+            services.log_commit,
+            records,
+            services.read_before,
+        );
         let limit_us = plan.sink.transactional_us;
         let escrow = limit_us.map(|us| Escrow::new(Arc::clone(&core), Arc::clone(&weather), us));
         let armory = Armory::new(Arc::clone(&core), plan.vertices());
@@ -348,6 +353,7 @@ impl<'a> World<'a> {
                 self.look_at_in_flight(id, worker);
                 self.look_at_buffers(id, worker);
                 self.look_at_alignments(id, worker);
+                self.look_at_holds(id, worker);
             }
             _ => {
                 self.buffers.forget(actor);

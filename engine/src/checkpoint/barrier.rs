@@ -117,6 +117,9 @@ impl BarrierHandler {
         let unaligned = self.mode_of(barrier) == CheckpointMode::ExactlyOnceUnaligned;
         let pending = self.find(barrier.checkpoint);
         pending.ingested.insert(channel);
+        if mutants::is_active(mutants::TIMEOUT_PUT_OFF) && !pending.captured {
+            pending.first_us = now;
+        }
         if unaligned {
             Self::capture(pending, &mut out);
         }
@@ -268,6 +271,18 @@ impl BarrierHandler {
     /// Whether a checkpoint is under way that waits for barriers with channels held.
     pub fn is_aligning(&self) -> bool {
         self.pending.iter().any(|p| !p.captured && !p.processed.is_empty())
+    }
+
+    /// The channels that alignment must hold: their barrier of a checkpoint has been processed, and
+    /// its snapshot waits for the others.
+    pub fn aligned(&self) -> ChannelSet {
+        let is_aligned =
+            |p: &&Pending| !p.captured && self.mode_of(p.barrier) == CheckpointMode::ExactlyOnce;
+        let mut aligned = ChannelSet::empty(self.channels);
+        for channel in self.pending.iter().filter(is_aligned).flat_map(|p| p.processed.iter()) {
+            aligned.insert(channel);
+        }
+        aligned
     }
 
     /// The rule that this barrier follows.

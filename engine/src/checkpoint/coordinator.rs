@@ -293,7 +293,11 @@ impl Coordinator {
             false => self.last_trigger_us,
         };
         let by_interval = since_us + self.config.interval_ms * 1000;
-        let by_pause = self.last_completed_us.map_or(0, |t| t + self.config.min_pause_ms * 1000);
+        let pause_since_us = match mutants::is_active(mutants::PAUSE_FROM_TRIGGER) {
+            true => self.last_completed_us.map(|_| self.last_trigger_us),
+            false => self.last_completed_us,
+        };
+        let by_pause = pause_since_us.map_or(0, |t| t + self.config.min_pause_ms * 1000);
         if mutants::is_active(mutants::PACE_IGNORED) {
             return Some(by_interval);
         }

@@ -164,7 +164,10 @@ fn share_keyed(
         {
             continue;
         }
-        let owner = subtask_of_key_group(group, new.parallelism, graph.max_parallelism);
+        let owner = match mutants::is_active(mutants::KEY_GROUPS_BY_DIVISION) {
+            true => SubtaskIndex(group.0 / (graph.max_parallelism / new.parallelism)),
+            false => subtask_of_key_group(group, new.parallelism, graph.max_parallelism),
+        };
         shares.entry(owner).or_default().entries.push((group, key, value));
     }
     Ok(shares)

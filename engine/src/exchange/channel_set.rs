@@ -30,7 +30,12 @@ impl ChannelSet {
         self.words[channel / 64] & (1 << (channel % 64)) != 0
     }
 
-    /// Channels in the set.
+    /// The channels in the set.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..self.bound).filter(|channel| self.contains(*channel))
+    }
+
+    /// How many channels are in the set.
     pub fn len(&self) -> usize {
         self.len
     }

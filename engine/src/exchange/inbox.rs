@@ -241,7 +241,8 @@ impl Inbox {
         budget: usize,
         consume: impl FnOnce(&mut Run<'_>) -> R,
     ) -> Option<R> {
-        if !self.recovered.is_empty() || !self.replay.is_empty() {
+        let replays = !self.replay.is_empty() && !mutants::is_active(mutants::RUN_BEFORE_REPLAY);
+        if !self.recovered.is_empty() || replays {
             return None;
         }
         let skipped = (0..self.lanes.len()).find(|n| {
@@ -367,7 +368,12 @@ impl Inbox {
         }
     }
 
-    /// Channels held.
+    /// The channels that are held.
+    pub fn held(&self) -> &ChannelSet {
+        &self.held
+    }
+
+    /// How many channels are held.
     pub fn held_channels(&self) -> usize {
         self.held.len()
     }

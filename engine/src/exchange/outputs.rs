@@ -166,7 +166,11 @@ impl Outputs {
             return false;
         }
         let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
-        let least = lanes.map(|writer| writer.credit_left(local)).min();
+        let credits = lanes.map(|writer| writer.credit_left(local));
+        let least = match mutants::is_active(mutants::CREDIT_OF_WIDEST_LANE) {
+            true => credits.max(),
+            false => credits.min(),
+        };
         let allowed = least.unwrap_or(ALLOWANCE_BYTES).min(ALLOWANCE_BYTES);
         self.allowance[local].set(allowed as i64);
         allowed > 0

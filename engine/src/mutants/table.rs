@@ -415,4 +415,56 @@ mutants! {
         "an alignment never times out";
         by "a source that falls behind, and an alignment timeout";
         ["alignment-timeout"];
+    DELETIONS_NOT_AWAITED = 113, "deletions-not-awaited":
+        "a job is over although it is still deleting";
+        by "a drain right behind a checkpoint that subsumes another";
+        ["retention"];
+    LANDED_LATE_COMPLETES = 114, "landed-late-completes":
+        "a manifest that lands after a later attempt was claimed completes its checkpoint";
+        by "pause the process while it writes a manifest, past the heartbeat";
+        ["attempt-begins", "committed-offsets"];
+    TIMEOUT_PUT_OFF = 115, "timeout-put-off":
+        "the alignment timeout counts from the last barrier instead of the first";
+        by "barriers that come one by one, and an alignment timeout";
+        ["alignment-timeout"];
+    STARTS_BEHIND_COMMITTED = 116, "starts-behind-committed":
+        "a start where the group has left off passes over one offset";
+        by "a group that has committed before the job first begins";
+        ["no-loss", "offset-coverage"];
+    FENCED_STARTS_AGAIN = 117, "fenced-starts-again":
+        "a job that a later attempt has fenced starts again";
+        by "pause the process past the heartbeat, fail over, resume";
+        ["restart-strategy"];
+    ABORT_FORGETS_HOLDS = 118, "abort-forgets-holds":
+        "with a checkpoint that is given up go the holds and releases that wait their turn";
+        by "a checkpoint that is given up while another aligns";
+        ["liveness", "no-orphans", "conservation"];
+    RUN_BEFORE_REPLAY = 119, "run-before-replay":
+        "new records overtake those that were held while a gate aligned";
+        by "skew one source in mode exactly-once";
+        ["per-key-order", "no-orphans", "conservation"];
+    FAILED_UPLOAD_ACKNOWLEDGED = 120, "failed-upload-acknowledged":
+        "a worker acknowledges a checkpoint whose state could not be written";
+        by "a storage that refuses writes";
+        ["no-loss", "restore-newest", "restore-landed"];
+    CREDIT_OF_WIDEST_LANE = 121, "credit-of-widest-lane":
+        "a subtask may write as much as the lane with the most credit allows";
+        by "one target that falls behind the others";
+        ["bounded-in-flight"];
+    PAUSE_FROM_TRIGGER = 122, "pause-from-trigger":
+        "the pause between checkpoints counts from the last trigger instead of the last completion";
+        by "any checkpoint that takes a while, and a minimum pause";
+        ["checkpoint-pace"];
+    KEY_GROUPS_BY_DIVISION = 123, "key-groups-by-division":
+        "state goes to the subtask that a division names, records go to another";
+        by "a rescale to a parallelism that does not divide the key groups";
+        ["final-values", "per-key-order"];
+    FAILED_COMMIT_OVERTAKES = 124, "failed-commit-overtakes":
+        "an offset commit that failed takes the place of a newer one that waits";
+        by "offset commits that fail late";
+        ["committed-offsets"];
+    MISSING_STARTS_OVER = 125, "missing-starts-over":
+        "a batch that was looked up and is not there has its tries counted anew";
+        by "a database in whose doubt nothing is ever committed";
+        ["retry-bound"];
 }

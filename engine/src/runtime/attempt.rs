@@ -36,8 +36,16 @@ pub(super) enum AttemptEnd {
     Cancelled,
 }
 
+/// Deletions under way.
+pub(super) type Deletions = Vec<Ticket<Result<()>>>;
+
 /// Manifests under way.
 pub(super) type PendingManifests = Vec<(CheckpointId, Ticket<Result<bool>>)>;
+
+/// Whether the answer is still to come.
+pub(super) fn is_under_way<T>(ticket: &Ticket<T>) -> bool {
+    ticket.try_take().is_none() && !ticket.is_orphaned()
+}
 
 /// A running attempt.
 pub(super) struct Attempt {
@@ -46,6 +54,7 @@ pub(super) struct Attempt {
     workers: Vec<(WorkerIndex, Arc<WorkerMetrics>)>,
     reports: VecDeque<Report>,
     manifests: PendingManifests,
+    deletions: Deletions,
     started_us: TimeUs,
     metrics_due_us: TimeUs,
     running: BTreeSet<WorkerIndex>,
@@ -78,6 +87,7 @@ impl Attempt {
             workers,
             reports: VecDeque::new(),
             manifests: Vec::new(),
+            deletions: Vec::new(),
             started_us,
             metrics_due_us: 0,
             running: BTreeSet::new(),
@@ -110,9 +120,9 @@ impl Attempt {
     }
 
     /// Gives up what is left of the attempt: manifests whose outcome decides where the next one
-    /// starts from.
-    pub(super) fn into_manifests(self) -> PendingManifests {
-        self.manifests
+    /// starts from, and deletions that end with their process.
+    pub(super) fn into_under_way(self) -> (PendingManifests, Deletions) {
+        (self.manifests, self.deletions)
     }
 
     /// When the next step is due if nothing arrives, and whether tickets are waited for.
@@ -138,6 +148,8 @@ impl Attempt {
         }
         let now = around.seams.clock.now_us();
         self.take_manifests(now, around)?;
+        // One that failed leaves files behind; a later attempt's cleaning finds them.
+        self.deletions.retain(is_under_way);
         if self.is_running() {
             let is_finished = self.finished.len() == self.workers.len();
             if around.signals.wants_drain() || is_finished {
@@ -209,6 +221,7 @@ impl Attempt {
                     // have seen it: then nobody restores it, and its offsets must not be committed.
                     match self.successor(around.seams) {
                         Ok(None) => {}
+                        _ if mutants::is_active(mutants::LANDED_LATE_COMPLETES) => {}
                         Ok(Some(successor)) => return Err(self.fenced(successor)),
                         // Not to be told now: it is looked at again.
                         Err(_) => {
@@ -274,14 +287,16 @@ impl Attempt {
                 Command::Delete(checkpoint) => {
                     // An attempt that was taken for dead must leave alone what others restore.
                     match self.successor(around.seams) {
-                        Ok(None) => delete(checkpoint, around.seams),
+                        Ok(None) => self.deletions.push(delete(checkpoint, around.seams)),
                         Ok(Some(successor)) => return Err(self.fenced(successor)),
                         // It stays; a later attempt's cleaning finds it.
                         Err(_) => {}
                     }
                 }
                 Command::Discard(_) if mutants::is_active(mutants::DISCARD_FORGOTTEN) => {}
-                Command::Discard(checkpoint) => discard(checkpoint, attempt, around.seams),
+                Command::Discard(checkpoint) => {
+                    self.deletions.extend(discard(checkpoint, attempt, around.seams));
+                }
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
                 }
@@ -374,28 +389,26 @@ pub(super) fn hit(
 
 /// Deletes what one attempt has written for a checkpoint: another one may have completed its own
 /// under the same number.
-fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) {
+fn discard(checkpoint: CheckpointId, attempt: AttemptId, seams: &JobSeams) -> Deletions {
     let folder = checkpoint_folder(checkpoint);
     let own = format!("{folder}/a{attempt}-");
     // A listing that fails leaves files behind; a later attempt's cleaning finds them.
     let mut files = seams.storage.list(&folder).unwrap_or_default();
     let takes_all = mutants::is_active(mutants::NAMESAKES_DISCARDED);
     files.retain(|path| path.starts_with(&own) || takes_all);
-    delete_each(files, seams);
+    delete_each(files, seams)
 }
 
 /// Deletes objects that mean nothing to each other: one that cannot be deleted keeps no other.
-pub(super) fn delete_each(files: Vec<String>, seams: &JobSeams) {
-    for file in files {
-        drop(seams.storage.delete(vec![file]));
-    }
+pub(super) fn delete_each(files: Vec<String>, seams: &JobSeams) -> Deletions {
+    files.into_iter().map(|file| seams.storage.delete(vec![file])).collect()
 }
 
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.
-fn delete(checkpoint: CheckpointId, seams: &JobSeams) {
+fn delete(checkpoint: CheckpointId, seams: &JobSeams) -> Ticket<Result<()>> {
     // A listing that fails leaves files behind; the next attempt's cleaning finds them.
     let files = seams.storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default();
-    drop(seams.storage.delete(deletion_order(checkpoint, files)));
+    seams.storage.delete(deletion_order(checkpoint, files))
 }
 
 /// [`mutants::MANIFEST_NOT_ATOMIC`]: the manifest is in its place before it is whole, and nobody

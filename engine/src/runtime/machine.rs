@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::JobConfig;
-use super::attempt::{Around, Attempt, AttemptEnd, PendingManifests, delete_each, hit};
+use super::attempt::{
+    Around, Attempt, AttemptEnd, Deletions, PendingManifests, delete_each, hit, is_under_way,
+};
 use super::build::{GroupBuilder, Lanes, active_workers};
 use super::claims;
 use super::event::JobEvent;
@@ -28,8 +30,8 @@ use crate::mutants;
 use crate::seam::{Step, Ticket, TimeUs};
 use crate::worker::Report;
 
-/// How long a manifest under way may take when an attempt ends.
-const MANIFEST_WITHIN_US: TimeUs = 30_000_000;
+/// How long what an attempt has under way in the storage may take when it ends.
+const STORED_WITHIN_US: TimeUs = 30_000_000;
 
 /// What the machine wants after a step.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ enum State {
     Fencing(Box<Prepared>, Vec<Ticket<Result<()>>>),
     /// The workers run.
     Running(Box<Attempt>),
-    /// The workers have ended, the last manifests have not.
+    /// The workers have ended, the last manifests or deletions have not.
     Ending { attempt: AttemptId, manifests: PendingManifests, by_us: TimeUs, end: Ended },
     /// Until the restart strategy lets the next attempt begin.
     Pausing(TimeUs),
@@ -88,6 +90,8 @@ pub struct JobMachine {
     next_checkpoint: CheckpointId,
     /// Whether an attempt has ever been claimed.
     has_claimed: bool,
+    /// Under way, of attempts that have ended, and of leftovers.
+    deletions: Deletions,
     state: State,
 }
 
@@ -121,6 +125,7 @@ impl JobMachine {
             signals,
             next_checkpoint: CheckpointId::NONE.next(),
             has_claimed: false,
+            deletions: Vec::new(),
             state: State::Unclaimed,
         })
     }
@@ -178,7 +183,7 @@ impl JobMachine {
             State::Fencing(prepared, fences) => self.await_fences(prepared, fences, host),
             State::Running(attempt) => self.run(attempt, host),
             State::Ending { attempt, manifests, by_us, end } => {
-                self.await_manifests(attempt, manifests, by_us, end, now)
+                self.await_storage(attempt, manifests, by_us, end, now)
             }
             State::Pausing(until_us) if self.signals.is_cancelled() || now >= until_us => {
                 self.go(State::Unclaimed)
@@ -244,7 +249,7 @@ impl JobMachine {
     }
 
     /// Chooses the checkpoint and reads its state.
-    fn prepare(&self, attempt: AttemptId) -> Result<Prepared> {
+    fn prepare(&mut self, attempt: AttemptId) -> Result<Prepared> {
         let seams = &self.seams;
         let started_us = seams.clock.now_us();
         hit(seams, Step::RestoreBegun, attempt, CheckpointId::NONE)?;
@@ -257,7 +262,7 @@ impl JobMachine {
         hit(seams, Step::StateRead, attempt, restored)?;
         // What checkpoints that never completed have left.
         let leftovers = inventory.leftovers(&choice.retained).map(str::to_owned).collect();
-        delete_each(leftovers, seams);
+        self.deletions.extend(delete_each(leftovers, seams));
         let first = match mutants::is_active(mutants::FIRST_AFTER_RESTORED) {
             true => restored.next(),
             false => inventory.highest().next().max(self.next_checkpoint),
@@ -371,8 +376,10 @@ impl JobMachine {
             ended => {
                 around.host.end();
                 self.next_checkpoint = attempt.next_checkpoint();
-                let by_us = self.seams.clock.now_us() + MANIFEST_WITHIN_US;
-                let (id, manifests) = (attempt.id, attempt.into_manifests());
+                let by_us = self.seams.clock.now_us() + STORED_WITHIN_US;
+                let id = attempt.id;
+                let (manifests, deletions) = attempt.into_under_way();
+                self.deletions.extend(deletions);
                 let end = ended.map(|end| end.expect("only an ended attempt comes here"));
                 self.go(State::Ending { attempt: id, manifests, by_us, end })
             }
@@ -380,8 +387,9 @@ impl JobMachine {
     }
 
     /// A manifest that is being written decides which checkpoint the next attempt starts from:
-    /// its outcome must be known before anybody looks.
-    fn await_manifests(
+    /// its outcome must be known before anybody looks. When none follows, the process may end with
+    /// its job, and deletions with the process: they are waited for, too.
+    fn await_storage(
         &mut self,
         attempt: AttemptId,
         mut manifests: PendingManifests,
@@ -392,8 +400,12 @@ impl JobMachine {
         if mutants::is_active(mutants::MANIFESTS_NOT_AWAITED) {
             manifests.clear();
         }
-        manifests.retain(|(_, ticket)| ticket.try_take().is_none() && !ticket.is_orphaned());
-        if !manifests.is_empty() && now < by_us {
+        manifests.retain(|(_, ticket)| is_under_way(ticket));
+        self.deletions.retain(is_under_way);
+        let waits_for_deletions = end.is_ok()
+            && !self.deletions.is_empty()
+            && !mutants::is_active(mutants::DELETIONS_NOT_AWAITED);
+        if (waits_for_deletions || !manifests.is_empty()) && now < by_us {
             self.state = State::Ending { attempt, manifests, by_us, end };
             return Turn::Wait { due_us: Some(by_us), is_polling: true };
         }
@@ -419,7 +431,9 @@ impl JobMachine {
     fn restart_after(&mut self, error: EngineError) -> Turn {
         let now = self.seams.clock.now_us();
         match self.policy.on_failure(now) {
-            Some(delay_ms) if error.is_retryable() => {
+            Some(delay_ms)
+                if error.is_retryable() || mutants::is_active(mutants::FENCED_STARTS_AGAIN) =>
+            {
                 self.go(State::Pausing(now + delay_ms * 1000))
             }
             _ => self.over(Err(error)),

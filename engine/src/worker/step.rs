@@ -136,6 +136,17 @@ pub struct Alignment {
     pub since_us: TimeUs,
 }
 
+/// A gate that holds other channels than those that it aligns: what no gate ever is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misheld {
+    /// The gate's vertex.
+    pub vertex: VertexId,
+    /// The channels that it holds.
+    pub held: Vec<usize>,
+    /// Those whose barrier has been processed, while the snapshot waits for others.
+    pub aligned: Vec<usize>,
+}
+
 /// The worker.
 pub struct Worker {
     index: WorkerIndex,
@@ -243,6 +254,16 @@ impl Worker {
             let Group::Gated(gated) = group else { return None };
             let (checkpoint, since_us) = gated.aligning()?;
             Some(Alignment { vertex: gated.context().vertex, checkpoint, since_us })
+        })
+    }
+
+    /// Gates that hold other channels than they should.
+    pub fn misheld(&self) -> impl Iterator<Item = Misheld> {
+        self.groups.iter().filter_map(|group| {
+            let Group::Gated(gated) = group else { return None };
+            let (held, aligned) = gated.misheld()?;
+            let (held, aligned) = (held.iter().collect(), aligned.iter().collect());
+            Some(Misheld { vertex: gated.context().vertex, held, aligned })
         })
     }
 

@@ -25,7 +25,7 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 21] = [
+const OF_RUNS: [Invariant; 22] = [
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",
@@ -72,7 +72,8 @@ const OF_RUNS: [Invariant; 21] = [
                there are fewer; and those that are being deleted. Once a process has died, a job \
                that has drained leaves those as well whose deletion died with it, or whose writer \
                did, and those that the last one has subsumed. Nor are files left of a checkpoint \
-               that was given up after they had landed.",
+               that was given up after they had landed. A job that is over deletes nothing any more: \
+               with its process the deletion would end.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],
         is_end_state: false,
@@ -111,8 +112,19 @@ const OF_RUNS: [Invariant; 21] = [
         id: "alignment-timeout",
         title: "An alignment that takes too long goes on unaligned",
         text: "A gate that has aligned a checkpoint for longer than the alignment timeout takes its \
-               snapshot in its next step, but for that of a drain.",
+               snapshot in its next step, but for that of a drain. It aligns from its first barrier \
+               on, however many follow.",
         source: "Flink's aligned checkpoint timeout (FLIP-182)",
+        checkers: &["sim::world::alignments"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "alignment-holds",
+        title: "A gate holds what it aligns, and nothing else",
+        text: "Behind each step a gate of aligned checkpoints holds exactly the channels whose barrier \
+               it has processed while its snapshot waits for others.",
+        source: "Flink's aligned barriers: a channel is blocked from its barrier to the last one, and \
+                 a checkpoint that is given up lets go its own",
         checkers: &["sim::world::alignments"],
         is_end_state: false,
     },
@@ -121,7 +133,8 @@ const OF_RUNS: [Invariant; 21] = [
         title: "A job starts again as its restart strategy says",
         text: "Within a process an attempt is claimed no sooner after a failure than the strategy's \
                pause, no more often than it allows, and no less: a process ends over an error that a \
-               restart may heal only when its restarts are used up.",
+               restart may heal only when its restarts are used up. Whoever was fenced begins no \
+               other attempt: it would take the job from its rightful owner.",
         source: "Flink's fixed-delay restart strategy",
         checkers: &["sim::conduct::restarts"],
         is_end_state: false,

@@ -169,12 +169,8 @@ fn mode_of(mode: CheckpointMode) -> Mode {
 
 fn ledger_of(evidence: &Evidence) -> Result<Ledger, LedgerError> {
     let mut builder = LedgerBuilder::new();
-    let mut ends = vec![0; evidence.partitions as usize];
-    for record in &evidence.input {
-        ends[record.partition.index()] = record.offset.0 + 1;
-    }
-    for (partition, end) in (0..).zip(ends) {
-        builder.set_bounds(PartitionId(partition), Offset(0), Offset(end));
+    for (partition, end) in (0..).zip(&evidence.ends) {
+        builder.set_bounds(PartitionId(partition), Offset(0), Offset(*end));
     }
     for record in &evidence.input {
         let (partition, offset) = (PartitionId(record.partition.0), Offset(record.offset.0));

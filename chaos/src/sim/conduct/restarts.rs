@@ -1,5 +1,5 @@
 //! Restarts within a process: each after the pause that the restart strategy asks for, and as many
-//! as it allows, no more and no less.
+//! as it allows, no more and no less. Whoever was fenced begins nothing more.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,15 @@ use stormproof_engine::seam::TimeUs;
 use crate::sim::core::ProcessId;
 use crate::sim::plan::Plan;
 
+/// With this word an error says that a later attempt has taken over.
+const FENCED: &str = "fenced";
+
 /// What has failed in a process so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Failures {
     count: u32,
     last_us: TimeUs,
+    was_fenced: bool,
 }
 
 /// The strategy, and what was heard of each process.
@@ -32,10 +36,11 @@ impl Restarts {
     }
 
     /// An attempt has failed, or its number could not be written down.
-    pub(super) fn on_failed(&mut self, process: ProcessId, now_us: TimeUs) {
+    pub(super) fn on_failed(&mut self, process: ProcessId, cause: &str, now_us: TimeUs) {
         let failures = self.failures.entry(process).or_default();
         failures.count += 1;
         failures.last_us = now_us;
+        failures.was_fenced |= cause.starts_with(FENCED);
     }
 
     /// An attempt begins that was claimed at `claimed_us`: what is wrong with that.
@@ -45,7 +50,10 @@ impl Restarts {
         attempt: AttemptId,
         claimed_us: TimeUs,
     ) -> Option<String> {
-        let Failures { count, last_us } = *self.failures.get(&process)?;
+        let Failures { count, last_us, was_fenced } = *self.failures.get(&process)?;
+        if was_fenced {
+            return Some(format!("attempt {attempt} began in {process}, which had been fenced"));
+        }
         let (max, delay_us) = (self.max, self.delay_us);
         if count > max {
             return Some(format!(

@@ -51,11 +51,11 @@ impl World<'_> {
             Some(escrow) => escrow.evidence(),
             None => self.database.evidence(),
         };
-        let (partitions, input, committed) = self.topic.evidence();
+        let (ends, input, committed) = self.topic.evidence();
         let objects = self.store.evidence();
         let commits = self.topic.ever_committed();
         let evidence =
-            Evidence { partitions, input, objects, audit, fences, results, committed, commits };
+            Evidence { ends, input, objects, audit, fences, results, committed, commits };
         let mut landed = self.armory.landed();
         for (index, strikes) in self.weather.strikes_of_all().into_iter().enumerate() {
             if strikes > 0 {

@@ -95,7 +95,8 @@ impl OffsetCommits {
         if let Some((mut commit, _)) = self.under_way.take() {
             commit.tries += 1;
             commit.not_before_us = now_us + RETRY_US;
-            if self.waiting.is_none() && commit.tries < MAX_TRIES {
+            let waits_in_vain = mutants::is_active(mutants::FAILED_COMMIT_OVERTAKES);
+            if (self.waiting.is_none() || waits_in_vain) && commit.tries < MAX_TRIES {
                 self.waiting = Some(commit);
             }
         }

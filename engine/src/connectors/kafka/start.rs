@@ -70,7 +70,13 @@ pub(super) fn resolve(
                 {
                     committed.get(partition).copied().unwrap_or(Offset(high))
                 }
-                Wanted::Start => committed.get(partition).copied().unwrap_or(Offset(low)),
+                Wanted::Start => match committed.get(partition) {
+                    Some(next) if mutants::is_active(mutants::STARTS_BEHIND_COMMITTED) => {
+                        Offset((next.0 + 1).min(high))
+                    }
+                    Some(next) => *next,
+                    None => Offset(low),
+                },
             };
             let next = if mutants::is_active(mutants::RESET_SILENTLY) && next.0 < low {
                 Offset(low)

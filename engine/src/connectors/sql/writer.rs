@@ -237,6 +237,9 @@ impl Writer {
                 }
                 Some(ResolveOutcome::Missing) => {
                     in_flight.try_number += 1;
+                    if mutants::is_active(mutants::MISSING_STARTS_OVER) {
+                        in_flight.failures = 0;
+                    }
                     self.write_again(in_flight, around)
                 }
             },

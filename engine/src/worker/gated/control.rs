@@ -3,8 +3,9 @@
 use super::{GatedGroup, GatedTask};
 use crate::checkpoint::Decision;
 use crate::error::Result;
-use crate::exchange::{Barrier, OpenBuffer};
+use crate::exchange::{Barrier, ChannelSet, OpenBuffer};
 use crate::ids::CheckpointId;
+use crate::mutants;
 use crate::seam::{Step, TimeUs};
 
 impl GatedGroup {
@@ -21,6 +22,13 @@ impl GatedGroup {
     /// The oldest checkpoint that is aligned here and may time out, and since when.
     pub(in crate::worker) fn aligning(&self) -> Option<(CheckpointId, TimeUs)> {
         self.handler.aligning()
+    }
+
+    /// The channels that are held, and those that must be, where these are not the same. Not to be
+    /// told while a decision waits to be carried out.
+    pub(in crate::worker) fn misheld(&self) -> Option<(&ChannelSet, ChannelSet)> {
+        let (held, aligned) = (self.inbox.held(), self.handler.aligned());
+        (self.decisions.is_empty() && *held != aligned).then_some((held, aligned))
     }
 
     /// What is emitted and not sent, lane by lane.
@@ -72,7 +80,9 @@ impl GatedGroup {
                 barrier.checkpoint > checkpoint
             }
             Decision::Complete(id) | Decision::Decline(id, _) => *id > checkpoint,
-            Decision::Hold(_) | Decision::Release => true,
+            Decision::Hold(_) | Decision::Release => {
+                !mutants::is_active(mutants::ABORT_FORGETS_HOLDS)
+            }
         });
         self.inbox.abandon_captures(checkpoint);
         self.decisions.extend(self.handler.on_aborted(checkpoint));

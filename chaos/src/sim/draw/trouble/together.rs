@@ -1,6 +1,7 @@
 //! Causes that do harm only together: a batch in doubt whose look-up fails as well; a manifest in
-//! doubt, then a death; two processes that begin at once; two checkpoints of one number; a death, and
-//! a successor that cannot read or take its fence; silence, and then the end.
+//! doubt, then a death; two processes that begin at once; two checkpoints of one number; a manifest
+//! that lands when somebody else has taken over; a death, and a successor that cannot read or take its
+//! fence; silence, and then the end.
 
 use stormproof_engine::seam::Step;
 
@@ -13,13 +14,14 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 15) {
+    match draw.range(0, 17) {
         0..=2 => doubt_and_no_answer(plan, draw),
         3 | 4 => doubt_and_death(plan, draw),
         5 => twins(plan, draw),
         6 | 7 => death_and_blindness(plan, draw),
         8 | 9 => death_and_no_fence(plan, draw),
         10 | 11 => namesakes(plan, draw),
+        12 | 13 => overtaken(plan, draw),
         _ => late_silence(plan, draw),
     }
 }
@@ -62,6 +64,13 @@ fn late_silence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let (from_us, for_us) = (plan.safety_us / 2, plan.safety_us);
     let lost = Disturbance::NotificationLost;
     let disturbance = draw.of(&[lost, Disturbance::LogCommitUnanswered]);
+    if draw.one_in(2) {
+        // Undisturbed, the last commit finds another one that still waits for its answer.
+        plan.faults.clear();
+        plan.windows.clear();
+        plan.services.log_commit_timeout_ms = Some(draw.of(&[200, 1_000]));
+        hasten_checkpoints(plan);
+    }
     let per_mille = draw.of(&[300, 1_000]);
     plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
     Vec::new()
@@ -72,10 +81,18 @@ fn late_silence(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
 fn doubt_and_no_answer(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     // On one worker nobody takes another's batch for his own.
     plan.topology.workers = plan.topology.workers.max(2);
-    plan.sink.max_retries = 8;
     plan.sink.call_timeout_ms = draw.of(&[5, 50]);
     let from_us = draw.range(0, plan.load.over_us / 2);
     let for_us = draw.range(plan.load.over_us / 4, plan.load.over_us);
+    if draw.one_in(3) {
+        // Batch after batch is looked up, and some are not there as often as they may be tried.
+        plan.sink.max_retries = draw.of(&[1, 2]);
+        plan.sink.batch_rows = plan.sink.batch_rows.min(3);
+        let disturbance = Disturbance::DatabaseCommitInDoubt;
+        plan.windows.push(Window { disturbance, from_us, for_us, per_mille: 1_000 });
+        return Vec::new();
+    }
+    plan.sink.max_retries = 8;
     let refuses = Some(Disturbance::DatabaseRefuses);
     let breaks = draw.of(&[None, refuses, refuses, refuses]);
     for disturbance in [Some(Disturbance::DatabaseCommitInDoubt), breaks].into_iter().flatten() {
@@ -113,6 +130,20 @@ fn namesakes(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let ms = interval_ms + draw.range(5, 5 + 2 * interval_ms);
     let when = at_step(Step::BarrierInjected, draw.of(&[2, 2, 3]), 0);
     vec![struck(FaultAction::Pause { ms }, FaultTarget::AnySubtask, when)]
+}
+
+/// A process stands still while a manifest of its own is on its way, and goes on when another one has
+/// taken over: the checkpoint is complete, and not its own any more.
+fn overtaken(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
+    hasten_checkpoints(plan);
+    plan.pace.heartbeat_us = draw.of(&[1_000, 2_000, 5_000]);
+    plan.services.store = draw.span(200, 4_000);
+    let ms = plan.pace.heartbeat_us / 1_000 + draw.range(3, 12);
+    let stands_still = |nth| {
+        let when = at_step(Step::AllAcked, nth, 0);
+        struck(FaultAction::Pause { ms }, FaultTarget::AnySubtask, when)
+    };
+    [1, draw.of(&[3, 4])].map(stands_still).to_vec()
 }
 
 /// A process that has just begun stands still, and the one that is started in its place does what
