@@ -5,7 +5,7 @@
 //! give it enough records.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stormproof_engine::connectors::blackhole::{BlackholeCounts, BlackholeFactory};
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory, KeySkew};
@@ -14,7 +14,10 @@ use stormproof_engine::ids::SubtaskIndex;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, JobConfig, RestartStrategy};
 
 use crate::job::BenchJob;
-use crate::stall::{disarmed, stall_at_barrier};
+use crate::stall::{disarmed, late_for_each};
+
+/// The longest that a run may take.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// One exchange.
 #[derive(Clone, Debug)]
@@ -33,8 +36,9 @@ pub struct Exchange {
     pub mode: CheckpointMode,
     /// Checkpoint interval.
     pub interval_ms: u64,
-    /// How long the last sink subtask stands still at each checkpoint; 0 = never.
-    pub stall_ms: u64,
+    /// How late the last source subtask's barrier is at each checkpoint but the first; 0 = never. It
+    /// emits nothing meanwhile, and its share when the others are done.
+    pub late_ms: u64,
 }
 
 impl Default for Exchange {
@@ -47,7 +51,7 @@ impl Default for Exchange {
             records: 2_000_000,
             mode: CheckpointMode::ExactlyOnce,
             interval_ms: 1000,
-            stall_ms: 0,
+            late_ms: 0,
         }
     }
 }
@@ -57,6 +61,8 @@ impl Default for Exchange {
 pub struct Measured {
     /// From the first record to the last confirmation.
     pub elapsed: Duration,
+    /// From the first record until 99 of 100 had arrived: without the end of a straggler.
+    pub most: Duration,
     /// Durations of completed checkpoints, in microseconds.
     pub checkpoints_us: Vec<u64>,
     /// The largest share of all records that one sink subtask took.
@@ -110,9 +116,9 @@ impl Exchange {
         };
         let mut job = BenchJob::new(graph.build().expect("the bench's graph is valid"), config);
         let last = SubtaskIndex(self.parallelism - 1);
-        job.probe = match self.stall_ms {
+        job.probe = match self.late_ms {
             0 => disarmed(),
-            stall_ms => stall_at_barrier(sink, last, stall_ms * 1000),
+            late_ms => late_for_each(source, last, self.interval_ms * 1000, late_ms * 1000),
         };
         (job, counts)
     }
@@ -123,11 +129,19 @@ impl Exchange {
     /// When the job fails or a record does not arrive: there is nothing to measure then.
     pub fn run(&self) -> Measured {
         let (job, counts) = self.job();
-        let ran = job.run();
+        let (enough, started) = (self.arrivals() - self.arrivals() / 100, Instant::now());
+        let mut most = Duration::ZERO;
+        let ran = job.run_with(|_| {
+            while counts.records.get() < enough && started.elapsed() < LIMIT {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            most = started.elapsed();
+        });
         let arrived = counts.records.get();
         assert_eq!(arrived, self.arrivals(), "every record arrives");
         Measured {
             elapsed: ran.elapsed,
+            most,
             checkpoints_us: ran.checkpoints().map(|stats| stats.duration_us).collect(),
             busiest_share: counts.busiest_subtask_records.get() as f64 / arrived as f64,
         }

@@ -14,7 +14,7 @@ pub use exchange::{Exchange, Measured};
 pub use invocation::Invocation;
 pub use job::{BenchJob, Ran};
 pub use paired::{Estimate, Paired};
-pub use stall::{disarmed, stall_at_barrier};
+pub use stall::{disarmed, late_for_each};
 
 /// `records` when measuring, a handful when a bench runs as a test.
 pub fn scaled(records: u64) -> u64 {

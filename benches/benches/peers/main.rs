@@ -1,7 +1,8 @@
 //! Ratios: contestants that take turns in one process, so that the machine's mood meets both.
 //!
 //! `cargo bench --bench peers`; `cargo bench -- peers/timely` runs one. Each line is the geometric
-//! mean of the ratios of rates with its 95 % interval, then both medians; the pairs follow.
+//! mean of the ratios of rates with its 95 % interval, then both medians; the pairs follow, and how
+//! many checkpoints a run of either side has completed under load, the last one of each job aside.
 //! `peers/checkpoint` is no ratio: quantiles of whole checkpoints under full load, by mode.
 
 mod bare_loader;
@@ -20,18 +21,43 @@ use stormproof_engine::graph::Partitioner;
 use stormproof_engine::runtime::CheckpointMode;
 use timely_peer::{Numbered, Same};
 
-/// Measures a rate over so many records, in records/s.
-type Contestant = Box<dyn Fn(u64) -> f64>;
+/// What a contestant has done in a run.
+struct Turn {
+    records_per_s: f64,
+    /// Completed while records arrived.
+    checkpoints: usize,
+}
 
-/// A comparison: its name, the records of a run, and both sides.
+impl From<f64> for Turn {
+    fn from(records_per_s: f64) -> Self {
+        Self { records_per_s, checkpoints: 0 }
+    }
+}
+
+/// Runs so many records.
+type Contestant = Box<dyn Fn(u64) -> Turn>;
+
+/// How long a run is.
+#[derive(Clone, Copy)]
+enum Length {
+    Records(u64),
+    /// As many records as our side does in this time, found before the first pair: enough for
+    /// several checkpoints.
+    Seconds(f64),
+}
+
+/// A comparison: its name, the length of a run, and both sides.
 struct Comparison {
     name: &'static str,
-    records: u64,
+    length: Length,
     ours: Contestant,
     theirs: Contestant,
 }
 
 const EXCHANGE_RECORDS: u64 = 40_000_000;
+/// With a checkpoint every second: two under load, and nearly a third.
+const SECONDS: f64 = 2.9;
+const LATE_MS: u64 = 50;
 const KAFKA_RECORDS: u64 = 600_000;
 const DATABASE_RECORDS: u64 = 300_000;
 
@@ -39,7 +65,13 @@ fn exchange(change: impl Fn(&mut Exchange) + 'static) -> Contestant {
     Box::new(move |records| {
         let mut exchange = Exchange { records, ..Exchange::default() };
         change(&mut exchange);
-        rate(records, exchange.run().elapsed)
+        let measured = exchange.run();
+        let records_per_s = match exchange.late_ms {
+            0 => rate(records, measured.elapsed),
+            // Who is late has its share left when the others are done.
+            _ => rate(records, measured.most) * 0.99,
+        };
+        Turn { records_per_s, checkpoints: measured.checkpoints_us.len().saturating_sub(1) }
     })
 }
 
@@ -48,7 +80,12 @@ fn rate(records: u64, elapsed: Duration) -> f64 {
 }
 
 fn between(name: &'static str, ours: Contestant, theirs: Contestant) -> Comparison {
-    Comparison { name, records: EXCHANGE_RECORDS, ours, theirs }
+    Comparison { name, length: Length::Records(EXCHANGE_RECORDS), ours, theirs }
+}
+
+/// A comparison in which checkpoints count.
+fn lasting(name: &'static str, ours: Contestant, theirs: Contestant) -> Comparison {
+    Comparison { length: Length::Seconds(SECONDS), ..between(name, ours, theirs) }
 }
 
 fn exchanges() -> Vec<Comparison> {
@@ -59,11 +96,11 @@ fn exchanges() -> Vec<Comparison> {
     let stalling = |mode| {
         exchange(move |e| {
             e.mode = mode;
-            e.stall_ms = 50;
+            e.late_ms = LATE_MS;
         })
     };
     let timely = |run: fn(usize, u64, u64) -> Duration| -> Contestant {
-        Box::new(move |records| rate(records, run(2, records, Exchange::KEYS)))
+        Box::new(move |records| rate(records, run(2, records, Exchange::KEYS)).into())
     };
     let (aligned, unaligned, last) = (
         CheckpointMode::ExactlyOnce,
@@ -71,13 +108,13 @@ fn exchanges() -> Vec<Comparison> {
         CheckpointMode::AtLeastOnce,
     );
     vec![
-        between("peers/timely", at(2000), timely(timely_peer::run::<Same>)),
-        between("peers/timely-number-key", at(2000), timely(timely_peer::run::<Numbered>)),
-        between("peers/2000-over-2", at(2000), at(2)),
-        between("peers/4000-over-2", at(4000), at(2)),
-        between("peers/aligned-over-at-least-once", of(aligned), of(last)),
-        between("peers/stall/aligned-over-at-least-once", stalling(aligned), stalling(last)),
-        between("peers/stall/unaligned-over-at-least-once", stalling(unaligned), stalling(last)),
+        lasting("peers/timely", at(2000), timely(timely_peer::run::<Same>)),
+        lasting("peers/timely-number-key", at(2000), timely(timely_peer::run::<Numbered>)),
+        lasting("peers/2000-over-2", at(2000), at(2)),
+        lasting("peers/4000-over-2", at(4000), at(2)),
+        lasting("peers/aligned-over-at-least-once", of(aligned), of(last)),
+        lasting("peers/stall/aligned-over-at-least-once", stalling(aligned), stalling(last)),
+        lasting("peers/stall/unaligned-over-at-least-once", stalling(unaligned), stalling(last)),
         between("peers/rebalance-over-key-by", by(Partitioner::Rebalance), by(Partitioner::KeyBy)),
         between(
             "peers/zipf-over-uniform",
@@ -102,25 +139,29 @@ fn services(invocation: &Invocation) -> Vec<Comparison> {
         let same = std::rc::Rc::clone(&topic);
         services.push(Comparison {
             name: kafka,
-            records,
-            ours: Box::new(move |_| topic.engine()),
-            theirs: Box::new(move |_| same.bare()),
+            length: Length::Records(records),
+            ours: Box::new(move |_| topic.engine().into()),
+            theirs: Box::new(move |_| same.bare().into()),
         });
     }
     services.push(Comparison {
         name: "peers/sqlite-over-bare-loader",
-        records: DATABASE_RECORDS,
-        ours: Box::new(|records| Database::sqlite().engine(records, &SqlSinkConfig::default())),
-        theirs: Box::new(|records| Database::sqlite().bare(records)),
+        length: Length::Records(DATABASE_RECORDS),
+        ours: Box::new(|records| {
+            Database::sqlite().engine(records, &SqlSinkConfig::default()).into()
+        }),
+        theirs: Box::new(|records| Database::sqlite().bare(records).into()),
     });
     let mysql = "peers/mysql-over-bare-loader";
     if Database::mysql().is_some() {
         let named = || Database::mysql().expect("it was there");
         services.push(Comparison {
             name: mysql,
-            records: DATABASE_RECORDS,
-            ours: Box::new(move |records| named().engine(records, &SqlSinkConfig::default())),
-            theirs: Box::new(move |records| named().bare(records)),
+            length: Length::Records(DATABASE_RECORDS),
+            ours: Box::new(move |records| {
+                named().engine(records, &SqlSinkConfig::default()).into()
+            }),
+            theirs: Box::new(move |records| named().bare(records).into()),
         });
     } else if invocation.wants(mysql) {
         eprintln!("{mysql}: skipped, {} names no database", database::URL_VARIABLE);
@@ -130,24 +171,28 @@ fn services(invocation: &Invocation) -> Vec<Comparison> {
 
 #[allow(clippy::print_stdout, reason = "a bench reports to its user")]
 fn compare(comparison: &Comparison, invocation: &Invocation) {
-    let Comparison { name, records, ours, theirs } = comparison;
+    let Comparison { name, length, ours, theirs } = comparison;
     let pairs = if invocation.is_bench { 6 } else { 2 };
-    let records = if invocation.is_bench { *records } else { (*records).min(20_000) };
+    let records = match length {
+        _ if !invocation.is_bench => 20_000,
+        Length::Records(records) => *records,
+        Length::Seconds(seconds) => (ours(EXCHANGE_RECORDS).records_per_s * seconds) as u64,
+    };
     let mut paired = Paired::default();
+    let mut checkpoints = Vec::new();
     for turn in 0..pairs {
         // Who goes first takes turns too.
-        if turn % 2 == 0 {
-            let first = ours(records);
-            paired.push(first, theirs(records));
-        } else {
-            let first = theirs(records);
-            paired.push(ours(records), first);
-        }
+        let (first, second) = if turn % 2 == 0 { (ours, theirs) } else { (theirs, ours) };
+        let (first, second) = (first(records), second(records));
+        let (ours, theirs) = if turn % 2 == 0 { (first, second) } else { (second, first) };
+        paired.push(ours.records_per_s, theirs.records_per_s);
+        checkpoints.push((ours.checkpoints, theirs.checkpoints));
     }
     let ratio = paired.ratio().expect("several pairs");
     let (ours, theirs) = paired.medians();
     println!("{name}: {ratio}  ({:.3} / {:.3} M records/s)", ours / 1e6, theirs / 1e6);
     println!("  {:.0?}", paired.pairs);
+    println!("  checkpoints under load {checkpoints:?}");
 }
 
 /// Quantiles of whole checkpoints at 2000 under full load.

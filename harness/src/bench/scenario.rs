@@ -148,6 +148,12 @@ impl BenchScenario {
                 "set record_bytes to 20 or more",
             );
         }
+        if parsed.repetitions == 0 {
+            return refuse(
+                "a rate that is not repeated is not known to hold",
+                "set repetitions to 5 or more",
+            );
+        }
         if parsed.trial_s < 2 {
             return refuse("a trial of less than 2 s shows no slope", "set trial_s to 2 or more");
         }
@@ -179,7 +185,13 @@ mod tests {
 
     #[test]
     fn the_impossible_is_refused_with_its_place() {
-        for line in ["parallelism = 0", "record_bytes = 3", "trial_s = 1", "precison_percent = 5"] {
+        for line in [
+            "parallelism = 0",
+            "record_bytes = 3",
+            "repetitions = 0",
+            "trial_s = 1",
+            "precison_percent = 5",
+        ] {
             let refused = BenchScenario::parse(&format!("{SMALLEST}{line}\n"), "x.toml");
             let error = refused.expect_err(line);
             assert_eq!(error.place.as_deref(), Some("x.toml"), "{line}");

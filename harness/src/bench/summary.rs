@@ -29,12 +29,34 @@ impl<'a> Account<'a> {
         Self { scenario, started, searched: Vec::new(), repeated: Vec::new(), killed: None }
     }
 
+    /// Repetitions whose load did not slip.
+    pub(super) fn valid(&self) -> usize {
+        self.repeated.iter().filter(|trial| trial.invalid().is_none()).count()
+    }
+
+    /// Whether the rate was sustained in more than half of the valid repetitions.
+    pub(super) fn is_held(&self) -> bool {
+        let held = self.repeated.iter().filter(|trial| trial.is_sustainable()).count();
+        2 * held > self.valid()
+    }
+
+    /// The lowest rate that was tried above the sustained one, where no load of that rate could be
+    /// made: how much more the pipeline sustains is not known.
+    fn limit_of_load(&self) -> Option<u64> {
+        let found = self.repeated.last()?.rate_per_s;
+        let above = || self.searched.iter().filter(|trial| trial.rate_per_s > found);
+        let lowest = above().map(|trial| trial.rate_per_s).min()?;
+        let mut at = above().filter(|trial| trial.rate_per_s == lowest);
+        at.all(|trial| trial.invalid().is_some()).then_some(lowest)
+    }
+
     /// The result: figures of the repetitions, latencies of all of them together.
     pub(super) fn settle(&self) -> RunResult {
         let scenario = self.scenario;
         let environment = machine_facts(&Embedded::new(Path::new("."), None, Host::quiet("bench")));
         let merged = self.repeated.iter().flat_map(after_warm_up);
         let latency = latency_of(merged.map(|look| &look.interval));
+        let held = self.repeated.last().filter(|_| self.is_held());
         let last = self.repeated.last();
         RunResult {
             scenario: scenario.name.clone(),
@@ -46,18 +68,18 @@ impl<'a> Account<'a> {
             seed: 1,
             records: self.repeated.iter().filter_map(|t| Some(t.looks.last()?.confirmed)).sum(),
             wall_s: self.repeated.iter().filter_map(|t| Some(t.looks.last()?.t_s)).sum(),
-            records_per_s: last.map_or(f64::NAN, |t| t.rate_per_s as f64),
+            records_per_s: held.map_or(f64::NAN, |t| t.rate_per_s as f64),
             latency,
             checkpoints: last.map(checkpoints).unwrap_or_default(),
             timeline: last.map(timeline).unwrap_or_default(),
             recoveries: self.killed.iter().filter_map(recovery).collect(),
             environment,
-            reproduce: format!("stormproof bench benches/scenarios/{}.toml", scenario.name),
+            reproduce: self.reproduce(),
             not_tested: vec!["Consistency: nothing was judged.".to_owned()],
             notes: self.notes(),
             started_at: self.started.rfc3339(),
             bench: Some(BenchSummary {
-                sustainable_records_per_s: last.map(|t| t.rate_per_s),
+                sustainable_records_per_s: held.map(|t| t.rate_per_s),
                 searched: self.searched.iter().map(trial).collect(),
                 repeated: self.repeated.iter().map(trial).collect(),
             }),
@@ -65,18 +87,43 @@ impl<'a> Account<'a> {
         }
     }
 
+    fn reproduce(&self) -> String {
+        let BenchScenario { name, repetitions, database, .. } = self.scenario;
+        // The address may hold a password.
+        let database = if database.is_some() { " --database URL" } else { "" };
+        format!(
+            "stormproof bench benches/scenarios/{name}.toml --repetitions {repetitions}{database}"
+        )
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        let (valid, all) = (self.valid(), self.repeated.len());
         let held = self.repeated.iter().filter(|t| t.is_sustainable()).count();
-        if held < self.repeated.len() {
-            notes.push(format!(
-                "The rate was sustained in {held} of {} repetitions: it is at the edge, or the \
-                 machine was busy.",
-                self.repeated.len()
-            ));
-        }
         if self.repeated.is_empty() {
             notes.push("No rate of the search's range was sustained.".to_owned());
+        } else if !self.is_held() {
+            notes.push(format!(
+                "The lowest rate that was repeated held in {held} of {valid} repetitions only: \
+                 nothing is called sustainable. The machine may have been busy."
+            ));
+        } else if held < valid {
+            notes.push(format!(
+                "The rate was sustained in {held} of {valid} repetitions: it is at the edge, or the \
+                 machine was busy."
+            ));
+        }
+        if valid < all {
+            notes.push(format!("In {} of {all} repetitions the load slipped.", all - valid));
+        }
+        if valid < ENOUGH {
+            notes.push(format!("Of fewer than {ENOUGH} repetitions the spread says little."));
+        }
+        if let Some(rate) = self.limit_of_load() {
+            notes.push(format!(
+                "A lower bound: the load generator could not make {rate} records/s, the pipeline may \
+                 sustain more."
+            ));
         }
         if self.scenario.pipeline.writes_sql() {
             notes.push(
@@ -88,6 +135,9 @@ impl<'a> Account<'a> {
         notes
     }
 }
+
+/// Repetitions from which on a spread is worth looking at.
+const ENOUGH: usize = 5;
 
 fn after_warm_up(trial: &TrialOutcome) -> impl Iterator<Item = &Look> {
     let during = trial.looks.iter().filter(|look| look.t_s < trial.load_s);
@@ -223,4 +273,60 @@ fn recovery(outcome: &TrialOutcome) -> Option<Recovery> {
         first_output_ms: ms(running, first),
         drained_ms: back.and_then(|look| ms(first, look_us(look))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::figures::Slope;
+
+    fn of(rate_per_s: u64, drained: bool, slip_ms: u64) -> TrialOutcome {
+        TrialOutcome {
+            rate_per_s,
+            load_s: 1.0,
+            looks: Vec::new(),
+            warm_up: 0,
+            lag_slope: Some(Slope { value: 0.0, half_width: 1.0 }),
+            drained_s: drained.then_some(0.1),
+            slip_us: Some(slip_ms * 1_000),
+            events: Vec::new(),
+            began_us: 0,
+            killed_us: None,
+        }
+    }
+
+    fn account(scenario: &BenchScenario) -> Account<'_> {
+        Account::new(scenario, Utc::now())
+    }
+
+    fn scenario() -> BenchScenario {
+        let text = "name = 'x'\npipeline = 'engine'\nsearch_from_per_s = 1\nsearch_to_per_s = 9\n";
+        BenchScenario::parse(text, "x.toml").expect("it is valid")
+    }
+
+    #[test]
+    fn a_rate_that_most_valid_repetitions_did_not_hold_is_not_sustainable() {
+        let scenario = scenario();
+        let mut account = account(&scenario);
+        account.repeated = vec![of(5, true, 0), of(5, false, 0), of(5, true, 5_000)];
+        assert_eq!((account.valid(), account.is_held()), (2, false));
+        assert_eq!(account.settle().bench.unwrap().sustainable_records_per_s, None);
+        account.repeated.push(of(5, true, 0));
+        let result = account.settle();
+        assert_eq!(result.bench.unwrap().sustainable_records_per_s, Some(5));
+        let says = |what: &str| result.notes.iter().any(|note| note.contains(what));
+        assert!(says("2 of 3 repetitions") && says("In 1 of 4"), "{:?}", result.notes);
+        assert!(says("fewer than 5"), "{:?}", result.notes);
+    }
+
+    #[test]
+    fn a_load_that_cannot_be_made_is_no_limit_of_the_pipeline() {
+        let scenario = scenario();
+        let mut account = account(&scenario);
+        account.repeated = vec![of(5, true, 0)];
+        account.searched = vec![of(5, true, 0), of(9, false, 0), of(7, false, 4_000)];
+        assert_eq!(account.limit_of_load(), Some(7));
+        account.searched.push(of(6, false, 0));
+        assert_eq!(account.limit_of_load(), None);
+    }
 }

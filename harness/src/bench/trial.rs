@@ -21,6 +21,8 @@ use crate::workload::generator::Generator;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same where a recovery is timed.
+const LOOK_AT_RECOVERY: Duration = Duration::from_millis(5);
 /// A generator that was later than this has not made the load that was asked for.
 const SLIP_LIMIT_US: u64 = 1_000_000;
 /// A lag that grows by less than this share of the rate does not grow.
@@ -217,7 +219,7 @@ impl Trial<'_> {
         let mut drained_s = None;
         let mut has_killed = !self.kill;
         loop {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(if self.kill { LOOK_AT_RECOVERY } else { LOOK });
             let t_s = (monotonic_us() - began_us) as f64 / 1e6;
             let due = ((t_s * self.rate_per_s as f64) as u64).min(records);
             let confirmed = watch.confirmed();

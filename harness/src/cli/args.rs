@@ -253,7 +253,7 @@ pub(super) struct BenchArgs {
     pub(super) scenarios: Vec<PathBuf>,
     /// Trials at the rate that was found [default: as the scenario says].
     #[arg(long, value_name = "TIMES")]
-    pub(super) repetitions: Option<u32>,
+    pub(super) repetitions: Option<std::num::NonZeroU32>,
     /// The database of pipelines that write to one [default: SQLite in a temporary folder].
     #[arg(long, value_name = "mysql://USER:PASSWORD@HOST:PORT/NAME")]
     pub(super) database: Option<String>,

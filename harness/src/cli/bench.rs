@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use stormproof_reports::schema::RunResult;
+use stormproof_reports::schema::{BenchTrial, RunResult};
 
 use super::args::BenchArgs;
 use crate::bench::{self, BenchScenario};
@@ -22,7 +22,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<u8> {
     for file in &args.scenarios {
         let mut bench = BenchScenario::read(file)?;
         if let Some(repetitions) = args.repetitions {
-            bench.repetitions = repetitions;
+            bench.repetitions = repetitions.get();
         }
         if args.database.is_some() {
             bench.database.clone_from(&args.database);
@@ -64,11 +64,22 @@ fn table(result: &RunResult) -> String {
     lines.push(match bench.sustainable_records_per_s {
         Some(rate) => {
             let held = bench.repeated.iter().filter(|trial| trial.sustainable).count();
-            let times = bench.repeated.len();
+            let times = bench.repeated.iter().filter(|trial| trial.invalid.is_none()).count();
             format!("  sustainable     {rate} records/s, held {held} of {times} times")
         }
         None => "  sustainable     nothing of the range".to_owned(),
     });
+    let valid = || bench.repeated.iter().filter(|trial| trial.invalid.is_none());
+    let spread = |of: fn(&BenchTrial) -> u64| {
+        let (least, most) =
+            (valid().map(of).min().unwrap_or(0), valid().map(of).max().unwrap_or(0));
+        format!("{least} to {most} us")
+    };
+    if valid().count() > 1 {
+        let (p50, p99) =
+            (spread(|trial| trial.latency.p50_us), spread(|trial| trial.latency.p99_us));
+        lines.push(format!("  spread          p50 {p50}, p99 {p99}"));
+    }
     for (n, trial) in bench.repeated.iter().enumerate() {
         let latency = trial.latency;
         lines.push(format!(
