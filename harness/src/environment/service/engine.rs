@@ -1,7 +1,7 @@
 //! The container engine of this host: a connection that answers, and calls with a time limit.
 //!
 //! It knows images and containers by their ids and names; what a service is stands in
-//! [`container`](super::container), what is ours in [`ownership`](super::ownership).
+//! [`container`](super::container), what is ours in [`ownership`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
