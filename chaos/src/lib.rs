@@ -9,7 +9,8 @@
 //! *Follow a simulated schedule:* [`sim::Plan::draw`] draws everything from a seed -> [`sim::run`]
 //! steps the very engine under a seeded scheduler, with simulated services -> [`sim::SimRun`].
 //!
-//! *What can break:* [`log`] is a Kafka broker's inside, for the embedded broker and the simulation.
+//! *What can break:* [`log`] is a Kafka broker's inside, for the embedded broker; the simulation has
+//! a smaller log of its own, in [`sim`].
 //!
 //! This crate decides nothing about right or wrong: verdicts are the oracle's.
 

@@ -73,6 +73,16 @@ impl HarnessError {
         self
     }
 
+    /// With more to its remedy.
+    #[must_use]
+    pub fn and_remedy(mut self, more: &str) -> Self {
+        self.remedy = Some(match self.remedy {
+            Some(remedy) => format!("{remedy}; {more}"),
+            None => more.to_owned(),
+        });
+        self
+    }
+
     /// The whole message, as the terminal shows it.
     pub fn render(&self) -> String {
         let mut text = format!("error: {self}\n");

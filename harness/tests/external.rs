@@ -141,3 +141,23 @@ fn a_topic_that_holds_records_is_not_written_to() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains(&format!("{records} records")) && said.contains("--records 0"), "{said}");
 }
+
+#[test]
+fn a_wrong_password_is_told_with_the_address_and_without_the_password() {
+    let Some(url) = database() else { return };
+    let (account, place) = url.rsplit_once('@').expect("an account at a place");
+    let (user, password) = account.rsplit_once(':').expect("a user with a password");
+    let wrong = format!("{user}:not-{password}@{place}");
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stormproof"))
+        .args(["run", "--env", "external", "--brokers", "127.0.0.1:1", "--out", "out"])
+        .args(["--database", &wrong])
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("does not let us in") && said.contains("remedy:"), "{said}");
+    assert!(said.contains(place) && !said.contains(&format!("not-{password}")), "{said}");
+    assert!(!folder.path().join("out").exists(), "nothing is left behind");
+}

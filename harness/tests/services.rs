@@ -184,10 +184,23 @@ fn a_broker_that_does_not_come_up_is_told_with_its_log_and_within_its_time() {
     assert!(said(&run).contains("was not ready in 1 s"), "{}", said(&run));
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     assert_eq!(data_left(data.path()), Vec::<PathBuf>::new());
-    assert!(
-        !folder.path().join("stormproof-runs").exists(),
-        "a run that did not begin left something"
-    );
+    let log = whole_log(&run);
+    let runs = log.parent().unwrap().parent().unwrap();
+    assert!(folder.path().join(runs).ends_with("stormproof-runs"), "{}", log.display());
+    assert!(folder.path().join(&log).is_file(), "{}", said(&run));
+    for run in fs::read_dir(folder.path().join(runs)).unwrap().flatten() {
+        for file in fs::read_dir(run.path()).unwrap().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            assert!(name.ends_with(".log"), "a run that did not begin left {name}");
+        }
+    }
+}
+
+/// The log that an error names.
+fn whole_log(run: &Output) -> PathBuf {
+    let said = said(run);
+    let (_, named) = said.split_once("its whole log is ").expect(&said);
+    PathBuf::from(named.lines().next().unwrap())
 }
 
 #[test]
@@ -230,7 +243,58 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     let told = format!("{}\n{}\n{broker}", result["verdict_reason"], said(&run));
     assert_eq!(run.status.code(), Some(0), "{told}");
     assert_eq!(result["lost"], 0);
+    let notes: Vec<_> = result["notes"].as_array().unwrap().iter().collect();
+    let is_told = |note: &&&Value| {
+        let note = note.as_str().unwrap();
+        note.contains("the database ended and was started again by others")
+    };
+    assert_eq!(notes.iter().filter(is_told).count(), 1, "{notes:?}");
+    assert!(!format!("{notes:?}").contains("the broker ended"), "{notes:?}");
     assert_eq!(containers("label=stormproof.owner", "database"), "");
+}
+
+#[test]
+fn clean_takes_the_containers_of_a_harness_that_was_killed() {
+    if !needs("a killed run in containers", &CONTAINERS) {
+        return;
+    }
+    let _turn = turn();
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut run = command(&RUN, folder.path());
+    run.args(images(None)).args(["--duration", "600", "--out", "out", "--data"]).arg(data.path());
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the containers", Duration::from_secs(60), || {
+        ["broker", "database"].iter().all(|name| !containers("status=running", name).is_empty())
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let clean = command(&["clean", "--data"], folder.path()).arg(data.path()).output().unwrap();
+    assert_eq!(clean.status.code(), Some(0), "{}", said(&clean));
+    for service in ["broker", "database"] {
+        assert_eq!(containers("label=stormproof.owner", service), "", "{}", said(&clean));
+    }
+    assert_eq!(data_left(data.path()), Vec::<PathBuf>::new(), "{}", said(&clean));
+}
+
+#[test]
+fn an_image_that_is_no_database_is_told_with_the_remedy_and_leaves_no_container() {
+    if !needs("an image that does not start", &CONTAINERS) {
+        return;
+    }
+    let _turn = turn();
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = images(None);
+    // The base of ours has no entry point.
+    *options.last_mut().unwrap() = "stormproof/debian:bookworm".to_owned();
+    let mut run = command(&RUN, folder.path());
+    let run = run.args(options).arg("--data").arg(data.path()).output().unwrap();
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    assert!(said(&run).contains("from image stormproof/debian:bookworm"), "{}", said(&run));
+    assert!(said(&run).contains("--database-image"), "{}", said(&run));
+    for service in ["broker", "database"] {
+        assert_eq!(containers("label=stormproof.owner", service), "", "{}", said(&run));
+    }
+    assert_eq!(data_left(data.path()), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! transaction was rolled back. It feeds the timeline; the oracle counts rows itself.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
@@ -15,6 +16,14 @@ use crate::error::{Result, environment};
 
 /// The longest wait for the database.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// The number of the last session with a MySQL database; 0 = there is none.
+static SESSION: AtomicU64 = AtomicU64::new(0);
+
+/// The session of this program's reader, for who counts the sessions of others.
+pub(crate) fn monitor_session() -> u64 {
+    SESSION.load(Ordering::Relaxed)
+}
 
 /// A reader of `max(seq)`.
 pub(crate) struct EffectsProbe {
@@ -64,9 +73,15 @@ impl EffectsProbe {
             Kind::Mysql { runtime, pool } => runtime.block_on(async {
                 let asked = tokio::time::timeout(ANSWER_LIMIT, async {
                     let mut connection = pool.get_conn().await?;
+                    SESSION.store(connection.id().into(), Ordering::Relaxed);
                     connection.query_first::<Option<u64>, _>(self.query.as_str()).await
                 });
-                Some(asked.await.ok()?.ok()?.flatten().unwrap_or(0))
+                let asked = asked.await;
+                if !matches!(asked, Ok(Ok(_) | Err(mysql_async::Error::Server(_)))) {
+                    // A server that comes back gives the same numbers to others.
+                    SESSION.store(0, Ordering::Relaxed);
+                }
+                Some(asked.ok()?.ok()?.flatten().unwrap_or(0))
             }),
         }
     }

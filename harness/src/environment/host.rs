@@ -1,11 +1,12 @@
 //! What an environment is told about the run it is for: its name, what to say, when to give up.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::service::Service;
-use crate::error::{Result, environment};
+use crate::error::{HarnessError, Result, environment};
 use crate::output::Console;
 
 /// The longest wait for a service, unless told otherwise.
@@ -52,6 +53,8 @@ pub struct Host {
     pub stop: Stop,
     /// The longest wait for a service.
     pub ready_limit: Duration,
+    /// Where the log of a service that does not come up is kept; `None` = nowhere.
+    pub logs: Option<PathBuf>,
 }
 
 impl Host {
@@ -62,6 +65,7 @@ impl Host {
             console: Console { quiet: true, json: false },
             stop: Stop::never(),
             ready_limit: READY_LIMIT,
+            logs: None,
         }
     }
 
@@ -69,7 +73,9 @@ impl Host {
     pub(super) fn bring_up(&self, service: &Service) -> Result<()> {
         let begun = Instant::now();
         service.start()?;
-        service.wait_ready(self.ready_limit, &self.stop)?;
+        service.wait_ready(self.ready_limit, &self.stop).map_err(|error| {
+            self.with_log(error, |folder| Ok(service.save_log(folder)?.path().to_owned()))
+        })?;
         self.console.remark(&format!(
             "{} ready at {} after {:.1} s",
             service.label(),
@@ -77,6 +83,30 @@ impl Host {
             begun.elapsed().as_secs_f64()
         ));
         Ok(())
+    }
+
+    /// `error` of a program that prepares a service, with its whole log `file` kept.
+    pub(super) fn with_log_of(&self, error: HarnessError, file: &Path) -> HarnessError {
+        self.with_log(error, |folder| {
+            let kept = folder.join(file.file_name().unwrap_or_default());
+            let copied = std::fs::copy(file, &kept);
+            copied.map(|_| kept).map_err(|error| crate::run::cannot_write(file, &error))
+        })
+    }
+
+    /// `error` with the file that `keep` wrote into the folder of logs. Who interrupts a start wants
+    /// none.
+    fn with_log(
+        &self,
+        error: HarnessError,
+        keep: impl FnOnce(&Path) -> Result<PathBuf>,
+    ) -> HarnessError {
+        let folder = self.logs.as_deref().filter(|_| self.stop.check().is_ok());
+        match folder.map(keep) {
+            Some(Ok(file)) => error.and_remedy(&format!("its whole log is {}", file.display())),
+            // The error itself is more than why there is no log.
+            Some(Err(_)) | None => error,
+        }
     }
 }
 

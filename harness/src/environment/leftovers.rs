@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -104,6 +104,7 @@ impl ServiceFolder {
         };
         fs::create_dir_all(&path).map_err(|error| refuse(&error))?;
         let folder = Self(path.clone());
+        own_roots().push(root);
         fs::write(path.join(OWNER), ProcessMark::own().to_text()).map_err(|e| refuse(&e))?;
         Ok(folder)
     }
@@ -120,6 +121,12 @@ impl Drop for ServiceFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Where this program has made service folders.
+fn own_roots() -> MutexGuard<'static, Vec<PathBuf>> {
+    static ROOTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    ROOTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn usual_root() -> PathBuf {
@@ -199,8 +206,17 @@ pub(crate) fn sweep_own_and_exit(code: i32) -> ! {
     let _to_the_end = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
     // Containers first: they write into the folders.
     super::service::sweep_containers(true);
-    sweep_folders(&usual_roots(), true);
+    sweep_folders(&every_root(), true);
     std::process::exit(code)
+}
+
+/// Where service folders of this program, or of any, may be.
+fn every_root() -> Vec<PathBuf> {
+    let mut roots = usual_roots();
+    roots.extend(own_roots().iter().cloned());
+    roots.sort();
+    roots.dedup();
+    roots
 }
 
 /// Returns unless this program is being swept away: it must not end before the sweep does.
@@ -267,6 +283,8 @@ mod tests {
     fn a_service_folder_goes_when_it_is_dropped() {
         let root = tempfile::tempdir().unwrap();
         let folder = ServiceFolder::create(Some(root.path()), "r").unwrap();
+        // Wherever it is, a second Ctrl-C finds it.
+        assert!(every_root().iter().any(|known| known == root.path()));
         let inside = folder.make("kafka").unwrap();
         assert!(inside.is_dir() && folder.0.join(OWNER).is_file());
         drop(folder);

@@ -31,7 +31,7 @@ pub(crate) use local::inventory as local_inventory;
 pub use proxy::{Counted, FaultProxy, Weather};
 pub use service::{Backend, Service, ServiceName, ServiceState};
 
-pub(crate) use effects::EffectsProbe;
+pub(crate) use effects::{EffectsProbe, monitor_session};
 pub use embedded::Embedded;
 pub use external::External;
 pub use facts::{machine_facts, own_facts};

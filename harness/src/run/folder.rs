@@ -105,9 +105,19 @@ impl RunFolder {
             .remedy("give the folder of a run (its --out, or one in stormproof-runs/)"))
     }
 
-    /// Takes the folder of a run that did not begin away again.
+    /// Takes the folder of a run that did not begin away again, but for the logs in it: they tell
+    /// why.
     pub(super) fn discard(&self) {
-        let _ = fs::remove_dir_all(&self.path);
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = match path.extension().is_some_and(|ending| ending == "log") {
+                true => Ok(()),
+                false if path.is_dir() => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            };
+        }
+        // Only if there are no logs.
+        let _ = fs::remove_dir(&self.path);
         if let Some(parent) = self.path.parent().filter(|parent| parent.ends_with(RUNS)) {
             // Only if no other run is in there.
             let _ = fs::remove_dir(parent);
@@ -197,6 +207,22 @@ mod tests {
         let error = RunFolder::create(Some(&out), Utc::from_unix_s(0), 1).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Folder);
         assert!(error.remedy.unwrap().contains("--out"));
+    }
+
+    #[test]
+    fn of_a_run_that_did_not_begin_only_logs_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("run");
+        let run = RunFolder::create(Some(&out), Utc::from_unix_s(0), 1).unwrap();
+        run.write(&run.schedule(), "{}").unwrap();
+        fs::create_dir(run.checkpoints()).unwrap();
+        let log = out.join("broker.log");
+        run.write(&log, "it did not come up").unwrap();
+        run.discard();
+        assert!(log.is_file() && !run.schedule().exists() && !run.checkpoints().exists());
+        fs::remove_file(&log).unwrap();
+        run.discard();
+        assert!(!out.exists());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod recovery;
 mod result;
 mod sampler;
 mod sawtooth;
+mod service_logs;
 mod session;
 pub(crate) mod verdict;
 
@@ -91,6 +92,7 @@ pub fn run(
     let host = host(&run_id, scenario, options.console, interrupt);
     choose(scenario, &host, std::path::Path::new(".")).check(&scenario.load)?;
     let folder = RunFolder::create(options.out.as_deref(), started, scenario.seed)?;
+    let host = Host { logs: Some(folder.path().to_owned()), ..host };
     let mut environment = choose(scenario, &host, folder.path());
     folder.write(&folder.scenario(), print(&without_secrets(scenario)))?;
     folder.write(&folder.schedule(), schedule.to_json())?;
@@ -113,9 +115,10 @@ pub fn run(
     let (addresses, session) = started.inspect_err(|_| folder.discard())?;
     account.environment = machine_facts(&*environment);
     account.remarks = environment.remarks();
+    let after_panic = service_logs::AfterPanic::new(environment.services(), &folder);
     let mut result = finish(scenario, &folder, &addresses, session, account);
     if !result.as_ref().is_ok_and(|result| result.verdict == Verdict::Proven) {
-        keep_logs(&*environment, &folder, options.console);
+        service_logs::keep(&environment.services(), &folder, options.console);
     }
     keep_tables(&*environment, &folder, &addresses, options.console);
     if options.beside_bare
@@ -123,6 +126,7 @@ pub fn run(
     {
         measure_beside(scenario, &addresses, &folder, &host.stop, options.console, result);
     }
+    drop(after_panic);
     environment.stop();
     Ok((result?, folder))
 }
@@ -210,6 +214,9 @@ fn finish(
             None
         }
     };
+    if !matches!(storm, Err(Halt::Interrupted)) {
+        account.remarks.extend(session.striker.unasked());
+    }
     // What the engine was started with holds the database's password.
     let _ = std::fs::remove_file(folder.engine_spec());
     let recorded = Recorded::new(scenario, addresses, committed, session.nemesis.landed())
@@ -274,6 +281,7 @@ fn host(run_id: &str, scenario: &Scenario, console: Console, interrupt: &Interru
         console,
         stop: Stop::when(move || interrupt.is_raised()),
         ready_limit: std::time::Duration::from_secs(scenario.ready_limit_s),
+        logs: None,
     }
 }
 
@@ -295,20 +303,6 @@ fn measure_beside(
             }
         }
         Err(error) => console.error(&error),
-    }
-}
-
-/// Keeps the logs of the services that the environment owns.
-fn keep_logs(environment: &dyn Environment, folder: &RunFolder, console: Console) {
-    for service in environment.services() {
-        match service.save_log(folder.path()) {
-            Ok(log) => {
-                if let Some(complaints) = log.complaints() {
-                    console.remark(&complaints);
-                }
-            }
-            Err(error) => console.error(&error),
-        }
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Session {
     pub(super) engine: Engine,
     pub(super) nemesis: Nemesis,
     /// Strikes beside the engine.
-    striker: Striker,
+    pub(super) striker: Striker,
     addresses: Addresses,
     pub(super) history: History,
     pub(super) sampler: Sampler,
@@ -305,7 +305,11 @@ impl Session {
                         "{FAILURES_LIMIT} attempts failed in a row, the last one with: {cause}"
                     );
                     let place = self.folder.engine_log().display().to_string();
-                    return Err(Halt::Failed(crate::error::engine(what).at(place)));
+                    let error = crate::error::engine(what).at(place).remedy(
+                        "mend what the last one failed with; logs of the services, if there are \
+                         any, are in the run's folder",
+                    );
+                    return Err(Halt::Failed(error));
                 }
             }
             _ => {}

@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::topic::Changed;
-use super::{Outcome, Strike};
+use super::{Outcome, Strike, both};
 use crate::environment::{Addresses, Client, block_on};
 
 /// The longest wait for an answer.
@@ -16,7 +16,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// The longest wait for a group's coordinator: one of a broker that was struck before has to load
 /// its groups first.
 const COORDINATOR_LIMIT: Duration = Duration::from_secs(20);
-
+/// Errors that leave open whether a request was carried out.
+const UNANSWERED: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::OperationTimedOut,
+    RDKafkaErrorCode::RequestTimedOut,
+    RDKafkaErrorCode::BrokerTransportFailure,
+    RDKafkaErrorCode::NetworkException,
+];
 /// The longest wait for the broker to look at what has expired.
 const RETENTION_LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,7 +36,8 @@ fn options() -> AdminOptions {
 }
 
 /// Deletes the consumer group with its committed offsets, once there are some. A coordinator that is
-/// moving or loading is asked again.
+/// moving or loading is asked again, and so is one after which no offset is gone: a commit may have
+/// come between. Confirmed by fewer committed offsets than before.
 pub(super) fn delete_group(strike: &Strike) -> Outcome {
     let at = &strike.addresses;
     let committed = || -> Result<u64, String> {
@@ -44,21 +51,33 @@ pub(super) fn delete_group(strike: &Strike) -> Outcome {
     })?;
     let admin = admin(&at.brokers)?;
     strike.struck();
+    // Whether a request was carried out, or may have been although its answer did not arrive.
+    let mut may_be_gone = false;
     asked_again(|| {
         let answers = block_on(async { admin.delete_groups(&[&at.group], &options()).await })
-            .map_err(|error| error.what)?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.what)?;
+        let answers = answers.map_err(|error| {
+            may_be_gone = true;
+            error.to_string()
+        })?;
         match answers.first() {
-            // Gone: an earlier request was carried out although its answer did not arrive.
-            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) | None | Some(Ok(_)) => Ok(()),
-            Some(Err((_, code))) => Err(format!("the broker did not delete the group: {code}")),
+            Some(Ok(_)) => may_be_gone = true,
+            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) if may_be_gone => {}
+            Some(Err((_, code))) => {
+                may_be_gone |= UNANSWERED.contains(code);
+                return Err(format!("the broker did not delete the group: {code}"));
+            }
+            None => return Err("the broker did not say whether it deleted the group".to_owned()),
         }
-    })?;
-    let after = asked_again(committed)?;
-    Ok(format!(
-        "the broker deleted the group with {before} committed partitions; {after} had an offset \
-         right after it"
-    ))
+        let after = asked_again(committed)?;
+        if after >= before {
+            return Err(format!("{after} partitions had a committed offset after the deletion"));
+        }
+        Ok(format!(
+            "the broker deleted the group with {before} committed partitions; {after} had an \
+             offset right after it"
+        ))
+    })
 }
 
 /// Asks until there is an answer, or [`COORDINATOR_LIMIT`] is over: then why there is none.
@@ -129,6 +148,5 @@ pub(crate) fn expire(at: &Addresses, ends: &[(u32, u64)]) -> Outcome {
             _ => std::thread::sleep(Duration::from_millis(250)),
         }
     };
-    short.undo()?;
-    outcome
+    both(outcome, short.undo())
 }

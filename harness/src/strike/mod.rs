@@ -138,6 +138,13 @@ impl Striker {
         }
     }
 
+    /// Ends and starts of services that nobody here asked for, once nothing is being struck: what
+    /// is being healed is down because of a fault.
+    pub(crate) fn unasked(&mut self) -> Vec<String> {
+        self.wait();
+        self.services.iter().flat_map(|service| service.unasked()).collect()
+    }
+
     /// The next news, if there are any.
     pub(crate) fn hear(&self) -> Option<News> {
         self.news.try_recv().ok()
@@ -233,6 +240,15 @@ impl Strike {
     /// The strike begins now.
     fn struck(&self) {
         let _ = self.sender.send(News::Struck { id: self.fault.id, t_us: monotonic_us() });
+    }
+}
+
+/// What came of something that was done, and of what had to be undone.
+fn both<T>(done: Result<T, String>, undone: Result<(), String>) -> Result<T, String> {
+    match (done, undone) {
+        (done, Ok(())) => done,
+        (Ok(_), Err(why)) => Err(why),
+        (Err(first), Err(why)) => Err(format!("{first}; and {why}")),
     }
 }
 

@@ -1,17 +1,23 @@
 //! What is done to the database through SQL, with the account of its administrator.
 //!
-//! Invariant: global variables get their old values back, also after a failure half-way.
+//! Invariant: global variables get their old values back, also after a failure half-way: by new
+//! connections, several times if need be. Of the sessions of the run's account only the engine's
+//! count: the harness's own monitor has one, too.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
-use super::{Outcome, Strike};
-use crate::environment::{Service, admin_url, block_on};
+use super::{Outcome, Strike, both};
+use crate::environment::{Service, admin_url, block_on, monitor_session};
 
 /// The longest wait for one statement.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// How often something is changed back, until that succeeds.
+const UNDO_TRIES: u32 = 4;
+const UNDO_PAUSE: Duration = Duration::from_millis(500);
 /// The longest wait for an effect on the engine.
 const EFFECT_LIMIT: Duration = Duration::from_secs(40);
 /// The table of transactions is a cache that is made anew only if nobody looked for 100 ms.
@@ -41,36 +47,43 @@ impl Admin {
         limited(self.0.query_first::<u64, _>(sql)).await.map(Option::unwrap_or_default)
     }
 
-    /// Sets a global variable; returns its old value.
-    async fn set(&mut self, name: &str, value: u64) -> Result<u64, String> {
-        let old = self.ask(&format!("SELECT CAST(@@GLOBAL.{name} AS UNSIGNED)")).await?;
-        self.run(&format!("SET GLOBAL {name} = {value}")).await?;
-        Ok(old)
-    }
-
-    /// Ends every connection of the run's account: variables of sessions are taken at their start.
-    async fn end_sessions(&mut self) -> Result<u64, String> {
+    /// The sessions of the run's account.
+    async fn sessions(&mut self) -> Result<BTreeSet<u64>, String> {
         let list = "SELECT id FROM information_schema.processlist WHERE user = 'storm'";
         let ids: Vec<u64> = limited(self.0.query(list)).await?;
-        for id in &ids {
+        Ok(ids.into_iter().collect())
+    }
+
+    /// The same without the monitor's. One that begins is not known as the monitor's at once: only
+    /// those count that two looks see.
+    async fn engine_sessions(&mut self) -> Result<u64, String> {
+        let mut first = self.sessions().await?;
+        tokio::time::sleep(LOOK_EVERY).await;
+        let second = self.sessions().await?;
+        first.retain(|id| second.contains(id));
+        first.remove(&monitor_session());
+        Ok(first.len() as u64)
+    }
+
+    /// Ends every session of the run's account: variables of sessions are taken at their start.
+    async fn end_sessions(&mut self) -> Result<(), String> {
+        for id in self.sessions().await? {
             // One that ended meanwhile is unknown, and that is as good.
             let _ = self.run(&format!("KILL {id}")).await;
         }
-        Ok(ids.len() as u64)
+        Ok(())
     }
 
-    /// Sessions of the run's account after so long, or later when there is none yet: the engine may
-    /// be getting over another fault.
+    /// Sessions of the engine after so long, or later when there is none yet: it may be getting over
+    /// another fault.
     async fn sessions_begun(&mut self, lasts: Duration) -> Result<u64, String> {
-        let sessions = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'storm'";
         let begun = Instant::now();
         tokio::time::sleep(lasts).await;
         loop {
-            let seen = self.ask(sessions).await?;
+            let seen = self.engine_sessions().await?;
             if seen > 0 || begun.elapsed() > lasts + EFFECT_LIMIT {
                 return Ok(seen);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -104,17 +117,58 @@ fn run(work: impl Future<Output = Outcome>) -> Outcome {
     block_on(work).map_err(|error| error.what)?
 }
 
+/// Does `undo` until it succeeds, for a while.
+async fn tried(mut undo: impl AsyncFnMut() -> Result<(), String>) -> Result<(), String> {
+    let mut outcome = undo().await;
+    for _ in 1..UNDO_TRIES {
+        if outcome.is_err() {
+            tokio::time::sleep(UNDO_PAUSE).await;
+            outcome = undo().await;
+        }
+    }
+    outcome
+}
+
+/// Does `work` while a global variable has another value.
+async fn while_set<T>(
+    service: &Service,
+    (name, value): (&str, u64),
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let mut admin = Admin::connect(service).await?;
+    let old = admin.ask(&format!("SELECT CAST(@@GLOBAL.{name} AS UNSIGNED)")).await?;
+    let done = match admin.run(&format!("SET GLOBAL {name} = {value}")).await {
+        Ok(()) => work.await,
+        // It may be set although the answer did not arrive.
+        Err(why) => Err(why),
+    };
+    let back = format!("SET GLOBAL {name} = {old}");
+    let undone = tried(async || Admin::connect(service).await?.run(&back).await).await;
+    both(done, undone.map_err(|why| format!("{name} was not set back to {old}: {why}")))
+}
+
+/// The same for a variable that sessions take at their start: those that began meanwhile end.
+async fn while_sessions_have<T>(
+    service: &Service,
+    variable: (&str, u64),
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let done = while_set(service, variable, work).await;
+    let ended = tried(async || Admin::connect(service).await?.end_sessions().await).await;
+    both(done, ended)
+}
+
 /// A write is refused for a while.
 pub(super) fn read_only(strike: &Strike, service: &Service, ms: u64) -> Outcome {
+    let probe = format!("DELETE FROM {}_audit WHERE 1 = 0", strike.addresses.table_prefix);
     run(async {
-        let mut admin = Admin::connect(service).await?;
         strike.struck();
-        let old = admin.set("read_only", 1).await?;
-        let probe = format!("DELETE FROM {}_audit WHERE 1 = 0", strike.addresses.table_prefix);
-        let seen = as_the_engine(strike, &probe).await;
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        admin.set("read_only", old).await?;
-        match seen {
+        let seen = while_set(service, ("read_only", 1), async {
+            let seen = as_the_engine(strike, &probe).await;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(seen)
+        });
+        match seen.await? {
             Err(refusal) => Ok(format!("a write was refused: {refusal}")),
             Ok(()) => Err("a write of the engine's account went through".to_owned()),
         }
@@ -131,20 +185,21 @@ async fn as_the_engine(strike: &Strike, sql: &str) -> Result<(), String> {
 
 /// Sessions that begin meanwhile have to split their batches.
 pub(super) fn small_packets(strike: &Strike, service: &Service, ms: u64) -> Outcome {
+    let variable = ("max_allowed_packet", SMALL_PACKET_BYTES);
     run(async {
-        let mut admin = Admin::connect(service).await?;
         strike.struck();
-        let old = admin.set("max_allowed_packet", SMALL_PACKET_BYTES).await?;
-        let ended = admin.end_sessions().await;
-        let seen = admin.sessions_begun(Duration::from_millis(ms)).await;
-        admin.set("max_allowed_packet", old).await?;
-        // Those that began meanwhile keep the small packets: they end too.
-        admin.end_sessions().await?;
-        match (ended?, seen?) {
+        let seen = while_sessions_have(service, variable, async {
+            let mut admin = Admin::connect(service).await?;
+            let ended = admin.engine_sessions().await?;
+            admin.end_sessions().await?;
+            Ok((ended, admin.sessions_begun(Duration::from_millis(ms)).await?))
+        });
+        match seen.await? {
             (ended @ 1.., new @ 1..) => Ok(format!(
-                "{ended} sessions ended, {new} new ones took packets of {SMALL_PACKET_BYTES} bytes"
+                "{ended} sessions of the engine ended, {new} new ones took packets of \
+                 {SMALL_PACKET_BYTES} bytes"
             )),
-            (ended, new) => Err(format!("{ended} sessions ended, and {new} began")),
+            (ended, new) => Err(format!("{ended} sessions of the engine ended, and {new} began")),
         }
     })
 }
@@ -152,32 +207,27 @@ pub(super) fn small_packets(strike: &Strike, service: &Service, ms: u64) -> Outc
 /// All rows of the run are locked for a while; sessions give up waiting after a second.
 pub(super) fn lock_wait(strike: &Strike, service: &Service, ms: u64) -> Outcome {
     let table = format!("storm.{}_results", strike.addresses.table_prefix);
+    let lasts = Duration::from_millis(ms);
     run(async {
-        let mut admin = Admin::connect(service).await?;
-        let mut holder = Admin::connect(service).await?;
-        let old = admin.set("innodb_lock_wait_timeout", 1).await?;
-        // Variables of sessions are taken at their start.
-        admin.end_sessions().await?;
-        strike.struck();
-        let begun = Instant::now();
-        let seen = async {
+        let variable = ("innodb_lock_wait_timeout", 1);
+        let seen = while_sessions_have(service, variable, async {
+            let mut admin = Admin::connect(service).await?;
+            let mut holder = Admin::connect(service).await?;
+            admin.end_sessions().await?;
+            strike.struck();
+            let begun = Instant::now();
+            // A holder whose connection ends for an error is rolled back by the server.
             holder.run("START TRANSACTION").await?;
             holder.run(&format!("SELECT COUNT(*) FROM {table} FOR UPDATE")).await?;
             let mut most = 0;
-            while begun.elapsed() < Duration::from_millis(ms)
-                || (most == 0 && begun.elapsed() < EFFECT_LIMIT)
-            {
+            while begun.elapsed() < lasts || (most == 0 && begun.elapsed() < EFFECT_LIMIT) {
                 most = most.max(admin.waiting().await?);
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            Ok::<_, String>(most)
-        }
-        .await;
-        let healed = holder.run("ROLLBACK").await;
-        admin.set("innodb_lock_wait_timeout", old).await?;
-        admin.end_sessions().await?;
-        healed?;
-        match seen? {
+            holder.run("ROLLBACK").await?;
+            Ok(most)
+        });
+        match seen.await? {
             0 => Err("no transaction of the engine waited for a lock".to_owned()),
             most => Ok(format!("{most} transactions of the engine waited for locks at once")),
         }
@@ -200,8 +250,9 @@ pub(super) fn deadlock(strike: &Strike, service: &Service) -> Outcome {
             }
             outcome = try_deadlock(service, &mut admin, &prefix).await;
         }
-        admin.run(&format!("DROP TABLE IF EXISTS {heavy}")).await?;
-        outcome
+        let drop = format!("DROP TABLE IF EXISTS {heavy}");
+        let dropped = tried(async || Admin::connect(service).await?.run(&drop).await).await;
+        both(outcome, dropped)
     })
 }
 

@@ -1,7 +1,7 @@
 //! The topic's own settings, changed for a while.
 //!
 //! The protocol's request replaces all settings of a topic: those that it had are asked for first,
-//! and put back as they were.
+//! and put back as they were, also when a change is dropped half-way.
 
 use std::time::Duration;
 
@@ -13,11 +13,15 @@ use crate::environment::{Addresses, block_on};
 
 /// The longest wait for an answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// How often the old settings are put back, until that succeeds.
+const UNDO_TRIES: u32 = 4;
+const UNDO_PAUSE: Duration = Duration::from_millis(500);
 
 /// A topic with changed settings.
 pub(super) struct Changed {
     at: Addresses,
-    before: Vec<(String, String)>,
+    /// What there was, until it is put back.
+    before: Option<Vec<(String, String)>>,
 }
 
 impl Changed {
@@ -27,13 +31,33 @@ impl Changed {
         let mut all = before.clone();
         all.retain(|(name, _)| !wanted.iter().any(|(changed, _)| changed == name));
         all.extend(wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        replace(at, &all)?;
-        Ok(Self { at: at.clone(), before })
+        // It may be changed although the answer says otherwise: then it is dropped, and undone.
+        let changed = Self { at: at.clone(), before: Some(before) };
+        replace(at, &all).map(|()| changed)
     }
 
     /// Puts back what there was.
-    pub(super) fn undo(self) -> Result<(), String> {
-        replace(&self.at, &self.before)
+    pub(super) fn undo(mut self) -> Result<(), String> {
+        self.put_back()
+    }
+
+    fn put_back(&mut self) -> Result<(), String> {
+        let Some(before) = self.before.take() else { return Ok(()) };
+        let mut undone = replace(&self.at, &before);
+        for _ in 1..UNDO_TRIES {
+            if undone.is_err() {
+                std::thread::sleep(UNDO_PAUSE);
+                undone = replace(&self.at, &before);
+            }
+        }
+        undone
+    }
+}
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        // Whoever drops it has an error to tell already.
+        let _ = self.put_back();
     }
 }
 

@@ -6,17 +6,19 @@
 //! partition then ends where it ended when the others died: what came after is gone, and the same
 //! offsets are given out again.
 //!
-//! Invariants: what was lost is measured between two silences, so it is exact; the one comes back
-//! and everything is in sync again at the end. Whether the engine may go on is not decided here.
+//! Invariants: what was lost is measured between two silences, so it is exact; whatever fails, every
+//! broker comes back, the topic's setting does, and everything is in sync again at the end. Whether
+//! the engine may go on is not decided here.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::{connect, wait};
 use super::quiet::Quiet;
+use super::service::bring_back;
 use super::topic::Changed;
-use super::{News, Outcome, READY_LIMIT, Strike};
-use crate::environment::{Client, Replicas, Service, Stop};
+use super::{News, Outcome, READY_LIMIT, Strike, both};
+use crate::environment::{Client, Replicas, Service, ServiceState};
 use crate::oracle::LostRange;
 use crate::workload::ledger::{Offset, PartitionId};
 
@@ -31,47 +33,87 @@ pub(super) fn strike(strike: &Strike, alone: &Arc<Service>, lasts: Duration) -> 
     };
     let client = connect(&strike.addresses)?;
     let quiet = Quiet::over(strike.load.as_ref())?;
-    let agreed = |what: &str, is_so: &dyn Fn(&Replicas) -> bool| {
-        wait(&client, &strike.addresses.topic, AGREED_LIMIT, is_so)
-            .map_err(|why| format!("{what}: {why}"))
-    };
-    agreed("not every replica is in sync", &|one| one.in_sync == one.all)?;
+    let parties = Parties { strike, client, alone, others, node };
+    parties.agreed("not every replica is in sync", IN_SYNC)?;
     let unclean = Changed::set(&strike.addresses, &[("unclean.leader.election.enable", "true")])?;
-    let shared = ends(strike, &client)?;
-    strike.struck();
-    for other in &others {
-        other.kill().map_err(|error| error.what)?;
+    let elected = parties.elect(quiet, lasts);
+    let back = parties.bring_all_back();
+    let undone = unclean.undo();
+    let healed =
+        both(both(back, undone), parties.agreed("not every replica is in sync again", IN_SYNC));
+    match both(elected, healed)? {
+        (effect, 1..) => Ok(effect),
+        _ => Err("nothing was acknowledged by one alone".to_owned()),
     }
-    agreed("one broker does not lead alone", &|one| one.leader == Some(node) && one.in_sync == 1)?;
-    drop(quiet);
-    std::thread::sleep(lasts);
-    let quiet = Quiet::over(strike.load.as_ref())?;
-    let acknowledged = ends(strike, &client)?;
-    alone.kill().map_err(|error| error.what)?;
-    for other in &others {
-        other.start().map_err(|error| error.what)?;
+}
+
+/// Every replica has what its leader has.
+const IN_SYNC: &dyn Fn(&Replicas) -> bool = &|one| one.in_sync == one.all;
+
+/// Who takes part.
+struct Parties<'a> {
+    strike: &'a Strike,
+    client: Client,
+    /// Who dies last, and its number.
+    alone: &'a Arc<Service>,
+    node: u32,
+    others: Vec<&'a Arc<Service>>,
+}
+
+impl Parties<'_> {
+    fn agreed(&self, what: &str, is_so: &dyn Fn(&Replicas) -> bool) -> Result<(), String> {
+        wait(&self.client, &self.strike.addresses.topic, AGREED_LIMIT, is_so)
+            .map_err(|why| format!("{what}: {why}"))
     }
-    agreed("none of the others was elected", &|one| {
-        one.leader.is_some_and(|leader| leader != node)
-    })?;
-    let elected = ends(strike, &client)?;
-    let lost = lost(&shared, &acknowledged, &elected);
-    let records: u64 = lost.iter().map(LostRange::records).sum();
-    let effect = format!(
-        "broker {node} was alone and acknowledged {records} records on {} partitions that the \
-         leaders after it do not have",
-        lost.len()
-    );
-    let is_lost = records > 0;
-    let _ = strike.sender.send(News::Taken { id: strike.fault.id, effect: effect.clone(), lost });
-    drop(quiet);
-    alone.start().map_err(|error| error.what)?;
-    for broker in &strike.brokers {
-        broker.wait_ready(READY_LIMIT, &Stop::never()).map_err(|error| error.what)?;
+
+    /// From one silence of the load to the next; returns the effect, and how many records it took.
+    fn elect(&self, quiet: Quiet, lasts: Duration) -> Result<(String, u64), String> {
+        let (strike, node) = (self.strike, self.node);
+        let shared = ends(strike, &self.client)?;
+        strike.struck();
+        for other in &self.others {
+            other.kill().map_err(|error| error.what)?;
+        }
+        self.agreed("one broker does not lead alone", &|one| {
+            one.leader == Some(node) && one.in_sync == 1
+        })?;
+        drop(quiet);
+        std::thread::sleep(lasts);
+        let _quiet = Quiet::over(strike.load.as_ref())?;
+        let acknowledged = ends(strike, &self.client)?;
+        self.alone.kill().map_err(|error| error.what)?;
+        for other in &self.others {
+            other.start().map_err(|error| error.what)?;
+        }
+        self.agreed("none of the others was elected", &|one| {
+            one.leader.is_some_and(|leader| leader != node)
+        })?;
+        let elected = ends(strike, &self.client)?;
+        let lost = lost(&shared, &acknowledged, &elected);
+        let records: u64 = lost.iter().map(LostRange::records).sum();
+        let effect = format!(
+            "broker {node} was alone and acknowledged {records} records on {} partitions that the \
+             leaders after it do not have",
+            lost.len()
+        );
+        let id = strike.fault.id;
+        let _ = strike.sender.send(News::Taken { id, effect: effect.clone(), lost });
+        Ok((effect, records))
     }
-    unclean.undo()?;
-    agreed("not every replica is in sync again", &|one| one.in_sync == one.all)?;
-    if is_lost { Ok(effect) } else { Err("nothing was acknowledged by one alone".to_owned()) }
+
+    /// Starts whoever is down before the first is waited for: none of them is ready alone.
+    fn bring_all_back(&self) -> Result<(), String> {
+        let brokers = &self.strike.brokers;
+        for broker in brokers.iter().filter(|broker| broker.state() == ServiceState::Down) {
+            // One that does not start now is started again below.
+            let _ = broker.start();
+        }
+        let mut back = Ok(());
+        for broker in brokers {
+            back = both(back, bring_back(broker, READY_LIMIT));
+        }
+        back
+    }
 }
 
 fn ends(strike: &Strike, client: &Client) -> Result<Vec<u64>, String> {

@@ -6,11 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::properties::Role;
-use crate::environment::Stop;
+use crate::environment::Host;
 use crate::environment::leftovers::end_of_log;
 use crate::environment::service::ProcessPlan;
 use crate::error::{HarnessError, Result, environment};
@@ -74,23 +73,28 @@ impl KafkaHome {
         folder: &Path,
         role: Role,
         controller: u16,
-        stop: &Stop,
+        host: &Host,
     ) -> Result<ProcessPlan> {
         let properties = folder.join("server.properties");
         fs::write(&properties, role.properties(folder, controller))
             .map_err(|error| crate::run::cannot_write(&properties, &error))?;
         let logging = folder.join("log4j2.properties");
         fs::write(&logging, LOGGING).map_err(|e| crate::run::cannot_write(&logging, &e))?;
-        self.format(folder, &properties, stop)?;
-        let mut arguments = self.java_arguments(role.heap(), &logging);
-        arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
-        Ok(ProcessPlan {
-            name: role.label(),
+        let plan = |name: String, arguments: Vec<String>| ProcessPlan {
+            name,
             program: self.java.clone(),
             arguments,
             variables: Vec::new(),
             folder: folder.parent().unwrap_or(folder).to_owned(),
-        })
+        };
+        let mut arguments = self.java_arguments(FORMAT_HEAP, &logging);
+        let tool = ["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"];
+        arguments.extend(tool.map(str::to_owned));
+        arguments.push(properties.display().to_string());
+        format(&plan(format!("{}-format", role.label()), arguments), host)?;
+        let mut arguments = self.java_arguments(role.heap(), &logging);
+        arguments.extend(["kafka.Kafka".to_owned(), properties.display().to_string()]);
+        Ok(plan(role.label(), arguments))
     }
 
     fn java_arguments(&self, heap: &str, logging: &Path) -> Vec<String> {
@@ -100,42 +104,23 @@ impl KafkaHome {
         arguments.extend(["-cp".to_owned(), format!("{}/*", self.libs.display())]);
         arguments
     }
+}
 
-    fn format(&self, folder: &Path, properties: &Path, stop: &Stop) -> Result<()> {
-        let refuse = |what: &str| {
-            environment(format!("the broker's storage cannot be formatted: {what}"))
-                .at(folder.display().to_string())
-                .remedy("check that this is Kafka 4.x and Java 17 or later")
-        };
-        let log = folder.join("format.log");
-        let output = fs::File::create(&log).map_err(|e| refuse(&e.to_string()))?;
-        let errors = output.try_clone().map_err(|e| refuse(&e.to_string()))?;
-        let mut format = Command::new(&self.java)
-            .args(self.java_arguments(FORMAT_HEAP, &folder.join("log4j2.properties")))
-            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"])
-            .arg(properties)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| refuse(&error.to_string()))?;
-        let begun = Instant::now();
-        loop {
-            match format.try_wait().map_err(|error| refuse(&error.to_string()))? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => {
-                    let said = end_of_log(&fs::read(&log).unwrap_or_default());
-                    return Err(refuse(&format!("{status}{said}")));
-                }
-                None if begun.elapsed() > FORMAT_LIMIT || stop.check().is_err() => {
-                    let _ = format.kill();
-                    let _ = format.wait();
-                    stop.check()?;
-                    return Err(refuse(&format!("not done in {} s", FORMAT_LIMIT.as_secs())));
-                }
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
+/// Formats the storage of a process of Kafka.
+fn format(plan: &ProcessPlan, host: &Host) -> Result<()> {
+    let refuse = |what: &str| {
+        let error = environment(format!("the broker's storage cannot be formatted: {what}"))
+            .at(plan.folder.display().to_string())
+            .remedy("check that this is Kafka 4.x and Java 17 or later");
+        host.with_log_of(error, &plan.log())
+    };
+    match plan.run_to_end(FORMAT_LIMIT, &host.stop)? {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => {
+            let said = end_of_log(&fs::read(plan.log()).unwrap_or_default());
+            Err(refuse(&format!("{status}{said}")))
         }
+        None => Err(refuse(&format!("not done in {} s", FORMAT_LIMIT.as_secs()))),
     }
 }
 

@@ -92,7 +92,7 @@ impl Local {
             None => Role::Single(listeners),
         };
         let folder = folder.make(&role.label())?;
-        let plan = home.prepare(&folder, role, controller, &self.host.stop)?;
+        let plan = home.prepare(&folder, role, controller, &self.host)?;
         let proxy = FaultProxy::start(proxy_socket, ([127, 0, 0, 1], engine).into())?;
         let probe = Probe::Kafka(format!("127.0.0.1:{direct}"));
         let backend = Box::new(ProcessBackend::new(plan));
@@ -105,7 +105,7 @@ impl Local {
 
     fn controller(&self, home: &KafkaHome, folder: &ServiceFolder, port: u16) -> Result<Service> {
         let folder = folder.make(&Role::Controller.label())?;
-        let plan = home.prepare(&folder, Role::Controller, port, &self.host.stop)?;
+        let plan = home.prepare(&folder, Role::Controller, port, &self.host)?;
         let probe = Probe::Controller(format!("127.0.0.1:{port}"));
         let backend = Box::new(ProcessBackend::new(plan));
         Ok(Service::new(ServiceName::Controller, backend, probe, None))
@@ -114,7 +114,7 @@ impl Local {
     fn database(&self, mysqld: &Mysqld, folder: &ServiceFolder) -> Result<Service> {
         let (proxy_socket, _) = ports::reserve()?;
         let [port] = ports::free()?;
-        let plan = mysqld.prepare(&folder.make("database")?, port)?;
+        let plan = mysqld.prepare(&folder.make("database")?, port, &self.host)?;
         let proxy = FaultProxy::start(proxy_socket, ([127, 0, 0, 1], port).into())?;
         let probe = Probe::Mysql(mysqld::url(port));
         let backend = Box::new(ProcessBackend::new(plan));

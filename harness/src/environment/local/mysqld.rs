@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use crate::environment::Host;
 use crate::environment::leftovers::end_of_log;
 use crate::environment::owned::{DATABASE, PASSWORD, USER};
 use crate::environment::service::ProcessPlan;
 use crate::error::{Result, environment};
 
+/// The longest that filling an empty data folder may take.
+const FILL_LIMIT: Duration = Duration::from_secs(60);
 /// Folders that hold servers and are often missing on an ordinary user's path.
 const ALSO: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"];
 
@@ -54,62 +57,66 @@ impl Mysqld {
     }
 
     /// Fills the data folder inside `folder`; returns how the server is started on `port`.
-    pub(super) fn prepare(&self, folder: &Path, port: u16) -> Result<ProcessPlan> {
+    pub(super) fn prepare(&self, folder: &Path, port: u16, host: &Host) -> Result<ProcessPlan> {
         let data = folder.join("data");
         // Its own bootstrap server fails now and then while a machine is starting many others.
-        if self.fill(folder, &data).is_err() {
+        if self.fill(folder, &data, host).is_err() {
+            host.stop.check()?;
             let _ = fs::remove_dir_all(&data);
-            self.fill(folder, &data)?;
+            self.fill(folder, &data, host)?;
         }
         let accounts = folder.join("accounts.sql");
         fs::write(&accounts, accounts_sql())
             .map_err(|error| crate::run::cannot_write(&accounts, &error))?;
-        Ok(ProcessPlan {
-            name: "database".to_owned(),
-            program: self.server().to_owned(),
-            arguments: server_arguments(folder, &data, &accounts, port, &user()),
-            variables: Vec::new(),
-            folder: folder.parent().unwrap_or(folder).to_owned(),
-        })
+        let mut arguments = server_arguments(folder, &data, &accounts, port, &user());
+        if matches!(self, Self::Mysql { .. }) {
+            // Its second protocol would listen on a port that is not the run's.
+            arguments.push("--loose-mysqlx=OFF".to_owned());
+        }
+        Ok(plan(folder, "database", self.server(), arguments))
     }
 
     /// Writes the system tables into `data`, which does not exist.
-    fn fill(&self, folder: &Path, data: &Path) -> Result<()> {
-        let log = folder.join("install.log");
+    fn fill(&self, folder: &Path, data: &Path, host: &Host) -> Result<()> {
+        let (program, options): (_, &[&str]) = match self {
+            Self::Mariadb { install, .. } => (
+                install,
+                &["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"],
+            ),
+            Self::Mysql { server } => (server, &["--no-defaults", "--initialize-insecure"]),
+        };
+        let mut arguments: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        arguments.push(format!("--datadir={}", data.display()));
+        arguments.push(format!("--user={}", user()));
+        let fill = plan(folder, "database-install", program, arguments);
         let refuse = |what: &str| {
-            environment(format!("the database's folder cannot be filled: {what}"))
+            let error = environment(format!("the database's folder cannot be filled: {what}"))
                 .at(folder.display().to_string())
-                .remedy("make room in that folder, or name another with --data")
+                .remedy("make room in that folder, or name another with --data");
+            host.with_log_of(error, &fill.log())
         };
-        let output = fs::File::create(&log).map_err(|error| refuse(&error.to_string()))?;
-        let errors = output.try_clone().map_err(|error| refuse(&error.to_string()))?;
-        let mut fill = match self {
-            Self::Mariadb { install, .. } => {
-                let mut fill = Command::new(install);
-                fill.args(["--no-defaults", "--skip-test-db"])
-                    .arg("--auth-root-authentication-method=normal");
-                fill
+        // What a first try said is not what a second one says.
+        let _ = fs::remove_file(fill.log());
+        match fill.run_to_end(FILL_LIMIT, &host.stop)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => {
+                let log = fs::read(fill.log()).unwrap_or_default();
+                let said = errors_of(&log).unwrap_or_else(|| end_of_log(&log));
+                Err(refuse(&format!("{status}{said}")))
             }
-            Self::Mysql { server } => {
-                let mut fill = Command::new(server);
-                fill.args(["--no-defaults", "--initialize-insecure"]);
-                fill
-            }
-        };
-        let filled = fill
-            .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--user={}", user()))
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .status()
-            .map_err(|error| refuse(&error.to_string()))?;
-        if !filled.success() {
-            let log = fs::read(&log).unwrap_or_default();
-            let said = errors_of(&log).unwrap_or_else(|| end_of_log(&log));
-            return Err(refuse(&format!("{filled}{said}")));
+            None => Err(refuse(&format!("not done in {} s", FILL_LIMIT.as_secs()))),
         }
-        Ok(())
+    }
+}
+
+/// How a program of the database in `folder` is started.
+fn plan(folder: &Path, name: &str, program: &Path, arguments: Vec<String>) -> ProcessPlan {
+    ProcessPlan {
+        name: name.to_owned(),
+        program: program.to_owned(),
+        arguments,
+        variables: Vec::new(),
+        folder: folder.parent().unwrap_or(folder).to_owned(),
     }
 }
 

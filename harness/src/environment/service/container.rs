@@ -1,158 +1,30 @@
 //! A service as a container, through the testcontainers crate.
 //!
 //! Invariants: host ports are allocated by us and kept over every restart, on loopback only; a
-//! container carries labels with its owner, so that `stormproof clean` finds what a SIGKILL left;
-//! each call to the engine has a time limit. Readiness is not decided here: the engine's proxy
-//! takes connections before the service does, and old log lines would satisfy any wait for a log.
+//! container that was made and could not be started is removed; each call to the engine has a time
+//! limit. Readiness is not decided here: the engine's proxy takes connections before the service
+//! does, and old log lines would satisfy any wait for a log.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use testcontainers::bollard::models::HostConfig;
-use testcontainers::bollard::query_parameters::{
-    KillContainerOptions, ListContainersOptions, RemoveContainerOptions,
-};
-use testcontainers::core::client::docker_client_instance;
+use testcontainers::bollard::models::{ContainerState, HostConfig};
+use testcontainers::bollard::query_parameters::KillContainerOptions;
 use testcontainers::core::{ContainerPort, Mount};
 use testcontainers::runners::AsyncRunner as _;
-use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as _, bollard};
-use tokio::runtime::Runtime;
+use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as _};
 
+use super::engine::{CALL_LIMIT, Engine, LOOK_EVERY, REMEDY, is_silent};
+use super::ownership::{open_files, own_labels};
 use super::{Backend, ServiceState};
-use crate::environment::leftovers::{Finding, ProcessMark, end_of_log};
+use crate::environment::leftovers::end_of_log;
 use crate::error::{HarnessError, Result, environment};
 
-/// The label that names the program to which a container belongs.
-const OWNER_LABEL: &str = "stormproof.owner";
-/// The label that names the host of that program.
-const HOST_LABEL: &str = "stormproof.host";
-/// The longest wait for the engine's answer to a small request.
-const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// How often a container is asked to pause.
 const PAUSE_TRIES: u32 = 4;
 /// The longest that creating a container may take, an image's download included.
 const CREATE_LIMIT: Duration = Duration::from_secs(180);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A container engine that answers.
-pub(crate) struct Engine {
-    runtime: Runtime,
-    client: bollard::Docker,
-}
-
-impl Engine {
-    /// Connects to the engine of this host (`DOCKER_HOST`, or the usual socket).
-    ///
-    /// # Errors
-    /// When there is none, or it does not let us in.
-    pub(crate) fn connect() -> Result<Arc<Self>> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("containers")
-            .enable_all()
-            .build()
-            .map_err(|error| no_engine(&error.to_string()))?;
-        let asked = runtime.block_on(async {
-            tokio::time::timeout(CALL_LIMIT, async {
-                let client = docker_client_instance().await.map_err(|e| chain(&e))?;
-                client.ping().await.map_err(|e| chain(&e))?;
-                Ok::<_, String>(client)
-            })
-            .await
-        });
-        match asked {
-            Ok(Ok(client)) => Ok(Arc::new(Self { runtime, client })),
-            Ok(Err(what)) => Err(no_engine(&what)),
-            Err(_) => Err(no_engine(&format!("no answer in {} s", CALL_LIMIT.as_secs()))),
-        }
-    }
-
-    /// Runs one call to the engine, for at most `limit`.
-    fn call<T, E: std::error::Error>(
-        &self,
-        what: &str,
-        limit: Duration,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T> {
-        let refuse = |why: String| {
-            environment(format!("the container engine could not {what}: {why}"))
-                .at(socket())
-                .remedy("look at the engine's own log; `stormproof clean` removes what is left")
-        };
-        match self.runtime.block_on(async { tokio::time::timeout(limit, work).await }) {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(refuse(chain(&error))),
-            Err(_) => Err(refuse(format!("no answer in {} s", limit.as_secs()))),
-        }
-    }
-
-    /// Whether `image` is on this host already.
-    pub(crate) fn has_image(&self, image: &str) -> bool {
-        self.call("look at an image", CALL_LIMIT, self.client.inspect_image(image)).is_ok()
-    }
-
-    /// Removes a container with its volumes. One that somebody else is removing already is waited
-    /// for: the engine refuses the second request at once.
-    fn remove(&self, id: &str) -> Result<()> {
-        let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
-        let removal = self.client.remove_container(id, Some(options));
-        let removed = self.call("remove a container", CALL_LIMIT, removal);
-        let is_under_way = |error: &HarnessError| error.what.contains("already in progress");
-        let begun = Instant::now();
-        while removed.as_ref().is_err_and(is_under_way) && begun.elapsed() < CALL_LIMIT {
-            if self.is_there(id).is_ok_and(|is_there| !is_there) {
-                return Ok(());
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        removed
-    }
-
-    /// Whether the engine still lists a container.
-    fn is_there(&self, id: &str) -> Result<bool> {
-        let filters = [("id".to_owned(), vec![id.to_owned()])].into();
-        let options =
-            ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let listed = self.client.list_containers(Some(options));
-        self.call("list containers", CALL_LIMIT, listed).map(|found| !found.is_empty())
-    }
-
-    /// The engine's version.
-    pub(crate) fn version(&self) -> String {
-        let asked = self.call("tell its version", CALL_LIMIT, self.client.version());
-        asked.ok().and_then(|version| version.version).unwrap_or_default()
-    }
-}
-
-/// An error with all its causes: the engine's own words are at the end.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
-fn socket() -> String {
-    std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
-}
-
-fn no_engine(why: &str) -> HarnessError {
-    let remedy = if why.to_lowercase().contains("permission denied") {
-        "let this user use the socket (add it to the group docker, then log in again), or run as \
-         one who may"
-    } else {
-        "start the engine (`dockerd`, or `systemctl start docker`) or set DOCKER_HOST; \
-         --env local needs no containers"
-    };
-    environment(format!("no container engine answers: {why}")).at(socket()).remedy(remedy)
-}
 
 /// How a container is made.
 #[derive(Clone, Debug)]
@@ -174,6 +46,11 @@ pub(crate) struct ContainerPlan {
 }
 
 impl ContainerPlan {
+    /// What the engine calls it.
+    fn container_name(&self) -> String {
+        format!("stormproof-{}-{}", self.run_id, self.name)
+    }
+
     fn request(&self) -> ContainerRequest<GenericImage> {
         let (name, tag) = self.image.rsplit_once(':').unwrap_or((&self.image, "latest"));
         let mut request: ContainerRequest<GenericImage> = GenericImage::new(name, tag).into();
@@ -189,11 +66,12 @@ impl ContainerPlan {
         if !self.arguments.is_empty() {
             request = request.with_cmd(self.arguments.clone());
         }
+        for (name, value) in own_labels() {
+            request = request.with_label(name, value);
+        }
         request
-            .with_label(OWNER_LABEL, ProcessMark::own().to_text())
-            .with_label(HOST_LABEL, host_name())
             .with_label("stormproof.run", &self.run_id)
-            .with_container_name(format!("stormproof-{}-{}", self.run_id, self.name))
+            .with_container_name(self.container_name())
             .with_host_config_modifier(on_loopback)
             .with_startup_timeout(CREATE_LIMIT)
     }
@@ -207,22 +85,59 @@ fn on_loopback(config: &mut HostConfig) {
     }
 }
 
-/// A host keeps its name over its containers' lives.
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+/// An error of making a container, with what helps against it.
+fn not_made(error: HarnessError, image: &str) -> HarnessError {
+    let has = |words: &[&str]| words.iter().any(|word| error.what.contains(word));
+    let remedy = if has(&["port is already allocated", "address already in use"]) {
+        "another program took the port meanwhile: run again".to_owned()
+    } else if is_silent(&error, CREATE_LIMIT) {
+        format!("the image may still be downloading: `docker pull {image}` first, then run again")
+    } else if has(&["executable file not found", "exec: \"", "o command specified"]) {
+        "this image does not start as such a service does: name the official one, or one of \
+         ci/images (--kafka-image, --database-image)"
+            .to_owned()
+    } else if has(&IMAGE_IS_WRONG) {
+        "check the image's name and tag (--kafka-image, --database-image) and the registry; \
+         ci/images builds both without one"
+            .to_owned()
+    } else {
+        REMEDY.to_owned()
+    };
+    error.remedy(remedy)
 }
+
+/// What engines say of an image that they cannot get, or whose name is none.
+const IMAGE_IS_WRONG: [&str; 7] = [
+    "pull",
+    "manifest",
+    "not found",
+    "No such image",
+    "lookup",
+    "invalid reference format",
+    "must be lowercase",
+];
 
 /// The backend.
 pub(crate) struct ContainerBackend {
     engine: Arc<Engine>,
     plan: ContainerPlan,
     container: Mutex<Option<ContainerAsync<GenericImage>>>,
+    starts: Mutex<Starts>,
+}
+
+/// What is known of a container's starts.
+#[derive(Default)]
+struct Starts {
+    /// When it was started last, in the engine's words; `None` while it is down because of us.
+    last: Option<String>,
+    /// Ends and starts that were not ours.
+    unasked: Vec<String>,
 }
 
 impl ContainerBackend {
     /// A container that is not made yet.
     pub(crate) fn new(engine: Arc<Engine>, plan: ContainerPlan) -> Self {
-        Self { engine, plan, container: Mutex::new(None) }
+        Self { engine, plan, container: Mutex::new(None), starts: Mutex::default() }
     }
 
     fn container(&self) -> MutexGuard<'_, Option<ContainerAsync<GenericImage>>> {
@@ -237,19 +152,49 @@ impl ContainerBackend {
     fn create(&self) -> Result<ContainerAsync<GenericImage>> {
         let what = format!("start the {} from image {}", self.plan.name, self.plan.image);
         self.engine.call(&what, CREATE_LIMIT, self.plan.request().start()).map_err(|error| {
-            let is_image = ["pull", "manifest", "not found", "No such image", "lookup"];
-            let remedy = if error.what.contains("port is already allocated")
-                || error.what.contains("address already in use")
-            {
-                "another program took the port meanwhile: run again"
-            } else if is_image.iter().any(|word| error.what.contains(word)) {
-                "check the image's name and tag (--kafka-image, --database-image) and the \
-                 registry; ci/images builds both without one"
-            } else {
-                "look at the engine's own log; `stormproof clean` removes what is left"
-            };
-            error.remedy(remedy)
+            // It may have been made before its start failed: nobody else holds it then.
+            self.engine.remove_own(&self.plan.container_name());
+            not_made(error, &self.plan.image)
         })
+    }
+
+    fn engines_view(&self) -> Option<ContainerState> {
+        self.engine.inspect(&self.id().ok()?).ok()?.state
+    }
+
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the start that was just asked for.
+    fn note_start(&self) {
+        let last = self.engines_view().and_then(|state| state.started_at);
+        self.starts().last = last;
+    }
+
+    /// Looks whether others have ended or started it since our last start.
+    fn look_for_others(&self) {
+        let Some(state) = self.engines_view() else { return };
+        let mut starts = self.starts();
+        // A start of ours that could not be looked at is no news.
+        let Some(last) = starts.last.take() else { return };
+        let name = &self.plan.name;
+        if state.started_at.as_ref() != Some(&last) {
+            starts.unasked.push(format!(
+                "the {name} ended and was started again by others, and no fault did it"
+            ));
+        }
+        if state.running == Some(false) {
+            starts.unasked.push(format!("the {name} ended, and no fault did it"));
+        } else {
+            starts.last = state.started_at;
+        }
+    }
+
+    /// It will be down because of us.
+    fn note_end(&self) {
+        self.look_for_others();
+        self.starts().last = None;
     }
 
     fn wait_down(&self, limit: Duration) -> Result<bool> {
@@ -277,25 +222,33 @@ impl ContainerBackend {
 impl Backend for ContainerBackend {
     fn start(&self) -> Result<()> {
         let mut container = self.container();
-        if let Some(made) = container.as_ref() {
-            let what = format!("start the {} again", self.plan.name);
-            return self.engine.call(&what, CALL_LIMIT, made.start());
+        match container.as_ref() {
+            Some(made) => {
+                let what = format!("start the {} again", self.plan.name);
+                self.engine.call(&what, CALL_LIMIT, made.start())?;
+            }
+            None => *container = Some(self.create()?),
         }
-        *container = Some(self.create()?);
+        drop(container);
+        self.note_start();
         Ok(())
     }
 
     fn kill(&self) -> Result<()> {
         let (id, options) = (self.id()?, KillContainerOptions::default());
+        self.note_end();
         let kill = self.engine.client.kill_container(&id, Some(options));
         self.engine.call(&format!("kill the {}", self.plan.name), CALL_LIMIT, kill)?;
         match self.wait_down(CALL_LIMIT)? {
             true => Ok(()),
-            false => Err(environment(format!("the {} did not end after SIGKILL", self.plan.name))),
+            false => Err(environment(format!("the {} did not end after SIGKILL", self.plan.name))
+                .at(format!("container {}", self.plan.container_name()))
+                .remedy(REMEDY)),
         }
     }
 
     fn stop(&self, limit: Duration) -> Result<()> {
+        self.note_end();
         let container = self.container();
         let Some(made) = container.as_ref() else { return Ok(()) };
         let stop = made.stop_with_timeout(Some(limit.as_secs() as i32));
@@ -319,12 +272,7 @@ impl Backend for ContainerBackend {
     }
 
     fn state(&self) -> ServiceState {
-        let Ok(id) = self.id() else { return ServiceState::Down };
-        let look = self.engine.client.inspect_container(&id, None);
-        let seen = self.engine.call("inspect a container", CALL_LIMIT, look);
-        let Some(state) = seen.ok().and_then(|seen| seen.state) else {
-            return ServiceState::Down;
-        };
+        let Some(state) = self.engines_view() else { return ServiceState::Down };
         match (state.running, state.paused) {
             (_, Some(true)) => ServiceState::Paused,
             (Some(true), _) => ServiceState::Running,
@@ -340,43 +288,21 @@ impl Backend for ContainerBackend {
         end_of_log(&self.log().unwrap_or_default())
     }
 
+    fn unasked(&self) -> Vec<String> {
+        self.look_for_others();
+        self.starts().unasked.clone()
+    }
+
     fn remove(&self) {
         let Some(container) = self.container().take() else { return };
-        // Explicitly, and with a limit: a value that is only dropped is removed in the background.
         let id = container.id().to_owned();
+        let (name, plan) = (self.plan.container_name(), &self.plan);
+        open_files(&self.engine, (&id, &name), &plan.image, &plan.mounts);
+        // Explicitly, and with a limit: a value that is only dropped is removed in the background.
         let removed = self.engine.call("remove a container", CALL_LIMIT, container.rm());
         // What is left now is somebody else's removal under way, or told by `stormproof clean`.
         drop(removed.or_else(|_| self.engine.remove(&id)));
     }
-}
-
-/// Removes the containers of this host whose owner is gone, or is this program when `own_too`.
-/// `None` when no engine answers.
-pub(crate) fn sweep_containers(own_too: bool) -> Option<Vec<Finding>> {
-    let engine = Engine::connect().ok()?;
-    let filters = [("label".to_owned(), vec![OWNER_LABEL.to_owned()])].into();
-    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    let list = engine.client.list_containers(Some(options));
-    let found = engine.call("list containers", CALL_LIMIT, list).ok()?;
-    let mut findings = Vec::new();
-    for container in found {
-        let labels = container.labels.unwrap_or_default();
-        let owner = labels.get(OWNER_LABEL).and_then(|text| ProcessMark::parse(text));
-        let (Some(id), Some(owner)) = (container.id, owner) else { continue };
-        let name = container.names.unwrap_or_default().join(" ");
-        let what = format!("container {}", name.trim_start_matches('/'));
-        let is_foreign = labels.get(HOST_LABEL) != Some(&host_name());
-        let is_own = owner == ProcessMark::own();
-        if is_foreign || (owner.is_alive() && !(is_own && own_too)) {
-            findings.push(Finding::InUse(what));
-            continue;
-        }
-        findings.push(match engine.remove(&id) {
-            Ok(()) => Finding::Removed(what),
-            Err(error) => Finding::Stuck(format!("{what}: {}", error.what)),
-        });
-    }
-    Some(findings)
 }
 
 #[cfg(test)]
@@ -396,7 +322,8 @@ mod tests {
         };
         let request = plan.request();
         assert_eq!(request.container_name().as_deref(), Some("stormproof-r-broker"));
-        let binding = bollard::models::PortBinding { host_ip: None, host_port: None };
+        let binding =
+            testcontainers::bollard::models::PortBinding { host_ip: None, host_port: None };
         let ports = [("2/tcp".to_owned(), Some(vec![binding]))].into();
         let mut config = HostConfig { port_bindings: Some(ports), ..Default::default() };
         on_loopback(&mut config);
@@ -406,10 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_closed_to_us_has_its_own_remedy() {
-        let closed = no_engine("client error: Permission denied (os error 13)");
-        assert!(closed.remedy.unwrap().contains("group docker"));
-        let absent = no_engine("No such file or directory");
-        assert!(absent.remedy.unwrap().contains("dockerd"));
+    fn what_helps_depends_on_what_the_engine_says() {
+        let remedy = |what: &str| not_made(environment(what), "a/b:1").remedy.unwrap();
+        assert!(remedy("could not start: no answer in 180 s").contains("docker pull a/b:1"));
+        assert!(remedy("invalid reference format").contains("--database-image"));
+        assert!(remedy("repository name must be lowercase").contains("--kafka-image"));
+        assert!(
+            remedy("exec: \"x\": executable file not found in $PATH").contains("does not start")
+        );
+        assert!(remedy("Bind failed: port is already allocated").contains("run again"));
+        assert!(remedy("disk on fire").contains("stormproof clean"));
     }
 }

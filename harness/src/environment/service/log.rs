@@ -1,6 +1,6 @@
 //! What a service said over all its lives, kept in a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most characters of a complaint that are told.
 const SHOWN: usize = 300;
@@ -10,6 +10,11 @@ const SHOWN: usize = 300;
 pub(crate) struct SavedLog(pub(super) PathBuf);
 
 impl SavedLog {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// How often the service complains in it, and its last words of the kind: what the engine could
     /// not do may be no fault of the engine. `None` when it complains of nothing.
     pub(crate) fn complaints(&self) -> Option<String> {

@@ -6,14 +6,18 @@
 //! of a service stay the same over all its lives. A service knows nothing of faults or verdicts.
 
 mod container;
+mod engine;
 mod knock;
 mod log;
+mod ownership;
 mod process;
 mod spawner;
 
-pub(crate) use container::{ContainerBackend, ContainerPlan, Engine, sweep_containers};
+pub(crate) use container::{ContainerBackend, ContainerPlan};
+pub(crate) use engine::Engine;
 pub(crate) use knock::{Answer, knock};
 pub(crate) use log::SavedLog;
+pub(crate) use ownership::sweep_containers;
 pub(crate) use process::{ProcessBackend, ProcessPlan};
 
 use std::fmt;
@@ -108,6 +112,9 @@ pub trait Backend: Send + Sync {
 
     /// The last lines of what it has said.
     fn last_words(&self) -> String;
+
+    /// Ends and starts of it that nobody here asked for, in words.
+    fn unasked(&self) -> Vec<String>;
 
     /// Ends it for good, and takes away all that it left.
     fn remove(&self);
@@ -281,13 +288,9 @@ impl Service {
         while begun.elapsed() < limit {
             stop.check()?;
             if self.state() == ServiceState::Down {
-                return Err(environment(format!(
-                    "the {} ended before it was ready{}",
-                    self.label(),
-                    self.backend.last_words()
-                ))
-                .at(self.direct())
-                .remedy("the lines above are the end of its log: change what they name"));
+                let said = self.backend.last_words();
+                let what = format!("the {} ended before it was ready{said}", self.label());
+                return Err(environment(what).at(self.direct()).remedy(against(&said)));
             }
             match self.knock_at(&self.direct(), KNOCK_LIMIT) {
                 Answer::Answered(_) => match self.probe.ask() {
@@ -319,6 +322,11 @@ impl Service {
         self.backend.save_log(&file).map(|()| SavedLog(file))
     }
 
+    /// See [`Backend::unasked`].
+    pub(crate) fn unasked(&self) -> Vec<String> {
+        self.backend.unasked()
+    }
+
     /// Ends it for good.
     pub fn remove(&self) {
         self.backend.remove();
@@ -328,5 +336,27 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.backend.remove();
+    }
+}
+
+/// What helps against what a service said last before it ended. Its ports were drawn by us.
+fn against(last_words: &str) -> &'static str {
+    let said = last_words.to_lowercase();
+    match said.contains("address already in use") {
+        true => "another program took its port meanwhile: run again",
+        false => "the lines above are the end of its log: change what they name",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::against;
+
+    #[test]
+    fn a_port_that_was_taken_meanwhile_is_drawn_again() {
+        let kafka = "java.net.BindException: Address already in use";
+        let mariadb = "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use";
+        assert!(against(kafka).contains("run again") && against(mariadb).contains("run again"));
+        assert!(against("OutOfMemoryError").contains("change what they name"));
     }
 }

@@ -1,4 +1,5 @@
-//! A service as a process of this host, in a process group of its own.
+//! A service as a process of this host, in a process group of its own; also a program that prepares
+//! one, and is run to its end.
 //!
 //! Invariants: it dies with this program, even by SIGKILL (parent-death signal, set by
 //! [`keep`](crate::cli) before the service's own program takes over); while it lives there is a pid
@@ -8,7 +9,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use nix::unistd::Pid;
 
 use super::{Backend, ServiceState, spawner};
 use crate::driver::child::process_state;
+use crate::environment::Stop;
 use crate::environment::leftovers::{PidFile, end_of_log};
 use crate::error::{HarnessError, Result, environment};
 
@@ -43,7 +45,28 @@ pub(crate) struct ProcessPlan {
 }
 
 impl ProcessPlan {
-    fn log(&self) -> PathBuf {
+    /// Runs it to its end, for at most `limit`; `None` = it had to be killed.
+    ///
+    /// # Errors
+    /// When it cannot be started, or `stop` says so: it is killed then.
+    pub(crate) fn run_to_end(&self, limit: Duration, stop: &Stop) -> Result<Option<ExitStatus>> {
+        let program = ProcessBackend::new(self.clone());
+        let begun = Instant::now();
+        program.start()?;
+        loop {
+            if let Some(status) = program.ended()? {
+                return Ok(Some(status));
+            }
+            if begun.elapsed() > limit || stop.check().is_err() {
+                program.remove();
+                return stop.check().map(|()| None);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Where it writes what it says, over all its lives.
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.join(format!("{}.log", self.name))
     }
 
@@ -63,12 +86,14 @@ struct Life {
 pub(crate) struct ProcessBackend {
     plan: ProcessPlan,
     life: Mutex<Option<Life>>,
+    /// Ends that were not ours.
+    unasked: Mutex<Vec<String>>,
 }
 
 impl ProcessBackend {
     /// A service that is not started yet.
     pub(crate) fn new(plan: ProcessPlan) -> Self {
-        Self { plan, life: Mutex::new(None) }
+        Self { plan, life: Mutex::new(None), unasked: Mutex::default() }
     }
 
     fn life(&self) -> MutexGuard<'_, Option<Life>> {
@@ -87,25 +112,56 @@ impl ProcessBackend {
         }
     }
 
+    /// How the process ended, if it has; it is forgotten then.
+    fn ended(&self) -> Result<Option<ExitStatus>> {
+        let mut life = self.life();
+        let Some(alive) = life.as_mut() else { return Ok(None) };
+        let ended = alive.child.try_wait().map_err(|e| self.plan.refuse("wait for", &e))?;
+        if ended.is_some()
+            && let Some(life) = life.take()
+        {
+            life.pid_file.remove();
+        }
+        Ok(ended)
+    }
+
+    fn is_known(&self) -> bool {
+        self.life().is_some()
+    }
+
     /// Waits until the process has ended, and forgets it.
     fn wait_gone(&self, limit: Duration) -> Result<bool> {
         let begun = Instant::now();
         loop {
-            let mut life = self.life();
-            let Some(alive) = life.as_mut() else { return Ok(true) };
-            let ended = alive.child.try_wait().map_err(|e| self.plan.refuse("wait for", &e))?;
-            if ended.is_some() {
-                if let Some(life) = life.take() {
-                    life.pid_file.remove();
-                }
+            if !self.is_known() || self.ended()?.is_some() {
                 return Ok(true);
             }
-            drop(life);
             if begun.elapsed() > limit {
                 return Ok(false);
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    fn end_now(&self) -> Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        match self.wait_gone(GONE_LIMIT)? {
+            true => Ok(()),
+            false => Err(self.plan.refuse("kill", &"it did not end after SIGKILL")),
+        }
+    }
+
+    fn unasked_ends(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks whether it has ended by itself, or others have ended it.
+    fn look_for_others(&self) -> Result<()> {
+        if self.ended()?.is_some() {
+            let what = format!("the {} ended, and no fault did it", self.plan.name);
+            self.unasked_ends().push(what);
+        }
+        Ok(())
     }
 
     fn wait_state(&self, wanted: ServiceState) -> Result<()> {
@@ -129,7 +185,7 @@ impl Backend for ProcessBackend {
             return Err(refuse(&"it is running already"));
         }
         // Somebody else may have ended it: nobody has waited for it yet.
-        self.wait_gone(Duration::ZERO)?;
+        self.look_for_others()?;
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -157,24 +213,25 @@ impl Backend for ProcessBackend {
     }
 
     fn kill(&self) -> Result<()> {
-        self.signal(Signal::SIGKILL)?;
-        match self.wait_gone(GONE_LIMIT)? {
-            true => Ok(()),
-            false => Err(self.plan.refuse("kill", &"it did not end after SIGKILL")),
-        }
+        self.look_for_others()?;
+        self.end_now()
     }
 
     fn stop(&self, limit: Duration) -> Result<()> {
+        self.look_for_others()?;
         self.signal(Signal::SIGTERM)?;
         match self.wait_gone(limit)? {
             true => Ok(()),
-            false => self.kill(),
+            false => self.end_now(),
         }
     }
 
     fn pause(&self) -> Result<()> {
         self.signal(Signal::SIGSTOP)?;
-        self.wait_state(ServiceState::Paused)
+        // One that was not seen to stop in time may do so later.
+        self.wait_state(ServiceState::Paused).inspect_err(|_| {
+            let _ = self.signal(Signal::SIGCONT);
+        })
     }
 
     fn resume(&self) -> Result<()> {
@@ -200,6 +257,12 @@ impl Backend for ProcessBackend {
 
     fn last_words(&self) -> String {
         end_of_log(&std::fs::read(self.plan.log()).unwrap_or_default())
+    }
+
+    fn unasked(&self) -> Vec<String> {
+        // One that cannot be waited for is told by whoever starts or ends it.
+        let _ = self.look_for_others();
+        self.unasked_ends().clone()
     }
 
     fn remove(&self) {
