@@ -50,7 +50,7 @@ mutants! {
     EARLY_RELEASE = 2, "early-release":
         "aligned: a channel is not held from its own barrier on";
         by "skew one source in mode exactly-once, without an alignment timeout";
-        ["no-orphans", "conservation", "final-values"];
+        ["no-orphans", "conservation", "final-values", "alignment-holds"];
     BARRIER_BEFORE_OUTPUT = 3, "barrier-before-output":
         "the barrier goes out before the output that was pending";
         by "checkpoints under load, in any mode";
@@ -342,7 +342,7 @@ mutants! {
     ABORT_RELEASES_ALL = 94, "abort-releases-all":
         "an aborted checkpoint lets go what is held for a younger one";
         by "checkpoints that overlap, one of them given up while the next aligns";
-        ["no-orphans", "conservation", "final-values"];
+        ["alignment-holds", "no-orphans", "conservation", "final-values"];
     OWNERS_BY_COUNT = 95, "owners-by-count":
         "list state stays with its owners where these are as many as the new subtasks";
         by "restore at another parallelism, with state that not everyone had";
@@ -438,7 +438,7 @@ mutants! {
     ABORT_FORGETS_HOLDS = 118, "abort-forgets-holds":
         "with a checkpoint that is given up go the holds and releases that wait their turn";
         by "a checkpoint that is given up while another aligns";
-        ["liveness", "no-orphans", "conservation"];
+        ["alignment-holds", "no-orphans", "conservation"];
     RUN_BEFORE_REPLAY = 119, "run-before-replay":
         "new records overtake those that were held while a gate aligned";
         by "skew one source in mode exactly-once";
