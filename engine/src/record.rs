@@ -92,7 +92,8 @@ impl Payload<'_> {
     ///
     /// # Panics
     /// When `frame` is not [`Payload::frame_bytes`] long.
-    #[inline]
+    // By order, for the same reason as the lane's writer.
+    #[inline(always)]
     pub fn write_to(&self, route: Route, frame: &mut [u8]) {
         let (key, value) = (self.key.unwrap_or_default(), self.value.unwrap_or_default());
         let body = if frame.len() == COMPACT_HEADER_BYTES + key.len() + value.len() {
