@@ -35,8 +35,9 @@ def main(files):
         print(f"| {target}: {action} | " + " | ".join(row) + " |")
     landed = [f"{run['faults_landed_mid_checkpoint']} of {run['faults_landed']}" for run in runs]
     print("| landed in the middle of a checkpoint | " + " | ".join(landed) + " |")
-    begun = [next(p["seconds"] for p in run["phases"] if p["name"] == "start") for run in runs]
-    print("| services, topic and engine running after | " + " | ".join(f"{s:.1f} s" for s in begun) + " |")
+    starts = [[p["seconds"] for p in run["phases"] if p["name"] == "start"] for run in runs]
+    begun = [f"{start[0]:.1f} s" if start else "-" for start in starts]
+    print("| services, topic and engine running after | " + " | ".join(begun) + " |")
     print("| **verdict** | " + " | ".join(f"**{run['verdict']}**" for run in runs) + " |")
     print("| wall time | " + " | ".join(f"{run['wall_s']:.0f} s" for run in runs) + " |")
 

@@ -12,12 +12,10 @@ use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::ids::SubtaskIndex;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, JobConfig, RestartStrategy};
+use stormproof_engine::seam::Clock as _;
 
 use crate::job::BenchJob;
 use crate::stall::{disarmed, late_for_each};
-
-/// The longest that a run may take.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// One exchange.
 #[derive(Clone, Debug)]
@@ -37,7 +35,7 @@ pub struct Exchange {
     /// Checkpoint interval.
     pub interval_ms: u64,
     /// How late the last source subtask's barrier is at each checkpoint but the first; 0 = never. It
-    /// emits nothing meanwhile, and its share when the others are done.
+    /// emits nothing from the first one on, and its share when the others are done.
     pub late_ms: u64,
 }
 
@@ -61,8 +59,10 @@ impl Default for Exchange {
 pub struct Measured {
     /// From the first record to the last confirmation.
     pub elapsed: Duration,
-    /// From the first record until 99 of 100 had arrived: without the end of a straggler.
-    pub most: Duration,
+    /// Records/s until 99 of 100 had arrived of those that nobody was late with: without the end.
+    pub steady_records_per_s: f64,
+    /// Checkpoints that had completed by then.
+    pub checkpoints_under_load: usize,
     /// Durations of completed checkpoints, in microseconds.
     pub checkpoints_us: Vec<u64>,
     /// The largest share of all records that one sink subtask took.
@@ -129,19 +129,26 @@ impl Exchange {
     /// When the job fails or a record does not arrive: there is nothing to measure then.
     pub fn run(&self) -> Measured {
         let (job, counts) = self.job();
-        let (enough, started) = (self.arrivals() - self.arrivals() / 100, Instant::now());
-        let mut most = Duration::ZERO;
-        let ran = job.run_with(|_| {
-            while counts.records.get() < enough && started.elapsed() < LIMIT {
+        let late = if self.late_ms > 0 { self.arrivals() / u64::from(self.parallelism) } else { 0 };
+        let enough = (self.arrivals() - late) * 99 / 100;
+        let (probe, clock) = (job.probe.clone(), Arc::clone(&job.clock));
+        let (mut steady_records_per_s, mut steady_until_us) = (f64::NAN, 0);
+        let started = Instant::now();
+        let ran = job.run_with(|_, has_ended| {
+            while counts.records.get() < enough && !has_ended() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            most = started.elapsed();
+            steady_records_per_s = counts.records.get() as f64 / started.elapsed().as_secs_f64();
+            steady_until_us = clock.now_us();
+            // Whoever was late may catch up.
+            probe.set_armed(false);
         });
         let arrived = counts.records.get();
         assert_eq!(arrived, self.arrivals(), "every record arrives");
         Measured {
             elapsed: ran.elapsed,
-            most,
+            steady_records_per_s,
+            checkpoints_under_load: ran.completed_by(steady_until_us),
             checkpoints_us: ran.checkpoints().map(|stats| stats.duration_us).collect(),
             busiest_share: counts.busiest_subtask_records.get() as f64 / arrived as f64,
         }

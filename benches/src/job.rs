@@ -7,7 +7,7 @@ use stormproof_engine::graph::JobGraph;
 use stormproof_engine::runtime::{
     CheckpointStats, Job, JobConfig, JobControl, JobEvent, JobOutcome, JobSeams, TimedEvent,
 };
-use stormproof_engine::seam::{Clock, MonotonicClock, ObjectStorage, Probe, Sight};
+use stormproof_engine::seam::{Clock, MonotonicClock, ObjectStorage, Probe, Sight, TimeUs};
 
 /// A job that can be run once.
 pub struct BenchJob {
@@ -39,6 +39,14 @@ impl Ran {
             _ => None,
         })
     }
+
+    /// How many checkpoints had completed at a moment of the job's clock.
+    pub fn completed_by(&self, moment_us: TimeUs) -> usize {
+        let is_it = |timed: &&TimedEvent| {
+            matches!(timed.event, JobEvent::CheckpointCompleted { .. }) && timed.t_us <= moment_us
+        };
+        self.events.iter().filter(is_it).count()
+    }
 }
 
 impl BenchJob {
@@ -48,11 +56,12 @@ impl BenchJob {
         Self { graph, config, probe: Probe::default(), clock }
     }
 
-    /// Runs to the end; `meanwhile` is called on this thread while the job runs, and may end it.
+    /// Runs to the end; `meanwhile` is called on this thread while the job runs, may end it, and can
+    /// ask whether it has ended.
     ///
     /// # Panics
     /// When the job fails: there is nothing to measure then.
-    pub fn run_with(self, meanwhile: impl FnOnce(&JobControl)) -> Ran {
+    pub fn run_with(self, meanwhile: impl FnOnce(&JobControl, &dyn Fn() -> bool)) -> Ran {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .build()
@@ -74,7 +83,7 @@ impl BenchJob {
         let started = Instant::now();
         let (outcome, elapsed) = std::thread::scope(|scope| {
             let running = scope.spawn(move || (job.run(), started.elapsed()));
-            meanwhile(&control);
+            meanwhile(&control, &|| running.is_finished());
             running.join().expect("the job's thread ends")
         });
         let outcome = outcome.expect("the bench's job runs");
@@ -83,6 +92,6 @@ impl BenchJob {
 
     /// Runs to the end.
     pub fn run(self) -> Ran {
-        self.run_with(|_| ())
+        self.run_with(|_, _| ())
     }
 }

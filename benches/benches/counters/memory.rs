@@ -71,7 +71,7 @@ fn resident_bytes() -> u64 {
 pub(crate) fn idle() {
     let before = resident_bytes();
     let mut with = 0;
-    job(&Arc::default(), 1, ExchangeConfig::default()).run_with(|control| {
+    job(&Arc::default(), 1, ExchangeConfig::default()).run_with(|control, _| {
         std::thread::sleep(SETTLE);
         with = resident_bytes();
         control.cancel();
@@ -92,7 +92,7 @@ pub(crate) fn in_flight() {
     let exchange = ExchangeConfig { in_flight_target_ms: 0, ..ExchangeConfig::default() };
     let before = resident_bytes();
     let (mut with, mut records, mut bytes) = (0, 0, 0);
-    job(&blocked, 0, exchange).run_with(|control| {
+    job(&blocked, 0, exchange).run_with(|control, _| {
         std::thread::sleep(SETTLE);
         with = resident_bytes();
         let metrics = blocked.metrics.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

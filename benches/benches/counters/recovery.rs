@@ -103,7 +103,7 @@ pub(crate) fn recovery(invocation: &Invocation) {
     });
     let mut histogram: Histogram<u64> =
         Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are a range");
-    job(&shared).run_with(|control| {
+    job(&shared).run_with(|control, _| {
         std::thread::sleep(Duration::from_millis(300));
         for _ in 0..kills {
             let before = shared.killed_us.load(Ordering::Acquire);

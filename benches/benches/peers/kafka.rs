@@ -70,7 +70,7 @@ impl Topic {
         let graph = graph.build().expect("the graph is valid");
         let started = Instant::now();
         let mut elapsed = Duration::ZERO;
-        BenchJob::new(graph, JobConfig::default()).run_with(|control| {
+        BenchJob::new(graph, JobConfig::default()).run_with(|control, _| {
             while counts.records.get() < self.records && started.elapsed() < WAIT {
                 std::thread::sleep(Duration::from_millis(1));
             }

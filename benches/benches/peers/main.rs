@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench peers`; `cargo bench -- peers/timely` runs one. Each line is the geometric
 //! mean of the ratios of rates with its 95 % interval, then both medians; the pairs follow, and how
-//! many checkpoints a run of either side has completed under load, the last one of each job aside.
+//! many checkpoints a run of either side has completed under load.
 //! `peers/checkpoint` is no ratio: quantiles of whole checkpoints under full load, by mode.
 
 mod bare_loader;
@@ -69,9 +69,9 @@ fn exchange(change: impl Fn(&mut Exchange) + 'static) -> Contestant {
         let records_per_s = match exchange.late_ms {
             0 => rate(records, measured.elapsed),
             // Who is late has its share left when the others are done.
-            _ => rate(records, measured.most) * 0.99,
+            _ => measured.steady_records_per_s,
         };
-        Turn { records_per_s, checkpoints: measured.checkpoints_us.len().saturating_sub(1) }
+        Turn { records_per_s, checkpoints: measured.checkpoints_under_load }
     })
 }
 

@@ -387,8 +387,9 @@ impl JobMachine {
     }
 
     /// A manifest that is being written decides which checkpoint the next attempt starts from:
-    /// its outcome must be known before anybody looks. When none follows, the process may end with
-    /// its job, and deletions with the process: they are waited for, too.
+    /// its outcome must be known before anybody looks. When the job has drained or was cancelled, its
+    /// process may end, and deletions with it: they are waited for, too. What an attempt that failed
+    /// leaves behind, the next one's cleaning finds.
     fn await_storage(
         &mut self,
         attempt: AttemptId,

@@ -72,7 +72,7 @@ const OF_RUNS: [Invariant; 22] = [
                there are fewer; and those that are being deleted. Once a process has died, a job \
                that has drained leaves those as well whose deletion died with it, or whose writer \
                did, and those that the last one has subsumed. Nor are files left of a checkpoint \
-               that was given up after they had landed. A job that is over deletes nothing any more: \
+               that was given up after they had landed. A job that has drained, or was cancelled, deletes nothing any more: \
                with its process the deletion would end.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],

@@ -28,7 +28,11 @@ pub struct RunFolder {
 
 macro_rules! files {
     ($($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
-        impl RunFolder {
+        fn is_log(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|ending| ending == "log")
+}
+
+impl RunFolder {
             $($(#[$doc])* pub fn $name(&self) -> PathBuf { self.path.join($file) })*
         }
     };
@@ -69,7 +73,8 @@ impl RunFolder {
     /// Makes the folder: `given`, or one named after the time and the seed.
     ///
     /// # Errors
-    /// When it cannot be written, or holds something already.
+    /// When it cannot be written, or holds something already, but for the logs of a run that did not
+    /// begin: those are taken away.
     pub fn create(given: Option<&Path>, started: Utc, seed: u64) -> Result<Self> {
         let path = match given {
             Some(path) => path.to_owned(),
@@ -82,7 +87,12 @@ impl RunFolder {
                 .remedy("choose a folder that can be written, with --out")
         };
         fs::create_dir_all(&path).map_err(|e| refuse(&e))?;
-        if fs::read_dir(&path).map_err(|e| refuse(&e))?.next().is_some() {
+        let held: Vec<_> = fs::read_dir(&path).map_err(|e| refuse(&e))?.flatten().collect();
+        if held.iter().all(|entry| is_log(&entry.path())) {
+            for log in &held {
+                fs::remove_file(log.path()).map_err(|e| refuse(&e))?;
+            }
+        } else {
             return Err(folder("the run's folder holds something already")
                 .at(shown)
                 .remedy("choose a new folder with --out: a run never overwrites another"));
@@ -110,7 +120,7 @@ impl RunFolder {
     pub(super) fn discard(&self) {
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let path = entry.path();
-            let _ = match path.extension().is_some_and(|ending| ending == "log") {
+            let _ = match is_log(&path) {
                 true => Ok(()),
                 false if path.is_dir() => fs::remove_dir_all(&path),
                 false => fs::remove_file(&path),

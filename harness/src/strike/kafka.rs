@@ -36,8 +36,8 @@ fn options() -> AdminOptions {
 }
 
 /// Deletes the consumer group with its committed offsets, once there are some. A coordinator that is
-/// moving or loading is asked again, and so is one after which no offset is gone: a commit may have
-/// come between. Confirmed by fewer committed offsets than before.
+/// moving or loading is asked again. Confirmed by the broker's word or, where its answer was lost, by
+/// fewer committed offsets than before.
 pub(super) fn delete_group(strike: &Strike) -> Outcome {
     let at = &strike.addresses;
     let committed = || -> Result<u64, String> {
@@ -45,32 +45,35 @@ pub(super) fn delete_group(strike: &Strike) -> Outcome {
         let offsets = client.committed_offsets(&at.topic, at.partitions).map_err(|e| e.what)?;
         Ok(offsets.iter().filter(|offset| **offset > 0).count() as u64)
     };
-    let before = asked_again(|| match committed()? {
+    asked_again(|| match committed()? {
         0 => Err("the group had committed nothing yet".to_owned()),
-        before => Ok(before),
+        _ => Ok(()),
     })?;
     let admin = admin(&at.brokers)?;
     strike.struck();
-    // Whether a request was carried out, or may have been although its answer did not arrive.
+    // Whether a request may have been carried out although its answer did not arrive.
     let mut may_be_gone = false;
+    let mut before = 0;
     asked_again(|| {
+        // Whoever asks again may come after the deletion.
+        before = committed()?.max(if may_be_gone { before } else { 0 });
         let answers = block_on(async { admin.delete_groups(&[&at.group], &options()).await })
             .map_err(|error| error.what)?;
         let answers = answers.map_err(|error| {
             may_be_gone = true;
             error.to_string()
         })?;
-        match answers.first() {
-            Some(Ok(_)) => may_be_gone = true,
-            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) if may_be_gone => {}
+        let is_said = match answers.first() {
+            Some(Ok(_)) => true,
+            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) if may_be_gone => false,
             Some(Err((_, code))) => {
                 may_be_gone |= UNANSWERED.contains(code);
                 return Err(format!("the broker did not delete the group: {code}"));
             }
             None => return Err("the broker did not say whether it deleted the group".to_owned()),
-        }
+        };
         let after = asked_again(committed)?;
-        if after >= before {
+        if after >= before && !is_said {
             return Err(format!("{after} partitions had a committed offset after the deletion"));
         }
         Ok(format!(

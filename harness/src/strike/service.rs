@@ -45,11 +45,17 @@ fn member(strike: &Strike, service: &Service) -> Result<Option<Member>, String> 
 /// ready. One that ends meanwhile is started once more.
 pub(super) fn bring_back(service: &Service, limit: Duration) -> Result<(), String> {
     let once = || {
-        match service.state() {
-            ServiceState::Paused => service.resume()?,
-            ServiceState::Down => service.start()?,
-            ServiceState::Running => {}
-        }
+        let limit = match service.state() {
+            ServiceState::Paused => {
+                service.resume()?;
+                limit
+            }
+            ServiceState::Down => {
+                service.start()?;
+                limit.max(READY_LIMIT)
+            }
+            ServiceState::Running => limit,
+        };
         service.wait_ready(limit, &Stop::never())
     };
     let again = |error| match service.state() {

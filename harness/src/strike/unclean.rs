@@ -36,12 +36,19 @@ pub(super) fn strike(strike: &Strike, alone: &Arc<Service>, lasts: Duration) -> 
     let parties = Parties { strike, client, alone, others, node };
     parties.agreed("not every replica is in sync", IN_SYNC)?;
     let unclean = Changed::set(&strike.addresses, &[("unclean.leader.election.enable", "true")])?;
-    let elected = parties.elect(quiet, lasts);
+    let mut had = None;
+    let elected = parties.elect(quiet, lasts, &mut had);
+    if elected.is_ok() {
+        // What was lost is known, and the load goes on.
+        had = None;
+    }
     let back = parties.bring_all_back();
     let undone = unclean.undo();
     let healed =
         both(both(back, undone), parties.agreed("not every replica is in sync again", IN_SYNC));
-    match both(elected, healed)? {
+    // An election that was not seen may have come about since: what it took must be told.
+    let told = had.map_or(Ok(()), |had| parties.tell_lost(&had).map(drop));
+    match both(elected, both(healed, told))? {
         (effect, 1..) => Ok(effect),
         _ => Err("nothing was acknowledged by one alone".to_owned()),
     }
@@ -49,6 +56,16 @@ pub(super) fn strike(strike: &Strike, alone: &Arc<Service>, lasts: Duration) -> 
 
 /// Every replica has what its leader has.
 const IN_SYNC: &dyn Fn(&Replicas) -> bool = &|one| one.in_sync == one.all;
+
+/// What one broker had acknowledged when nobody else was there, in a silence of the load that lasts
+/// as long as this.
+struct Alone {
+    /// Where the log ended before the others died.
+    shared: Vec<u64>,
+    /// Where the one's log ends.
+    acknowledged: Vec<u64>,
+    _quiet: Quiet,
+}
 
 /// Who takes part.
 struct Parties<'a> {
@@ -67,7 +84,13 @@ impl Parties<'_> {
     }
 
     /// From one silence of the load to the next; returns the effect, and how many records it took.
-    fn elect(&self, quiet: Quiet, lasts: Duration) -> Result<(String, u64), String> {
+    /// `had` is set as soon as anything may be lost.
+    fn elect(
+        &self,
+        quiet: Quiet,
+        lasts: Duration,
+        had: &mut Option<Alone>,
+    ) -> Result<(String, u64), String> {
         let (strike, node) = (self.strike, self.node);
         let shared = ends(strike, &self.client)?;
         strike.struck();
@@ -79,8 +102,9 @@ impl Parties<'_> {
         })?;
         drop(quiet);
         std::thread::sleep(lasts);
-        let _quiet = Quiet::over(strike.load.as_ref())?;
+        let quiet = Quiet::over(strike.load.as_ref())?;
         let acknowledged = ends(strike, &self.client)?;
+        let had = had.insert(Alone { shared, acknowledged, _quiet: quiet });
         self.alone.kill().map_err(|error| error.what)?;
         for other in &self.others {
             other.start().map_err(|error| error.what)?;
@@ -88,8 +112,14 @@ impl Parties<'_> {
         self.agreed("none of the others was elected", &|one| {
             one.leader.is_some_and(|leader| leader != node)
         })?;
+        self.tell_lost(had)
+    }
+
+    /// Tells what the log does not have any more of what the one had.
+    fn tell_lost(&self, had: &Alone) -> Result<(String, u64), String> {
+        let (strike, node) = (self.strike, self.node);
         let elected = ends(strike, &self.client)?;
-        let lost = lost(&shared, &acknowledged, &elected);
+        let lost = lost(&had.shared, &had.acknowledged, &elected);
         let records: u64 = lost.iter().map(LostRange::records).sum();
         let effect = format!(
             "broker {node} was alone and acknowledged {records} records on {} partitions that the \

@@ -29,6 +29,9 @@ pub(super) fn url(port: u16) -> String {
     crate::environment::owned::url(&format!("127.0.0.1:{port}"))
 }
 
+/// What the program that fills a new folder is called.
+const FILLER: &str = "database-install";
+
 /// A program on the path, or where servers are.
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -63,7 +66,8 @@ impl Mysqld {
         if self.fill(folder, &data, host).is_err() {
             host.stop.check()?;
             let _ = fs::remove_dir_all(&data);
-            self.fill(folder, &data, host)?;
+            let log = plan(folder, FILLER, self.server(), Vec::new()).log();
+            self.fill(folder, &data, host).map_err(|error| host.with_log_of(error, &log))?;
         }
         let accounts = folder.join("accounts.sql");
         fs::write(&accounts, accounts_sql())
@@ -88,12 +92,11 @@ impl Mysqld {
         let mut arguments: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
         arguments.push(format!("--datadir={}", data.display()));
         arguments.push(format!("--user={}", user()));
-        let fill = plan(folder, "database-install", program, arguments);
+        let fill = plan(folder, FILLER, program, arguments);
         let refuse = |what: &str| {
-            let error = environment(format!("the database's folder cannot be filled: {what}"))
+            environment(format!("the database's folder cannot be filled: {what}"))
                 .at(folder.display().to_string())
-                .remedy("make room in that folder, or name another with --data");
-            host.with_log_of(error, &fill.log())
+                .remedy("make room in that folder, or name another with --data")
         };
         // What a first try said is not what a second one says.
         let _ = fs::remove_file(fill.log());

@@ -221,6 +221,7 @@ impl ContainerBackend {
 
 impl Backend for ContainerBackend {
     fn start(&self) -> Result<()> {
+        self.look_for_others();
         let mut container = self.container();
         match container.as_ref() {
             Some(made) => {

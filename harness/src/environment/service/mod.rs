@@ -355,7 +355,8 @@ mod tests {
     #[test]
     fn a_port_that_was_taken_meanwhile_is_drawn_again() {
         let kafka = "java.net.BindException: Address already in use";
-        let mariadb = "[ERROR] Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use";
+        let mariadb =
+            "Can't start server: Bind on TCP/IP port. Got error: 98: Address already in use";
         assert!(against(kafka).contains("run again") && against(mariadb).contains("run again"));
         assert!(against("OutOfMemoryError").contains("change what they name"));
     }
