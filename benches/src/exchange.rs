@@ -12,7 +12,6 @@ use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::ids::SubtaskIndex;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, JobConfig, RestartStrategy};
-use stormproof_engine::seam::Clock as _;
 
 use crate::job::BenchJob;
 use crate::stall::{disarmed, late_for_each};
