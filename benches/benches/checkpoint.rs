@@ -70,9 +70,7 @@ fn whole(exchange: &Exchange) -> Duration {
 }
 
 fn aligned(exchange: &Exchange) -> Duration {
-    let ran = exchange.job().0.run();
-    let durations_us: Vec<u64> = ran.checkpoints().map(|stats| stats.alignment_us).collect();
-    mean(&durations_us)
+    mean(&exchange.run().alignments_us)
 }
 
 /// At least a nanosecond: criterion divides by it.

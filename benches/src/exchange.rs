@@ -64,6 +64,8 @@ pub struct Measured {
     pub checkpoints_under_load: usize,
     /// Durations of completed checkpoints, in microseconds.
     pub checkpoints_us: Vec<u64>,
+    /// Their alignments.
+    pub alignments_us: Vec<u64>,
     /// The largest share of all records that one sink subtask took.
     pub busiest_share: f64,
 }
@@ -149,6 +151,7 @@ impl Exchange {
             steady_records_per_s,
             checkpoints_under_load: ran.completed_by(steady_until_us),
             checkpoints_us: ran.checkpoints().map(|stats| stats.duration_us).collect(),
+            alignments_us: ran.checkpoints().map(|stats| stats.alignment_us).collect(),
             busiest_share: counts.busiest_subtask_records.get() as f64 / arrived as f64,
         }
     }
