@@ -194,6 +194,25 @@ fn a_row_that_is_too_large_names_its_size() {
 }
 
 #[test]
+fn a_batch_is_cut_to_the_packets_of_its_session() {
+    let Some(database) = Database::mysql() else { return };
+    let small = format!("{}?max_allowed_packet=16384", database.url);
+    let rows = 2_000;
+    let config = SqlSinkConfig { batch_rows: rows as usize, ..config(&database) };
+    let mut driver = open(&database, &small, config);
+    for offset in 0..rows {
+        // Keys without values: what a row takes beside them counts most.
+        driver.write(0, record(0, offset, &format!("k{offset}"), ""));
+    }
+    wait_until("the batch", || {
+        driver.clock.advance_ms(1);
+        driver.poll().expect("statements that the server takes");
+        driver.sink.pending_records() == 0
+    });
+    assert_eq!(database.offsets(), (0..rows).collect::<Vec<_>>(), "lost or doubled");
+}
+
+#[test]
 fn a_folder_that_is_missing_names_the_remedy() {
     let database = Database::sqlite();
     let message = first_error(&database, "sqlite:no/such/folder/file.db");

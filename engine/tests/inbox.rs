@@ -82,10 +82,14 @@ fn run(inbox: &mut Inbox, budget: usize) -> Option<Vec<u64>> {
 
 /// The offset of the next item, `None` for a mark.
 fn take(inbox: &mut Inbox) -> Option<u64> {
-    match inbox.take().expect("there is an item") {
+    match inbox.take(&mut { usize::MAX }).expect("there is an item") {
         Item::Record { record, .. } => Some(record.view().provenance().offset.0),
         Item::Mark { .. } => None,
     }
+}
+
+fn is_empty(inbox: &mut Inbox) -> bool {
+    inbox.take(&mut { usize::MAX }).is_none()
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn a_lane_whose_channels_are_all_held_waits_and_the_other_goes_on() {
     assert!(inbox.held_bytes() > 0 && inbox.has_ready());
     assert_eq!(run(&mut inbox, 10), Some(vec![3, 4]));
     assert_eq!(run(&mut inbox, 10), None);
-    assert!(inbox.take().is_none(), "what follows the barrier was handed out");
+    assert!(is_empty(&mut inbox), "what follows the barrier was handed out");
     assert!(!inbox.has_ready());
     inbox.release();
     assert_eq!(inbox.held_bytes(), 0);
@@ -175,10 +179,35 @@ fn a_lane_that_is_held_in_part_keeps_the_order_of_each_channel() {
     assert_eq!(take(&mut inbox), Some(2));
     assert_eq!(take(&mut inbox), None);
     inbox.hold(1);
-    assert!(inbox.take().is_none());
+    assert!(is_empty(&mut inbox));
     inbox.release();
     let rest: Vec<_> = (0..3).map(|_| take(&mut inbox)).collect();
     assert_eq!(rest, [Some(1), Some(3), Some(4)]);
+}
+
+#[test]
+fn what_is_ready_is_found_behind_many_buffers_of_a_held_channel() {
+    let (lanes, mut inbox) = two_lanes();
+    send(&lanes[0], &[Mark(0)]);
+    for offset in 0..50 {
+        send(&lanes[0], &[Record(0, offset)]);
+    }
+    send(&lanes[0], &[Record(1, 99), Mark(1)]);
+    inbox.ingest(|_, _| ());
+    assert_eq!(take(&mut inbox), None);
+    inbox.hold(0);
+    // A worker parks when nothing is ready: an alignment would take a nap for each buffer.
+    let mut budget = 30;
+    assert!(inbox.take(&mut budget).is_none());
+    assert_eq!(budget, 0, "no budget, and not nothing that is ready");
+    budget = 30;
+    let item = inbox.take(&mut budget);
+    assert!(matches!(item, Some(Item::Record { channel: 1, .. })), "{item:?}");
+    assert_eq!(budget, 10, "what is put aside counts");
+    assert_eq!(take(&mut inbox), None);
+    inbox.release();
+    let rest: Vec<_> = (0..50).map(|_| take(&mut inbox)).collect();
+    assert_eq!(rest, (0..50).map(Some).collect::<Vec<_>>());
 }
 
 #[test]
@@ -192,7 +221,7 @@ fn what_is_held_once_more_stays_before_what_was_left_of_the_last_alignment() {
     inbox.hold(0);
     assert_eq!(take(&mut inbox), None);
     inbox.hold(2);
-    assert!(inbox.take().is_none(), "1, 2 and 3 are put aside");
+    assert!(is_empty(&mut inbox), "1, 2 and 3 are put aside");
     inbox.release();
     inbox.hold(0);
     assert_eq!(take(&mut inbox), Some(2), "1 is put aside again, 3 is still to come");

@@ -209,27 +209,44 @@ impl Inbox {
         arrived
     }
 
-    /// The next record or mark of a channel that is not held.
-    pub fn take(&mut self) -> Option<Item> {
+    /// The next record or mark of a channel that is not held. What is put aside on the way is taken
+    /// off `budget`: `None` with some of it left means that nothing is ready.
+    pub fn take(&mut self, budget: &mut usize) -> Option<Item> {
         if let Some(record) = self.recovered.pop_front() {
             return Some(Item::Record { lane: None, channel: 0, record });
         }
         while let Some(item) = self.replay.pop_front() {
-            if self.held.contains(item.channel()) {
-                self.hold_back(item);
-            } else {
+            if !self.held.contains(item.channel()) {
                 return Some(item);
             }
-        }
-        for _ in 0..self.lanes.len() {
-            while let Some(item) = self.next_of_lane(self.turn) {
-                if self.held.contains(item.channel()) {
-                    self.hold_back(item);
-                } else {
-                    return Some(item);
-                }
+            self.hold_back(item);
+            *budget -= 1;
+            if *budget == 0 {
+                return None;
             }
-            self.turn = (self.turn + 1) % self.lanes.len();
+        }
+        let mut empty_lanes = 0;
+        while empty_lanes < self.lanes.len() {
+            if self.lanes[self.turn].leave_processed() {
+                self.turn = (self.turn + 1) % self.lanes.len();
+                empty_lanes = 0;
+                continue;
+            }
+            match self.next_of_lane(self.turn) {
+                None => {
+                    self.turn = (self.turn + 1) % self.lanes.len();
+                    empty_lanes += 1;
+                }
+                Some(item) if self.held.contains(item.channel()) => {
+                    self.hold_back(item);
+                    empty_lanes = 0;
+                    *budget -= 1;
+                    if *budget == 0 {
+                        return None;
+                    }
+                }
+                free => return free,
+            }
         }
         None
     }
@@ -279,10 +296,10 @@ impl Inbox {
         self.stash.push_back(item);
     }
 
-    /// The next item of one lane. Stops at the end of each buffer, so that lanes take turns.
+    /// The next item of one lane, unless all of it is held.
     fn next_of_lane(&mut self, index: usize) -> Option<Item> {
         let lane = &mut self.lanes[index];
-        if lane.is_held() || lane.leave_processed() {
+        if lane.is_held() {
             return None;
         }
         if let Some(Mark { source, kind, .. }) = lane.mark_due().copied() {

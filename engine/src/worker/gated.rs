@@ -174,9 +174,11 @@ impl GatedGroup {
                 budget -= records;
                 continue;
             }
-            let Some(item) = self.inbox.take() else { break };
-            moved = true;
-            budget -= 1;
+            let before = budget;
+            let taken = self.inbox.take(&mut budget);
+            moved |= taken.is_some() || budget < before;
+            let Some(item) = taken else { break };
+            budget = budget.saturating_sub(1);
             match item {
                 Item::Record { lane, record, .. } => self.accept(lane, record, now_us)?,
                 Item::Mark { channel, kind } => {

@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error};
 use tokio::time::{Instant, timeout};
 
 use super::error::{Judge, deadline_passed};
-use super::statement::{AUDIT_ROWS, Statements};
+use super::statement::Statements;
 use super::{Address, IDLE_TIMEOUT};
 use crate::connectors::sql::backend::{
     ResolveOutcome, SqlFailure, WriteOutcome, WriteTerms, fenced,
@@ -71,7 +71,9 @@ impl Session {
         let limit = self.terms.call_timeout;
         let mut conn = call(limit, &judge, connect).await?;
         let max_packet = conn.query_first("SELECT @@max_allowed_packet");
-        let packet_bytes = call(limit, &judge, max_packet).await?.unwrap_or(SMALLEST_PACKET_BYTES);
+        let servers = call(limit, &judge, max_packet).await?.unwrap_or(SMALLEST_PACKET_BYTES);
+        // An address may ask for less.
+        let packet_bytes = conn.opts().max_allowed_packet().map_or(servers, |own| own.min(servers));
         let statements = Statements::new(&self.terms, packet_bytes);
         Ok(Open { conn, statements, last_used: Instant::now() })
     }
@@ -128,7 +130,7 @@ impl Session {
             return Err(SqlFailure::Permanent(fenced(self.terms.attempt, owner)));
         }
         let mut first_seq = None;
-        for effects in batch.effects.chunks(AUDIT_ROWS) {
+        for effects in batch.effects.chunks(statements.audit_rows()) {
             let audit = statements.insert_audit(batch, effects, batch_try);
             call(limit, judge, conn.query_drop(audit)).await?;
             first_seq = first_seq.or(conn.last_insert_id());

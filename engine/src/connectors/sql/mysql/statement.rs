@@ -20,8 +20,14 @@ use crate::ids::AttemptId;
 const CLASSES: [usize; 10] = [1000, 500, 200, 100, 50, 20, 10, 5, 2, 1];
 /// One upsert carries at most so many bytes of keys and values, unless a row is larger.
 const UPSERT_BYTES: usize = 4 * 1024 * 1024;
-/// One statement holds at most so many audit rows: less than any server's largest packet.
-pub(super) const AUDIT_ROWS: usize = 2_000;
+/// What a row of an upsert takes beside its key and its value: hash, numbers, lengths and types.
+const UPSERT_ROW_BYTES: usize = 96;
+/// One statement holds at most so many audit rows.
+const AUDIT_ROWS: usize = 2_000;
+/// The longest text of an audit row: ten numbers, each as long as its type allows.
+const AUDIT_ROW_BYTES: usize = 160;
+/// The head of a statement that inserts audit rows: the names of the table and its columns.
+const AUDIT_HEAD_BYTES: usize = 1024;
 
 pub(super) struct Statements {
     tables: Tables,
@@ -68,6 +74,12 @@ impl Statements {
         )
     }
 
+    /// How many audit rows one statement holds.
+    pub(super) fn audit_rows(&self) -> usize {
+        let fitting = self.packet_bytes.saturating_sub(AUDIT_HEAD_BYTES) / AUDIT_ROW_BYTES;
+        fitting.clamp(1, AUDIT_ROWS)
+    }
+
     /// The audit rows of some effects of a batch.
     pub(super) fn insert_audit(
         &self,
@@ -103,7 +115,7 @@ impl Statements {
     pub(super) fn class_of(&self, rows: &[Upsert<'_>]) -> usize {
         let (limit, mut bytes) = (UPSERT_BYTES.min(self.packet_bytes / 2), 0);
         let fitting = rows.iter().take_while(|row| {
-            bytes += row.key.len() + row.value.map_or(0, <[u8]>::len);
+            bytes += UPSERT_ROW_BYTES + row.key.len() + row.value.map_or(0, <[u8]>::len);
             bytes <= limit
         });
         let fitting = fitting.count().max(1);
