@@ -9,6 +9,11 @@ use stormproof_engine::record::{Payload, Provenance, Record, RecordView, Route, 
 
 const RECORDS: u64 = 1_000;
 
+/// What a call works on, with all of its bytes.
+fn of_records(bytes: usize) -> Throughput {
+    Throughput::ElementsAndBytes { elements: RECORDS, bytes: bytes as u64 }
+}
+
 fn write_frames(value: &[u8]) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(256 * 1024);
     for offset in 0..RECORDS {
@@ -32,9 +37,9 @@ fn write_frames(value: &[u8]) -> BytesMut {
 fn frames(c: &mut Criterion) {
     let value = [7_u8; 100];
     let mut group = c.benchmark_group("codec/frame/100B");
-    group.throughput(Throughput::Elements(RECORDS));
-    group.bench_function("write", |b| b.iter(|| write_frames(&value)));
     let written = write_frames(&value).freeze();
+    group.throughput(of_records(written.len()));
+    group.bench_function("write", |b| b.iter(|| write_frames(&value)));
     group.bench_function("read", |b| {
         b.iter(|| {
             let (mut at, mut offsets) = (0, 0);
@@ -58,7 +63,6 @@ fn state_files(c: &mut Criterion) {
         items.push(record.frame().clone());
     }
     let mut group = c.benchmark_group("codec/state-file/1000-records");
-    group.throughput(Throughput::Elements(RECORDS));
     let write = |items: Vec<Bytes>| {
         let mut state = StateSnapshot::default();
         state.put_list("buffer", ListKind::EvenSplit, items);
@@ -66,8 +70,9 @@ fn state_files(c: &mut Criterion) {
         writer.put(VertexId(0), SubtaskIndex(0), &state);
         writer.finish()
     };
-    group.bench_function("write", |b| b.iter(|| write(items.clone())));
     let (file, crc32) = write(items.clone());
+    group.throughput(of_records(file.len()));
+    group.bench_function("write", |b| b.iter(|| write(items.clone())));
     group.bench_function("read", |b| b.iter(|| read_state_file(&file, crc32)));
     group.finish();
 }

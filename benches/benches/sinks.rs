@@ -14,6 +14,8 @@ use database::Database;
 use stormproof_benches::scaled;
 use stormproof_engine::connectors::sql::SqlSinkConfig;
 
+/// Bytes of a row's value: the generator's default.
+const VALUE_BYTES: u64 = 100;
 const BATCHES: [usize; 3] = [10, 100, 500];
 const TRANSACTIONS: [usize; 3] = [100, 1000, 8000];
 
@@ -32,7 +34,8 @@ fn mysql(c: &mut Criterion) {
 fn matrix(c: &mut Criterion, name: &str, open: fn() -> Database) {
     let records = scaled(100_000);
     let mut group = c.benchmark_group(name);
-    group.sample_size(10).throughput(Throughput::Elements(records));
+    let bytes = records * VALUE_BYTES;
+    group.sample_size(10).throughput(Throughput::ElementsAndBytes { elements: records, bytes });
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(3));
     for batch_rows in BATCHES {
         for transaction_rows in TRANSACTIONS {

@@ -104,7 +104,11 @@ fn rescale(c: &mut Criterion) {
     for (from, to) in [(2000, 1500), (1500, 3000)] {
         let (from, to) = if subtasks() == 2000 { (from, to) } else { (from / 100, to / 100) };
         let (manifest, sections, graph) = (manifest(from), sections(from), graph(to));
-        group.throughput(Throughput::Elements(u64::from(from) * KEYS_EACH));
+        let bytes = write(&snapshots(from)).0.len() as u64;
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: u64::from(from) * KEYS_EACH,
+            bytes,
+        });
         group.bench_with_input(BenchmarkId::new(from.to_string(), to), &sections, |b, sections| {
             b.iter(|| redistribute(&graph, &manifest, sections.clone()));
         });

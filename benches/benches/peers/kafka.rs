@@ -15,6 +15,8 @@ use stormproof_engine::connectors::kafka::{KafkaSourceConfig, KafkaSourceFactory
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::runtime::JobConfig;
 
+/// Bytes of a record's value.
+pub(crate) const VALUE_BYTES: u64 = 100;
 const TOPIC: &str = "bench";
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -40,7 +42,7 @@ impl Topic {
             .expect("the settings are valid");
         for n in 0..records {
             let (key, partition) = (format!("k{}", n % 100_000), n / RUN % u64::from(partitions));
-            let value = [b'v'; 100];
+            let value = [b'v'; VALUE_BYTES as usize];
             let mut record = BaseRecord::to(TOPIC).partition(partition as i32);
             record = record.key(&key).payload(&value[..]);
             while let Err((_, again)) = producer.send(record) {

@@ -3,6 +3,7 @@
 //! A state machine: it never waits. Whoever drives it feeds reports and calls [`Attempt::step`];
 //! where the workers live is the [`WorkerHost`]'s business.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::checkpoint::{
 use crate::error::{EngineError, Result};
 use crate::exchange::Barrier;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{HELP, WorkerMetrics};
 use crate::mutants;
 use crate::seam::{SnapshotStorage, Step, StepContext, Ticket, TimeUs};
 use crate::worker::{Control, Report};
@@ -359,7 +360,7 @@ impl Attempt {
 
     fn report_metrics(&mut self, now: TimeUs, seams: &JobSeams) {
         self.metrics_due_us = now + METRICS_EVERY_US;
-        let mut figures: Vec<(String, u64)> = Vec::new();
+        let mut figures: Vec<(Cow<'static, str>, u64)> = Vec::with_capacity(HELP.len());
         for (_, metrics) in &self.workers {
             for (i, (name, kind, value)) in metrics.all().into_iter().enumerate() {
                 match figures.get_mut(i) {
@@ -368,7 +369,7 @@ impl Attempt {
                         *most = value.max(*most);
                     }
                     Some((_, sum)) => *sum += value,
-                    None => figures.push((name.to_owned(), value)),
+                    None => figures.push((Cow::Borrowed(name), value)),
                 }
             }
         }

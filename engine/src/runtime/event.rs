@@ -1,5 +1,7 @@
 //! What a running job tells the outside: one event for each thing that happened.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptId, CheckpointId};
@@ -109,6 +111,6 @@ pub enum JobEvent {
         /// The attempt they belong to.
         attempt: AttemptId,
         /// Name and value; counters start over with each attempt.
-        figures: Vec<(String, u64)>,
+        figures: Vec<(Cow<'static, str>, u64)>,
     },
 }
