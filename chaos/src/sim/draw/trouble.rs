@@ -6,6 +6,7 @@
 //! while the last ones wait, and single ones are given up between others.
 
 mod early_drain;
+mod insistent;
 mod overlap;
 mod together;
 
@@ -78,6 +79,8 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) {
         let stalls = broadcast(plan, draw);
         plan.faults.extend(stalls);
     }
+    let faults = insistent::befall(plan, draw);
+    plan.faults.extend(faults);
     // What befell the load since the timeout was drawn.
     let feasible_ms = feasible_ms(&plan.load, &plan.sink);
     plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
