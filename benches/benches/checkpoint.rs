@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use stormproof_benches::{Exchange, scaled};
 use stormproof_engine::runtime::CheckpointMode;
 
@@ -39,7 +39,7 @@ fn by_mode(
     measure: fn(&Exchange) -> Duration,
 ) {
     let mut group = c.benchmark_group(name);
-    group.sample_size(10);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
     // A run has several checkpoints at 50 M records/s, and one that is late has several barriers.
     let (interval_ms, records) = match late_ms {

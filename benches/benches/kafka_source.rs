@@ -6,7 +6,9 @@ mod kafka;
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use kafka::{Topic, VALUE_BYTES};
 use stormproof_benches::scaled;
 
@@ -14,7 +16,10 @@ fn by_partitions(c: &mut Criterion) {
     let records = scaled(200_000);
     let mut group = c.benchmark_group("kafka-source");
     let bytes = records * VALUE_BYTES;
-    group.sample_size(10).throughput(Throughput::ElementsAndBytes { elements: records, bytes });
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(10)
+        .throughput(Throughput::ElementsAndBytes { elements: records, bytes });
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(3));
     for partitions in [20, 200, 2000] {
         let topic = Topic::filled(partitions, records);

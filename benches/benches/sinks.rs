@@ -9,7 +9,9 @@ mod database;
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use database::Database;
 use stormproof_benches::scaled;
 use stormproof_engine::connectors::sql::SqlSinkConfig;
@@ -35,7 +37,10 @@ fn matrix(c: &mut Criterion, name: &str, open: fn() -> Database) {
     let records = scaled(100_000);
     let mut group = c.benchmark_group(name);
     let bytes = records * VALUE_BYTES;
-    group.sample_size(10).throughput(Throughput::ElementsAndBytes { elements: records, bytes });
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(10)
+        .throughput(Throughput::ElementsAndBytes { elements: records, bytes });
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(3));
     for batch_rows in BATCHES {
         for transaction_rows in TRANSACTIONS {

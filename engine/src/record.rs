@@ -211,6 +211,15 @@ impl Record {
         Self { frame: frame.freeze() }
     }
 
+    /// The record in memory of its own: nobody else's is kept along with it.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        if self.frame.is_unique() {
+            return self;
+        }
+        Self { frame: Bytes::copy_from_slice(&self.frame) }
+    }
+
     /// The frame's bytes, as they go into state.
     pub fn frame(&self) -> &Bytes {
         &self.frame

@@ -29,6 +29,10 @@ struct Outcome {
 }
 
 fn run(scenario: Scenario) -> Outcome {
+    run_with(scenario, |_| ())
+}
+
+fn run_with(scenario: Scenario, change: impl FnOnce(&mut JobConfig)) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let effects: Effects = Arc::default();
     let events: Arc<Mutex<Vec<JobEvent>>> = Arc::default();
@@ -47,7 +51,7 @@ fn run(scenario: Scenario) -> Outcome {
     let sink = graph.sink("sink", p, Arc::new(sink));
     graph.connect(source, count, scenario.partitioner);
     graph.connect(count, sink, Partitioner::Forward);
-    let config = JobConfig {
+    let mut config = JobConfig {
         workers: 2,
         checkpoint: CheckpointConfig {
             mode: scenario.mode,
@@ -58,6 +62,7 @@ fn run(scenario: Scenario) -> Outcome {
         restart: RestartStrategy::FixedDelay { delay_ms: 1, max_restarts: 20 },
         ..JobConfig::default()
     };
+    change(&mut config);
     let heard = Arc::clone(&events);
     let listen = move |e: &JobEvent| {
         if !matches!(e, JobEvent::Metrics { .. }) {
@@ -198,6 +203,25 @@ fn nothing_is_lost_when_subtasks_die_at_any_step() {
             }
         }
     }
+}
+
+#[test]
+fn credit_that_lies_in_open_buffers_comes_back() {
+    const HOUR_MS: u64 = 3_600_000;
+    let scenario = Scenario {
+        parallelism: 4,
+        mode: CheckpointMode::ExactlyOnce,
+        partitioner: Partitioner::KeyBy,
+        records: 500,
+        probe: Probe::default(),
+    };
+    // Buffers never fill, and nothing but a lack of credit sends them.
+    let outcome = run_with(scenario, |config| {
+        config.checkpoint.interval_ms = HOUR_MS;
+        config.exchange.credit_bytes = 200;
+        config.exchange.flush_interval_us = HOUR_MS * 1_000;
+    });
+    assert_eq!(outcome.effects.len(), 4 * 500);
 }
 
 #[test]

@@ -21,7 +21,10 @@ const CREDIT: u64 = 1 << 20;
 
 /// Two lanes: channels 0 and 1 come on the first, channels 2 and 3 on the second.
 fn two_lanes() -> ([Arc<Lane>; 2], Inbox) {
-    let lane = |sources| Arc::new(Lane::new(sources, BUFFER_BYTES, CREDIT, Arc::new(Nobody)));
+    let lane = |sources| {
+        let nobody = Arc::new(Nobody);
+        Arc::new(Lane::new(sources, BUFFER_BYTES, CREDIT, nobody.clone(), nobody))
+    };
     let lanes = [lane(0..2), lane(2..4)];
     let inbox = Inbox::new(lanes.iter().map(|lane| (0, Arc::clone(lane))), 4, [].into());
     (lanes, inbox)

@@ -53,6 +53,10 @@ pub(super) struct Conduct {
     courses: BTreeMap<AttemptId, Course>,
     /// When each checkpoint was given up.
     given_up_us: BTreeMap<CheckpointId, TimeUs>,
+    /// When each completed.
+    completed_us: BTreeMap<CheckpointId, TimeUs>,
+    /// The checkpoint that completed last, and when its attempt had listed what others left.
+    last: (CheckpointId, TimeUs),
     /// The highest number that a process has given out.
     given_out: BTreeMap<ProcessId, CheckpointId>,
     /// The last checkpoint of each attempt that has drained.
@@ -68,6 +72,8 @@ impl Conduct {
             begun: BTreeMap::new(),
             courses: BTreeMap::new(),
             given_up_us: BTreeMap::new(),
+            completed_us: BTreeMap::new(),
+            last: (CheckpointId::NONE, 0),
             given_out: BTreeMap::new(),
             drained: BTreeMap::new(),
             restarts: Restarts::of(plan),
@@ -83,19 +89,28 @@ impl Conduct {
         self.breaches
     }
 
-    /// Looks for files of checkpoints that never completed, where nothing can have kept the job
-    /// from deleting them.
+    /// Looks for files without a manifest that an only process, whose looks at the storage have never
+    /// failed, should have deleted: of checkpoints that were given up, that were retained and are not
+    /// any more, and that others had left before the attempt looked that completed one after them.
     pub(super) fn look_at_strays(&mut self, store: &Store) {
-        // What was on its way when its checkpoint was given up lands when it lands.
-        let stray = store.stray_files().into_iter().find(|(path, landed_us)| {
-            let given_up_us = checkpoint_of(path).and_then(|of| self.given_up_us.get(&of));
-            given_up_us.is_some_and(|given_up_us| landed_us < given_up_us)
+        let (newest, listed_us) = self.last;
+        // What was on its way meanwhile lands when it lands.
+        let why_not = |of: CheckpointId, landed_us: TimeUs| {
+            let is_after = |moment: Option<&TimeUs>| moment.is_some_and(|us| landed_us < *us);
+            if is_after(self.given_up_us.get(&of)) {
+                return Some("its checkpoint was given up after that");
+            }
+            if is_after(self.completed_us.get(&of)) {
+                return Some("its checkpoint was complete once, and is not retained");
+            }
+            (of < newest && landed_us < listed_us)
+                .then_some("an attempt found it, and has completed a later checkpoint")
+        };
+        let stray = store.stray_files().into_iter().find_map(|(path, landed_us)| {
+            let why = checkpoint_of(&path).and_then(|of| why_not(of, landed_us))?;
+            Some(format!("{path}, there since {landed_us} us, is left although {why}"))
         });
-        if let Some((path, landed_us)) = stray {
-            let what = format!(
-                "{path}, there since {landed_us} us, is left although its checkpoint was given up \
-                 after that"
-            );
+        if let Some(what) = stray {
             self.breach("retention", what);
         }
     }
@@ -132,6 +147,8 @@ impl Conduct {
                 course.under_way.remove(checkpoint);
                 course.failures_in_a_row = 0;
                 course.completed_us = Some(now_us);
+                self.completed_us.insert(*checkpoint, now_us);
+                self.last = (*checkpoint, store.looked_us_by(process));
                 let before = std::mem::replace(&mut course.completed, *checkpoint);
                 if before > *checkpoint {
                     let what = format!(

@@ -178,8 +178,7 @@ impl Database {
             Work::Fence { .. } => None,
         };
         if let Some(batch) = batch {
-            let is_write = matches!(work, Work::Write { .. });
-            self.tables().patience.on_call(batch, is_write, self.core.now());
+            self.tables().patience.on_call(batch, self.core.now());
         }
         let call = Call {
             owner: self.core.current(),

@@ -23,6 +23,8 @@ use super::topic::{LogHandle, Stored};
 
 /// The shortest pause before a batch is tried again.
 pub(super) const RETRY_BACKOFF_MS: u64 = 1;
+/// The longest pause between two tries.
+pub(super) const RETRY_BACKOFF_MAX_MS: u64 = 20;
 
 /// The job's graph for one process.
 pub(super) fn graph(
@@ -105,7 +107,7 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
         max_pending_rows: sink.max_pending_rows,
         max_retries: sink.max_retries,
         retry_backoff_ms: RETRY_BACKOFF_MS,
-        retry_backoff_max_ms: 20,
+        retry_backoff_max_ms: RETRY_BACKOFF_MAX_MS,
         call_timeout_ms: sink.call_timeout_ms,
         fence_timeout_ms: sink.fence_timeout_ms,
         versions_guarded: sink.versions_guarded,

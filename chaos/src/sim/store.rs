@@ -112,6 +112,8 @@ struct Looked {
     highest: CheckpointId,
     /// Complete checkpoints that were being deleted.
     doomed: usize,
+    /// When.
+    at_us: TimeUs,
 }
 
 /// The checkpoint that a file belongs to.
@@ -372,7 +374,7 @@ impl SnapshotStorage for StoreHandle {
                 is_manifest(path) && disk.operations.values().any(|of| of.is_about(path))
             });
             let (newest, doomed) = (disk.newest_landed, doomed.count());
-            let looked = Looked { newest, highest, doomed };
+            let looked = Looked { newest, highest, doomed, at_us: self.0.core.now() };
             disk.looked.insert(self.0.core.current().process, looked);
         }
         let is_under = |path: &&String| {

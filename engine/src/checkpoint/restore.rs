@@ -81,6 +81,16 @@ impl Inventory {
         self.files.iter().filter(never).flat_map(|(_, files)| files).map(String::as_str)
     }
 
+    /// Checkpoints without a manifest that [`Self::leftovers`] leaves alone: once a later one is
+    /// complete, nobody restores them.
+    pub fn unfinished(&self, retained: &BTreeSet<CheckpointId>) -> Vec<CheckpointId> {
+        let is_younger = |id: &CheckpointId| retained.last().is_none_or(|newest| id > newest);
+        let is_unfinished = |(id, files): &(&CheckpointId, &Vec<String>)| {
+            is_younger(id) && !files.contains(&manifest_path(**id))
+        };
+        self.files.iter().filter(is_unfinished).map(|(id, _)| *id).collect()
+    }
+
     fn with_manifest(&self) -> impl DoubleEndedIterator<Item = CheckpointId> + '_ {
         let has =
             |(id, files): &(&CheckpointId, &Vec<String>)| files.contains(&manifest_path(**id));

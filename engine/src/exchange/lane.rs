@@ -78,8 +78,14 @@ pub struct Lane {
     sources: Range<u16>,
     /// What each upstream subtask may have under way: set by the receiver, see [`super::Debloat`].
     credit_bytes: AtomicU64,
+    /// By upstream subtask: bytes processed at which the sender wants to be woken.
+    awaited: Vec<AtomicU64>,
     wake: Arc<dyn Wake>,
+    wake_sender: Arc<dyn Wake>,
 }
+
+/// Nobody waits for credit.
+const NOT_AWAITED: u64 = u64::MAX;
 
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,18 +95,31 @@ impl std::fmt::Debug for Lane {
 
 impl Lane {
     /// A lane of buffers of `buffer_bytes` for the upstream subtasks `sources`, each with
-    /// `credit_bytes`; `wake` is called when something arrives.
+    /// `credit_bytes`; `wake` is called when something arrives, `wake_sender` when credit comes back
+    /// to a subtask that waits for it.
     pub fn new(
         sources: Range<u16>,
         buffer_bytes: usize,
         credit_bytes: u64,
         wake: Arc<dyn Wake>,
+        wake_sender: Arc<dyn Wake>,
     ) -> Self {
         let processed = sources.clone().map(|_| AtomicU64::new(0)).collect();
+        let awaited = sources.clone().map(|_| AtomicU64::new(NOT_AWAITED)).collect();
         let queue = Mutex::new(VecDeque::new());
         let spare = Mutex::new(Vec::with_capacity(SPARE_BUFFERS));
         let credit_bytes = AtomicU64::new(credit_bytes);
-        Self { queue, buffer_bytes, spare, processed, sources, credit_bytes, wake }
+        Self {
+            queue,
+            buffer_bytes,
+            spare,
+            processed,
+            sources,
+            credit_bytes,
+            awaited,
+            wake,
+            wake_sender,
+        }
     }
 
     /// The upstream subtasks: those of the sending worker.
@@ -134,8 +153,21 @@ impl Lane {
     /// Gives credit back after processing. Called by the receiver alone.
     #[inline]
     pub fn refund(&self, source: SubtaskIndex, bytes: u64) {
-        let processed = self.processed_of(source);
-        processed.store(processed.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        let local = (source.0 - self.sources.start) as usize;
+        let processed = self.processed[local].load(Ordering::Relaxed) + bytes;
+        self.processed[local].store(processed, Ordering::Relaxed);
+        let awaited = &self.awaited[local];
+        if processed >= awaited.load(Ordering::Relaxed) {
+            awaited.store(NOT_AWAITED, Ordering::Relaxed);
+            self.wake_sender.wake();
+        }
+    }
+
+    /// Asks to be woken once so many bytes of `source` are processed. Called by the sender alone. A
+    /// refund at the same moment may be missed: whoever waits looks again before long.
+    pub fn await_credit(&self, source: SubtaskIndex, processed_bytes: u64) {
+        let local = (source.0 - self.sources.start) as usize;
+        self.awaited[local].store(processed_bytes, Ordering::Relaxed);
     }
 
     /// Gives the memory of a processed buffer back to the sender, unless somebody still refers to

@@ -46,6 +46,14 @@ impl LaneWriter {
         self.lane.credit_bytes().saturating_sub(sent - processed)
     }
 
+    /// Asks for a wake when half of the credit of the subtask at `local` is back: for less, a worker
+    /// would wake up for every record of a receiver that is behind.
+    fn await_credit(&self, local: usize) {
+        let source = SubtaskIndex(self.lane.sources().start + local as u16);
+        let half = self.lane.credit_bytes() / 2;
+        self.lane.await_credit(source, self.sent[local].saturating_sub(half));
+    }
+
     /// Inlined by order, with the writing of the frame: left alone the compiler makes them calls, and
     /// a record costs a twentieth more instructions.
     #[inline(always)]
@@ -175,6 +183,10 @@ impl Outputs {
         };
         let allowed = least.unwrap_or(ALLOWANCE_BYTES).min(ALLOWANCE_BYTES);
         self.allowance[local].set(allowed as i64);
+        if allowed == 0 {
+            let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+            lanes.filter(|lane| lane.credit_left(local) == 0).for_each(|l| l.await_credit(local));
+        }
         allowed > 0
     }
 
@@ -218,12 +230,12 @@ impl Outputs {
         self.open_since_us = None;
     }
 
-    /// Sends everything that is open.
-    pub fn flush(&mut self) {
+    /// Sends everything that is open. Returns whether there was anything.
+    pub fn flush(&mut self) -> bool {
         for writer in self.edges.iter_mut().flat_map(OutputEdge::writers) {
             writer.flush();
         }
-        self.open_since_us = None;
+        self.open_since_us.take().is_some()
     }
 
     /// The open buffer of each lane.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::lane::Lane;
 use crate::ids::SubtaskIndex;
-use crate::record::{EVERY_SUBTASK, RecordRef};
+use crate::record::{EVERY_SUBTASK, RecordRef, RecordView};
 
 /// Records of one lane buffer, in order.
 #[derive(Debug)]
@@ -65,8 +65,18 @@ impl<'a> Run<'a> {
     }
 
     /// Where the next frame starts.
-    pub(super) fn at(&self) -> usize {
+    pub fn at(&self) -> usize {
         self.at
+    }
+
+    /// The records that were handed out since the next frame started at `from`, once more.
+    pub fn handed_out_since(&self, from: usize) -> impl Iterator<Item = RecordView<'a>> {
+        let (buffer, end, mut at) = (self.buffer, self.at, from);
+        std::iter::from_fn(move || {
+            let view = (at < end).then(|| RecordView::new(&buffer[at..]))?;
+            at += view.frame_bytes();
+            Some(view)
+        })
     }
 
     /// Gives back the credit of what was handed out.

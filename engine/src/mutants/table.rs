@@ -467,4 +467,20 @@ mutants! {
         "a batch that was looked up and is not there has its tries counted anew";
         by "a database in whose doubt nothing is ever committed";
         ["retry-bound"];
+    STATE_STAYS = 126, "state-stays":
+        "of a checkpoint that is not retained any more, only the manifest is deleted";
+        by "more checkpoints than are retained";
+        ["retention"];
+    PAUSE_NEVER_GROWS = 127, "pause-never-grows":
+        "each retry of a batch waits as long as the first one";
+        by "a database that refuses a batch several times in a row";
+        ["retry-pace"];
+    RESTARTS_LATE = 128, "restarts-late":
+        "the pause before a restart is a thousand times as long as it should be";
+        by "a subtask that panics";
+        ["restart-strategy", "liveness"];
+    UNFINISHED_STAYS = 129, "unfinished-stays":
+        "what an attempt that died has left of its last checkpoint stays for good";
+        by "a subtask that panics while a checkpoint is uploaded";
+        ["retention"];
 }

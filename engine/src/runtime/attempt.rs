@@ -56,6 +56,10 @@ pub(super) struct Attempt {
     reports: VecDeque<Report>,
     manifests: PendingManifests,
     deletions: Deletions,
+    /// Checkpoints that earlier attempts have left unfinished, and that this one has given up: what
+    /// is left of them, or lands late, goes once a later one is complete.
+    unfinished: Vec<CheckpointId>,
+    given_up: Vec<CheckpointId>,
     started_us: TimeUs,
     metrics_due_us: TimeUs,
     running: BTreeSet<WorkerIndex>,
@@ -76,6 +80,7 @@ impl Attempt {
     pub(super) fn start(
         builder: GroupBuilder,
         coordinator: Coordinator,
+        unfinished: Vec<CheckpointId>,
         started_us: TimeUs,
         around: &mut Around<'_>,
     ) -> Self {
@@ -89,6 +94,8 @@ impl Attempt {
             reports: VecDeque::new(),
             manifests: Vec::new(),
             deletions: Vec::new(),
+            unfinished,
+            given_up: Vec::new(),
             started_us,
             metrics_due_us: 0,
             running: BTreeSet::new(),
@@ -273,6 +280,7 @@ impl Attempt {
                     }
                     around.signals.exposition.on_completed(checkpoint, &stats);
                     around.seams.emit(JobEvent::CheckpointCompleted { checkpoint, attempt, stats });
+                    self.clean_before(checkpoint, around)?;
                     self.tell(&Control::Notify(checkpoint), around);
                     if drain {
                         self.tell(&Control::Stop, around);
@@ -285,18 +293,11 @@ impl Attempt {
                     around.seams.emit(event);
                     self.tell(&Control::Abort(checkpoint), around);
                 }
-                Command::Delete(checkpoint) => {
-                    // An attempt that was taken for dead must leave alone what others restore.
-                    match self.successor(around.seams) {
-                        Ok(None) => self.deletions.push(delete(checkpoint, around.seams)),
-                        Ok(Some(successor)) => return Err(self.fenced(successor)),
-                        // It stays; a later attempt's cleaning finds it.
-                        Err(_) => {}
-                    }
-                }
+                Command::Delete(checkpoint) => self.delete_all([checkpoint], around)?,
                 Command::Discard(_) if mutants::is_active(mutants::DISCARD_FORGOTTEN) => {}
                 Command::Discard(checkpoint) => {
                     self.deletions.extend(discard(checkpoint, attempt, around.seams));
+                    self.given_up.push(checkpoint);
                 }
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
@@ -304,6 +305,36 @@ impl Attempt {
             }
         }
         debug_assert!(self.coordinator.next_id() > CheckpointId::NONE);
+        Ok(())
+    }
+
+    /// Takes away what unfinished checkpoints before `checkpoint` have left.
+    fn clean_before(&mut self, checkpoint: CheckpointId, around: &mut Around<'_>) -> Result<()> {
+        let is_before = |id: &mut CheckpointId| *id < checkpoint;
+        for given_up in self.given_up.extract_if(.., is_before).collect::<Vec<_>>() {
+            self.deletions.extend(discard(given_up, self.id, around.seams));
+        }
+        if mutants::is_active(mutants::UNFINISHED_STAYS) {
+            return Ok(());
+        }
+        let unfinished: Vec<_> = self.unfinished.extract_if(.., is_before).collect();
+        self.delete_all(unfinished, around)
+    }
+
+    /// Deletes checkpoints. An attempt that was taken for dead must leave alone what others restore.
+    fn delete_all(
+        &mut self,
+        checkpoints: impl IntoIterator<Item = CheckpointId>,
+        around: &mut Around<'_>,
+    ) -> Result<()> {
+        for checkpoint in checkpoints {
+            match self.successor(around.seams) {
+                Ok(None) => self.deletions.push(delete(checkpoint, around.seams)),
+                Ok(Some(successor)) => return Err(self.fenced(successor)),
+                // It stays; a later attempt's cleaning finds it.
+                Err(_) => {}
+            }
+        }
         Ok(())
     }
 
@@ -408,7 +439,10 @@ pub(super) fn delete_each(files: Vec<String>, seams: &JobSeams) -> Deletions {
 /// Deletes a checkpoint: the manifest first, so that it never looks complete half deleted.
 fn delete(checkpoint: CheckpointId, seams: &JobSeams) -> Ticket<Result<()>> {
     // A listing that fails leaves files behind; the next attempt's cleaning finds them.
-    let files = seams.storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default();
+    let mut files = seams.storage.list(&checkpoint_folder(checkpoint)).unwrap_or_default();
+    if mutants::is_active(mutants::STATE_STAYS) {
+        files.clear();
+    }
     seams.storage.delete(deletion_order(checkpoint, files))
 }
 

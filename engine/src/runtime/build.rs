@@ -41,7 +41,9 @@ impl Lanes {
             for sender in hosts(graph, from) {
                 for receiver in hosts(graph, to) {
                     let sources = from.placement.range(sender);
-                    let lane = Lane::new(sources, config.lane_buffer_bytes, credit, wake(receiver));
+                    let (wake, wake_sender) = (wake(receiver), wake(sender));
+                    let bytes = config.lane_buffer_bytes;
+                    let lane = Lane::new(sources, bytes, credit, wake, wake_sender);
                     lanes.insert((edge.id, sender, receiver), Arc::new(lane));
                 }
             }

@@ -55,6 +55,8 @@ struct Prepared {
     restored: CheckpointId,
     state: JobState,
     retained: VecDeque<CheckpointId>,
+    /// Checkpoints that others have left unfinished.
+    unfinished: Vec<CheckpointId>,
     first: CheckpointId,
     started_us: TimeUs,
 }
@@ -267,8 +269,9 @@ impl JobMachine {
             true => restored.next(),
             false => inventory.highest().next().max(self.next_checkpoint),
         };
+        let unfinished = inventory.unfinished(&choice.retained);
         let retained = choice.retained.iter().copied().collect();
-        Ok(Prepared { attempt, restored, state, retained, first, started_us })
+        Ok(Prepared { attempt, restored, state, retained, unfinished, first, started_us })
     }
 
     fn choose_state(&self, inventory: &Inventory) -> Result<(Choice, JobState)> {
@@ -328,7 +331,8 @@ impl JobMachine {
 
     /// Starts the workers.
     fn begin(&self, prepared: Prepared, host: &mut dyn WorkerHost) -> Attempt {
-        let Prepared { attempt, restored, state, retained, first, started_us } = prepared;
+        let Prepared { attempt, restored, state, retained, unfinished, first, started_us } =
+            prepared;
         self.seams.emit(JobEvent::AttemptStarted { attempt, restored });
         let now = self.seams.clock.now_us();
         let config = self.config.checkpoint.clone();
@@ -346,7 +350,7 @@ impl JobMachine {
             storage: Arc::clone(&self.seams.storage),
         };
         let mut around = Around { seams: &self.seams, signals: &self.signals, host };
-        Attempt::start(builder, coordinator, started_us, &mut around)
+        Attempt::start(builder, coordinator, unfinished, started_us, &mut around)
     }
 
     fn facts(&self, attempt: AttemptId) -> JobFacts {
@@ -435,7 +439,8 @@ impl JobMachine {
             Some(delay_ms)
                 if error.is_retryable() || mutants::is_active(mutants::FENCED_STARTS_AGAIN) =>
             {
-                self.go(State::Pausing(now + delay_ms * 1000))
+                let us = if mutants::is_active(mutants::RESTARTS_LATE) { 1_000_000 } else { 1_000 };
+                self.go(State::Pausing(now + delay_ms * us))
             }
             _ => self.over(Err(error)),
         }

@@ -111,7 +111,9 @@ impl GatedGroup {
         moved |= self.process_ready(now_us, snapshots)?;
         self.settle(snapshots)?;
         self.finish(now_us)?;
-        let queued = self.inbox.queued_bytes();
+        // Credit that lies in open buffers does not come back while they wait for more.
+        moved |= !moved && !self.parked.is_empty() && self.outputs.flush();
+        let queued = self.inbox.queued_bytes() + self.parked.bytes();
         if let Some(credit) = self.debloat.on_step(now_us, self.inbox.taken_bytes(), queued) {
             self.inbox.set_credit(credit);
         }

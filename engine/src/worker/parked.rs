@@ -80,9 +80,11 @@ impl Parked {
         !self.waiting.is_empty() && self.waiting.contains(&local)
     }
 
-    pub(super) fn push(&mut self, local: usize, record: ParkedRecord) {
-        self.bytes += record.record.frame().len() as u64;
-        self.queues[local].push_back(record);
+    /// Parks a copy of the record: the one record of a buffer that waits would keep all of it.
+    pub(super) fn push(&mut self, local: usize, ParkedRecord { credit, record }: ParkedRecord) {
+        let record = record.detached();
+        self.bytes += record.frame().len() as u64;
+        self.queues[local].push_back(ParkedRecord { credit, record });
         self.waiting.insert(local);
     }
 

@@ -96,9 +96,11 @@ impl SourceGroup {
         if let Some(pending) = self.reader.pending_records() {
             metrics.pending_records.set(pending);
         }
+        // Credit that lies in open buffers does not come back while they wait for more.
+        let flushed = refused && records == 0 && self.outputs.flush();
         let flush_due = self.outputs.flush_due(now_us);
         Ok(Progress {
-            moved: records > 0 || (more && !refused && !is_drained),
+            moved: records > 0 || flushed || (more && !refused && !is_drained),
             is_backpressured: refused,
             due_us: [flush_due, self.stalls.end_us(now_us)].into_iter().flatten().min(),
         })

@@ -1,10 +1,11 @@
 //! A sink that looks at the clock: every record's latency from its intended time to the moment
-//! when a sink subtask takes it, by interval, before the real sink has it.
+//! when a sink subtask takes it, by interval.
 //!
-//! Invariant: what the real sink answers is passed on unchanged; a negative latency is counted and
-//! recorded as 0.
+//! Invariants: the real sink takes records as it does without, by the run, and its answers are passed
+//! on unchanged; workers share nothing while they record; a negative latency is counted and recorded
+//! as 0.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 use stormproof_engine::api::{GroupContext, GroupState, Sink, SinkFactory, StateSnapshot};
@@ -52,12 +53,21 @@ impl Interval {
         let latency = Histogram::new_with_bounds(1, HIGHEST_US, 3).expect("the bounds are a range");
         Self { latency, negative: 0 }
     }
+
+    fn look(&mut self, intended: Intended, record: RecordView<'_>, now_us: TimeUs) {
+        if let Some(intended_us) = intended.of(record) {
+            let latency_us = now_us as i64 - intended_us;
+            self.negative += u64::from(latency_us < 0);
+            self.latency.saturating_record(latency_us.max(0) as u64);
+        }
+    }
 }
 
 /// What all sinks of a trial share.
 #[derive(Debug)]
 pub(super) struct Watch {
-    interval: Mutex<Interval>,
+    /// Of each worker, in all attempts.
+    intervals: Mutex<Vec<Arc<Mutex<Interval>>>>,
     /// The workers of the newest attempt.
     workers: Mutex<(AttemptId, Vec<Arc<WorkerMetrics>>)>,
 }
@@ -65,28 +75,40 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new() -> Arc<Self> {
         let workers = Mutex::new((AttemptId(0), Vec::new()));
-        Arc::new(Self { interval: Mutex::new(Interval::new()), workers })
+        Arc::new(Self { intervals: Mutex::default(), workers })
     }
 
     /// Takes what was seen.
     pub(super) fn take(&self) -> Interval {
-        let mut interval = self.interval.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *interval, Interval::new())
+        let mut all = Interval::new();
+        for interval in lock(&self.intervals).iter() {
+            let one = std::mem::replace(&mut *lock(interval), Interval::new());
+            all.latency.add(one.latency).expect("all have the same bounds");
+            all.negative += one.negative;
+        }
+        all
     }
 
     /// Records confirmed in the newest attempt.
     pub(super) fn confirmed(&self) -> u64 {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = lock(&self.workers);
         workers.1.iter().map(|metrics| metrics.sink_confirmed_records.get()).sum()
     }
 
-    fn enter(&self, context: &GroupContext) {
-        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+    fn enter(&self, context: &GroupContext) -> Arc<Mutex<Interval>> {
+        let mut workers = lock(&self.workers);
         if workers.0 != context.attempt {
             *workers = (context.attempt, Vec::new());
         }
         workers.1.push(Arc::clone(&context.metrics));
+        let interval = Arc::new(Mutex::new(Interval::new()));
+        lock(&self.intervals).push(Arc::clone(&interval));
+        interval
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes watched sinks.
@@ -102,26 +124,16 @@ impl SinkFactory for WatchedFactory {
     }
 
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Sink>> {
-        self.watch.enter(&context);
+        let seen = self.watch.enter(&context);
         let inner = self.inner.open(context, state)?;
-        Ok(Box::new(Watched { inner, watch: Arc::clone(&self.watch), intended: self.intended }))
+        Ok(Box::new(Watched { inner, seen, intended: self.intended }))
     }
 }
 
 struct Watched {
     inner: Box<dyn Sink>,
-    watch: Arc<Watch>,
+    seen: Arc<Mutex<Interval>>,
     intended: Intended,
-}
-
-impl Watched {
-    fn look(&self, interval: &mut Interval, record: RecordView<'_>, now_us: TimeUs) {
-        if let Some(intended_us) = self.intended.of(record) {
-            let latency_us = now_us as i64 - intended_us;
-            interval.negative += u64::from(latency_us < 0);
-            interval.latency.saturating_record(latency_us.max(0) as u64);
-        }
-    }
 }
 
 impl Sink for Watched {
@@ -130,22 +142,15 @@ impl Sink for Watched {
     }
 
     fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {
-        {
-            let mut seen = self.watch.interval.lock().unwrap_or_else(PoisonError::into_inner);
-            self.look(&mut seen, record.view(), now_us);
-        }
+        lock(&self.seen).look(self.intended, record.view(), now_us);
         self.inner.write(subtask, record, now_us)
     }
 
     fn write_run(&mut self, run: &mut Run<'_>, now_us: TimeUs) -> Result<()> {
-        let watch = Arc::clone(&self.watch);
-        let mut seen = watch.interval.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.inner.is_ready()
-            && let Some(record) = run.next()
-        {
-            self.look(&mut seen, record.view(), now_us);
-            self.inner.write(record.view().target(), record.keep(), now_us)?;
-        }
+        let from = run.at();
+        self.inner.write_run(run, now_us)?;
+        let mut seen = lock(&self.seen);
+        run.handed_out_since(from).for_each(|record| seen.look(self.intended, record, now_us));
         Ok(())
     }
 

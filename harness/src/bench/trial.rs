@@ -16,7 +16,8 @@ use super::figures::{Slope, slope, warm_up};
 use super::pipeline::Pipeline;
 use super::sink::{Interval, Watch};
 use crate::clock::monotonic_us;
-use crate::error::{Result, engine, folder};
+use crate::environment::leftovers::ServiceFolder;
+use crate::error::{Result, engine};
 use crate::workload::generator::Generator;
 
 /// Between two looks.
@@ -127,23 +128,16 @@ impl Trial<'_> {
             .enable_all()
             .build()
             .map_err(|error| engine(format!("cannot start threads: {error}")))?;
-        let files = std::env::temp_dir().join(format!("stormproof-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&files).map_err(|error| {
-            folder(format!("cannot make the bench's folder: {error}"))
-                .at(files.display().to_string())
-                .remedy("set TMPDIR to a folder that can be written")
-        })?;
+        let files = ServiceFolder::create(Some(&std::env::temp_dir()), "bench")?;
         let watch = Watch::new();
         let started =
-            Pipeline::start(self.scenario, self.rate_per_s, &files, &watch, runtime.handle());
-        let outcome = started.and_then(|pipeline| {
+            Pipeline::start(self.scenario, self.rate_per_s, files.path(), &watch, runtime.handle());
+        started.and_then(|pipeline| {
             let graph = pipeline.graph.clone();
             let outcome = self.watch_job(&pipeline, graph, &watch, &runtime);
             pipeline.stop();
             outcome
-        });
-        let _ = std::fs::remove_dir_all(&files);
-        outcome
+        })
     }
 
     fn watch_job(

@@ -3,11 +3,10 @@
 //!
 //! Invariant: what was started is ended, and its folder removed, when the [`Broker`] is dropped.
 
-use std::path::PathBuf;
-
 use super::Context;
+use crate::environment::leftovers::ServiceFolder;
 use crate::environment::{Embedded, Environment, Host, Local};
-use crate::error::{Result, folder};
+use crate::error::Result;
 use crate::scenario::{KafkaCluster, Load};
 
 /// What is told of experiments that had no real Kafka.
@@ -21,18 +20,13 @@ pub(super) struct Broker {
     pub(super) brokers: String,
     pub(super) topic: String,
     environment: Box<dyn Environment>,
-    folder: PathBuf,
+    _folder: ServiceFolder,
 }
 
 impl Broker {
     fn start(context: &Context, is_real: bool, partitions: u32) -> Result<Self> {
         let run_id = format!("claims{}", crate::clock::monotonic_us());
-        let files = std::env::temp_dir().join(format!("stormproof-{run_id}"));
-        std::fs::create_dir_all(&files).map_err(|error| {
-            folder(format!("cannot make a folder: {error}"))
-                .at(files.display().to_string())
-                .remedy("set TMPDIR to a folder that can be written")
-        })?;
+        let files = ServiceFolder::create(Some(&std::env::temp_dir()), &run_id)?;
         let host = Host::quiet(&run_id);
         let environment: Box<dyn Environment> = match is_real {
             true => Box::new(Local::new(
@@ -41,11 +35,16 @@ impl Broker {
                 KafkaCluster::SINGLE,
                 host,
             )),
-            false => Box::new(Embedded::new(&files, None, host)),
+            false => Box::new(Embedded::new(files.path(), None, host)),
         };
         let name = if is_real { "Kafka" } else { "the embedded broker" };
-        let mut broker =
-            Self { name, brokers: String::new(), topic: String::new(), environment, folder: files };
+        let mut broker = Self {
+            name,
+            brokers: String::new(),
+            topic: String::new(),
+            environment,
+            _folder: files,
+        };
         let load = Load {
             records: 1,
             record_bytes: 100,
@@ -63,7 +62,6 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.environment.stop();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

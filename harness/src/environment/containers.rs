@@ -53,14 +53,15 @@ impl Containers {
         plan: ContainerPlan,
         proxied: (std::net::TcpListener, u16),
         (name, probe): (ServiceName, Probe),
+        host: &Host,
     ) -> Result<Service> {
         let proxy = FaultProxy::start(proxied.0, ([127, 0, 0, 1], proxied.1).into())?;
         let backend = ContainerBackend::new(Arc::clone(engine), plan);
         let service = Service::new(name, Box::new(backend), probe, Some(proxy));
-        self.host.bring_up(&service).map(|()| service)
+        host.bring_up(&service).map(|()| service)
     }
 
-    fn broker(&self, engine: &Arc<Engine>, folder: &ServiceFolder) -> Result<Service> {
+    fn broker(&self, engine: &Arc<Engine>, folder: &ServiceFolder, host: &Host) -> Result<Service> {
         let (socket, advertised) = ports::reserve()?;
         let [engine_port, direct] = ports::free()?;
         let plan = ContainerPlan {
@@ -70,13 +71,19 @@ impl Containers {
             arguments: Vec::new(),
             ports: vec![(engine_port, ENGINE_PORT), (direct, DIRECT_PORT)],
             mounts: vec![(open_folder(folder, "broker")?, "/var/lib/kafka/data".to_owned())],
-            run_id: self.host.run_id.clone(),
+            run_id: host.run_id.clone(),
+            stop: host.stop.clone(),
         };
         let probe = Probe::Kafka(format!("127.0.0.1:{direct}"));
-        self.service(engine, plan, (socket, engine_port), (ServiceName::Broker, probe))
+        self.service(engine, plan, (socket, engine_port), (ServiceName::Broker, probe), host)
     }
 
-    fn database(&self, engine: &Arc<Engine>, folder: &ServiceFolder) -> Result<Service> {
+    fn database(
+        &self,
+        engine: &Arc<Engine>,
+        folder: &ServiceFolder,
+        host: &Host,
+    ) -> Result<Service> {
         let (socket, _) = ports::reserve()?;
         let [port] = ports::free()?;
         let plan = ContainerPlan {
@@ -86,10 +93,11 @@ impl Containers {
             arguments: DATABASE_OPTIONS.map(str::to_owned).to_vec(),
             ports: vec![(port, DATABASE_PORT)],
             mounts: vec![(open_folder(folder, "database")?, "/var/lib/mysql".to_owned())],
-            run_id: self.host.run_id.clone(),
+            run_id: host.run_id.clone(),
+            stop: host.stop.clone(),
         };
         let probe = Probe::Mysql(url(&format!("127.0.0.1:{port}")));
-        self.service(engine, plan, (socket, port), (ServiceName::Database, probe))
+        self.service(engine, plan, (socket, port), (ServiceName::Database, probe), host)
     }
 }
 
@@ -165,12 +173,11 @@ impl Environment for Containers {
     fn start(&mut self, load: &Load) -> Result<Addresses> {
         let engine = Engine::connect()?;
         let folder = ServiceFolder::create(self.data.as_deref(), &self.host.run_id)?;
-        let (broker, database) = std::thread::scope(|scope| {
-            let broker = scope.spawn(|| self.broker(&engine, &folder));
-            let database = scope.spawn(|| self.database(&engine, &folder));
-            (super::joined(broker), super::joined(database))
-        });
-        let services = vec![Arc::new(broker?), Arc::new(database?)];
+        let services = self.host.together(vec![
+            Box::new(|host| self.broker(&engine, &folder, host)),
+            Box::new(|host| self.database(&engine, &folder, host)),
+        ])?;
+        let services = services.into_iter().map(Arc::new).collect();
         let owned = Owned::new(services, Some(folder), &self.host);
         let addresses = self.owned.insert(owned).prepare(load)?;
         self.versions.extend(self.owned.as_ref().map(Owned::versions).unwrap_or_default());

@@ -1,8 +1,8 @@
 //! What an environment is told about the run it is for: its name, what to say, when to give up.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::service::Service;
@@ -110,7 +110,55 @@ impl Host {
     }
 }
 
-/// The outcome of a thread that starts a service.
-pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    thread.join().unwrap_or_else(|_| Err(environment("starting a service panicked")))
+/// How a service is started.
+pub(super) type Start<'a> = Box<dyn FnOnce(&Host) -> Result<Service> + Send + 'a>;
+
+impl Host {
+    /// Starts services at the same time. When one cannot be started, the others are not waited for.
+    ///
+    /// # Errors
+    /// That of the first that failed.
+    pub(super) fn together<'a>(&self, starts: Vec<Start<'a>>) -> Result<Vec<Service>> {
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let (outer, flag) = (self.stop.clone(), Arc::clone(&has_failed));
+        let stop = Stop::when(move || flag.load(Ordering::SeqCst) || outer.check().is_err());
+        let host = &Self { stop, ..self.clone() };
+        let first = &Mutex::new(None);
+        // Only the first error says what is wrong: the other starts end because of it.
+        let note = &|error: HarnessError| {
+            if !has_failed.swap(true, Ordering::SeqCst) {
+                *first.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        };
+        let started: Option<Vec<_>> = std::thread::scope(|scope| {
+            let one = |start: Start<'a>| scope.spawn(move || start(host).map_err(note).ok());
+            // All are begun before the first is waited for.
+            let threads: Vec<_> = starts.into_iter().map(one).collect();
+            threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
+        });
+        match first.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => started.ok_or_else(|| environment("starting a service panicked")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_one_service_does_not_start_the_others_are_not_waited_for() {
+        let waits = || -> Start<'_> {
+            Box::new(|host| {
+                loop {
+                    host.stop.check()?;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            })
+        };
+        let fails: Start<'_> = Box::new(|_| Err(environment("no such image")));
+        let error = Host::quiet("r").together(vec![waits(), fails, waits()]).map(|_| ());
+        assert_eq!(error.unwrap_err().what, "no such image");
+    }
 }

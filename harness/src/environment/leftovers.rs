@@ -96,6 +96,8 @@ impl ServiceFolder {
     /// flushes thousands of small files when it stops and reads them all when it starts.
     pub(crate) fn create(root: Option<&Path>, run_id: &str) -> Result<Self> {
         let root = root.map_or_else(usual_root, Path::to_owned);
+        // Services run in folders of their own, and container engines mount nothing else.
+        let root = std::path::absolute(&root).unwrap_or(root);
         let path = root.join(format!("{PREFIX}{run_id}-{}", std::process::id()));
         let refuse = |error: &std::io::Error| {
             environment(format!("cannot make a folder for the services: {error}"))
@@ -107,6 +109,11 @@ impl ServiceFolder {
         own_roots().push(root);
         fs::write(path.join(OWNER), ProcessMark::own().to_text()).map_err(|e| refuse(&e))?;
         Ok(folder)
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A new folder inside it.

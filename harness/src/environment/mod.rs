@@ -24,7 +24,6 @@ pub(crate) mod service;
 mod topic;
 
 pub use containers::Containers;
-pub(crate) use host::joined;
 pub use host::{Host, Stop};
 pub use local::Local;
 pub(crate) use local::inventory as local_inventory;

@@ -26,13 +26,19 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-macro_rules! files {
-    ($($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
-        fn is_log(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|ending| ending == "log")
+/// What the names of services' logs, and of those of programs that prepare them, begin with.
+const SERVICES: [&str; 3] = ["broker", "controller", "database"];
+
+/// Whether it is the log of a service.
+fn is_log(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_service = |service: &str| name.starts_with(service);
+    path.is_file() && name.ends_with(".log") && SERVICES.into_iter().any(is_service)
 }
 
-impl RunFolder {
+macro_rules! files {
+    ($($(#[$doc:meta])* $name:ident = $file:literal,)*) => {
+        impl RunFolder {
             $($(#[$doc])* pub fn $name(&self) -> PathBuf { self.path.join($file) })*
         }
     };

@@ -12,6 +12,7 @@
 mod beside;
 mod engine;
 mod events;
+mod failures;
 mod folder;
 mod history;
 mod interrupt;
@@ -29,6 +30,7 @@ mod sawtooth;
 mod service_logs;
 mod session;
 pub(crate) mod verdict;
+mod vigil;
 
 pub use folder::RunFolder;
 pub(crate) use folder::cannot_write;
@@ -36,6 +38,7 @@ pub use interrupt::Interrupt;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stormproof_chaos::schedule::Schedule;
 use stormproof_engine::runtime::{ExchangeConfig, JobConfig};
@@ -56,6 +59,7 @@ use nemesis::Nemesis;
 use phases::PhaseClock;
 use result::Account;
 use session::{Halt, Parts, Session};
+use vigil::Vigil;
 
 use crate::strike::Striker;
 
@@ -87,7 +91,8 @@ pub fn run(
         Some(schedule) => schedule.clone(),
         None => scenario.schedule()?,
     };
-    let run_id = format!("{}-{}", started.compact(), scenario.seed);
+    // Several may begin in the same second with the same seed, on the same services.
+    let run_id = format!("{}-{}-{}", started.compact(), scenario.seed, std::process::id());
     // What needs no folder is checked before there is one.
     let host = host(&run_id, scenario, options.console, interrupt);
     choose(scenario, &host, std::path::Path::new(".")).check(&scenario.load)?;
@@ -172,6 +177,7 @@ fn begin(
         deadline_us: origin_us + scenario.time_limit_s * 1_000_000,
         folder: folder.clone(),
         nemesis: Nemesis::new(schedule),
+        vigil: Vigil::keep(services.clone(), Duration::from_secs(scenario.ready_limit_s))?,
         striker: Striker::new(services, addresses),
         addresses: addresses.clone(),
         monitor: Monitor::start(addresses)?,
@@ -201,6 +207,11 @@ fn finish(
     let committed = match &storm {
         Ok(committed) => Some(committed.clone()),
         Err(halt) => {
+            if matches!(halt, Halt::Interrupted) {
+                let what = "interrupted: what faults have changed is changed back before the end; \
+                            a second interrupt ends at once";
+                session.progress.remark(what);
+            }
             let heard_out = session.hear_out();
             session.nemesis.give_up(match halt {
                 Halt::Interrupted => "the run was interrupted",
@@ -280,7 +291,7 @@ fn host(run_id: &str, scenario: &Scenario, console: Console, interrupt: &Interru
         run_id: run_id.to_owned(),
         console,
         stop: Stop::when(move || interrupt.is_raised()),
-        ready_limit: std::time::Duration::from_secs(scenario.ready_limit_s),
+        ready_limit: Duration::from_secs(scenario.ready_limit_s),
         logs: None,
     }
 }

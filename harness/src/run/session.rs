@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::events::{EventLog, Line};
-use super::folder::{MAKE_ROOM, RunFolder};
+use super::failures::Failures;
+use super::folder::RunFolder;
 use super::history::History;
 use super::interrupt::Interrupt;
 use super::judgement;
 use super::monitor::Monitor;
 use super::nemesis::{self, Moment, Nemesis, Order, Tracked};
 use super::sampler::{Sampler, Totals};
+use super::vigil::{Sighting, Vigil};
 use crate::environment::Addresses;
 use crate::strike::{self, News, Outcome, Quiet, Striker};
 use stormproof_chaos::fault::{Fault, FaultAction, FaultTarget};
@@ -33,13 +35,6 @@ use crate::workload::ledger::LedgerBuilder;
 const HEAR_LIMIT: Duration = Duration::from_millis(10);
 /// Reports that are taken in before anything else gets its turn.
 const REPORTS_AT_ONCE: usize = 200;
-
-/// Attempts that fail one after the other without a completed checkpoint between them: the job
-/// does not get over what fails it.
-const FAILURES_LIMIT: u32 = 25;
-
-/// Attempts in a row that find the disk full.
-const FULL_DISK_LIMIT: u32 = 2;
 
 /// Why a run ends before its time.
 #[derive(Clone, Debug)]
@@ -94,7 +89,8 @@ pub(super) struct Session {
     /// Whether the engine process ended after the job was told to.
     pub(super) has_ended: bool,
     folder: RunFolder,
-    failures_in_a_row: u32,
+    failures: Failures,
+    vigil: Vigil,
     has_told_metrics: bool,
     rescale_to: Option<u16>,
 }
@@ -109,6 +105,7 @@ pub(super) struct Parts {
     /// Past the proxies.
     pub(super) addresses: Addresses,
     pub(super) monitor: Monitor,
+    pub(super) vigil: Vigil,
     pub(super) interrupt: Interrupt,
     /// Subtasks from the first kill on.
     pub(super) rescale_to: Option<u16>,
@@ -153,7 +150,8 @@ impl Session {
             is_ending: false,
             has_ended: false,
             folder,
-            failures_in_a_row: 0,
+            failures: Failures::default(),
+            vigil: parts.vigil,
             has_told_metrics: false,
         })
     }
@@ -195,6 +193,7 @@ impl Session {
         while let Some(news) = self.striker.hear() {
             self.on_news(news)?;
         }
+        self.heed_services()?;
         let now_us = monotonic_us();
         if self.sampler.is_due(now_us) {
             self.sampler.take(now_us, self.totals(), self.engine.pid());
@@ -246,7 +245,9 @@ impl Session {
                 if self.history.is_running() {
                     self.engine.is_well();
                 }
-                self.watch_failures(&timed.event)?;
+                // While a service is away, attempts may fail one after the other.
+                let is_struck = self.nemesis.is_striking_outside();
+                self.failures.count(&timed.event, is_struck, &self.folder)?;
                 if let JobEvent::AttemptStarted { restored, .. } = timed.event {
                     self.folder.keep_restored(restored.0);
                 }
@@ -284,35 +285,16 @@ impl Session {
         Ok(())
     }
 
-    /// A job that fails again and again is told to the user, not waited for.
-    fn watch_failures(&mut self, event: &JobEvent) -> Result<(), Halt> {
-        match event {
-            JobEvent::CheckpointCompleted { .. } => self.failures_in_a_row = 0,
-            JobEvent::AttemptFailed { cause, .. } | JobEvent::ClaimFailed { cause } => {
-                // While a service is away, attempts may fail one after the other.
-                if self.nemesis.is_striking_outside() {
-                    self.failures_in_a_row = 0;
+    /// A service that ended by itself is told, and one that stays away ends the run.
+    fn heed_services(&mut self) -> Result<(), Halt> {
+        while let Some(sighting) = self.vigil.hear() {
+            match sighting {
+                Sighting::Unasked(what) => {
+                    self.note(&what)?;
+                    self.progress.remark(&what);
                 }
-                self.failures_in_a_row += 1;
-                if is_full_disk(cause) && self.failures_in_a_row >= FULL_DISK_LIMIT {
-                    let what = format!("the disk of the run is full: {cause}");
-                    let place = self.folder.path().display().to_string();
-                    let error = crate::error::folder(what).at(place).remedy(MAKE_ROOM);
-                    return Err(Halt::Failed(error));
-                }
-                if self.failures_in_a_row >= FAILURES_LIMIT {
-                    let what = format!(
-                        "{FAILURES_LIMIT} attempts failed in a row, the last one with: {cause}"
-                    );
-                    let place = self.folder.engine_log().display().to_string();
-                    let error = crate::error::engine(what).at(place).remedy(
-                        "mend what the last one failed with; logs of the services, if there are \
-                         any, are in the run's folder",
-                    );
-                    return Err(Halt::Failed(error));
-                }
+                Sighting::Abandoned(error) => return Err(error.into()),
             }
-            _ => {}
         }
         Ok(())
     }
@@ -483,12 +465,6 @@ impl Session {
 }
 
 /// Whether a failure says that there is no room: another attempt will not find any either.
-fn is_full_disk(cause: &str) -> bool {
-    ["No space left on device", "disk is full", "Disk quota exceeded"]
-        .iter()
-        .any(|said| cause.contains(said))
-}
-
 /// Figures come every second and would drown the rest.
 fn is_figures(timed: &TimedEvent) -> bool {
     matches!(timed.event, JobEvent::Metrics { .. })

@@ -6,7 +6,7 @@ use stormproof_chaos::fault::FaultAction;
 
 use super::{HEALED_LIMIT, Outcome, Strike};
 use crate::environment::service::Answer;
-use crate::environment::{FaultProxy, Service, Weather};
+use crate::environment::{Counted, FaultProxy, Service, Weather};
 
 /// The longest wait for a connection that carries a batch.
 const BATCH_LIMIT: Duration = Duration::from_secs(30);
@@ -44,6 +44,10 @@ pub(super) fn strike(strike: &Strike, service: &Service) -> Outcome {
             let is_felt = proxy.counted().since(before).held > 0;
             begun.elapsed() >= lasts && (is_felt || begun.elapsed() > lasts + BATCH_LIMIT)
         }
+        Weather::HalfOpen => {
+            let is_felt = is_felt_by_others(&proxy.counted().since(before));
+            begun.elapsed() >= lasts && (is_felt || begun.elapsed() > lasts + BATCH_LIMIT)
+        }
         _ => begun.elapsed() >= lasts,
     };
     while !is_over() {
@@ -60,13 +64,18 @@ pub(super) fn strike(strike: &Strike, service: &Service) -> Outcome {
         Weather::Latency { .. } | Weather::Bandwidth { .. } if counted.held > 0 => {
             Ok(format!("{seen}, {} pieces held back", counted.held))
         }
-        Weather::HalfOpen if counted.unanswered > 0 => Ok(format!(
+        Weather::HalfOpen if is_felt_by_others(&counted) => Ok(format!(
             "{} connections reset, {} new ones left without an answer",
             counted.reset, counted.unanswered
         )),
         Weather::Blackhole => Ok(format!("{seen}, {} pieces held back", counted.held)),
         _ => Err(format!("nothing was struck: {counted:?}")),
     }
+}
+
+/// Whether a half-open link met the engine, and not only our own knock.
+fn is_felt_by_others(counted: &Counted) -> bool {
+    counted.reset > 0 || counted.unanswered > 1
 }
 
 /// What the action does to the link, and for how long.

@@ -146,7 +146,10 @@ impl Database {
                 answer.fulfil(WriteOutcome::Failed(failure));
             }
             Some((Work::Resolve { answer, batch }, _)) => {
-                self.tables().patience.on_failed((batch.attempt, batch.number.0));
+                let (batch, now_us) = ((batch.attempt, batch.number.0), self.core.now());
+                let patience = &mut self.tables().patience;
+                patience.on_refused(batch, now_us);
+                patience.on_failed(batch);
                 answer.fulfil(ResolveOutcome::Failed(failure));
             }
             Some((Work::Fence { answer, .. }, _)) => answer.fulfil(match failure {

@@ -7,7 +7,7 @@ use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::TimeUs;
 
 use crate::sim::evidence::Breach;
-use crate::sim::job::RETRY_BACKOFF_MS;
+use crate::sim::job::{RETRY_BACKOFF_MAX_MS, RETRY_BACKOFF_MS};
 
 /// A batch: the attempt that made it, and its number.
 type BatchId = (AttemptId, u64);
@@ -19,7 +19,7 @@ const GIVEN_UP: &str = "times in a row at";
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     max_retries: u32,
-    /// When a batch was refused last.
+    /// When a batch, or a look for it, was refused last.
     refused_us: BTreeMap<BatchId, TimeUs>,
     /// How often a batch, or a look for it, has failed or was left in doubt.
     failures: BTreeMap<BatchId, u32>,
@@ -40,13 +40,13 @@ impl Patience {
         *self.failures.entry(batch).or_default() += 1;
     }
 
-    /// The database has refused a batch.
+    /// The database has refused a batch, or a look for it.
     pub(super) fn on_refused(&mut self, batch: BatchId, now_us: TimeUs) {
         self.refused_us.insert(batch, now_us);
     }
 
     /// A batch comes, to be written or to be looked for.
-    pub(super) fn on_call(&mut self, batch: BatchId, is_write: bool, now_us: TimeUs) {
+    pub(super) fn on_call(&mut self, batch: BatchId, now_us: TimeUs) {
         let (attempt, number) = batch;
         let (failures, max) = (self.failures.get(&batch).copied().unwrap_or(0), self.max_retries);
         if failures > max {
@@ -56,14 +56,13 @@ impl Patience {
             );
             self.breach("retry-bound", what);
         }
-        let Some(refused_us) = self.refused_us.get(&batch).copied().filter(|_| is_write) else {
-            return;
-        };
-        self.refused_us.remove(&batch);
-        if now_us < refused_us + RETRY_BACKOFF_MS * 1_000 {
+        let Some(refused_us) = self.refused_us.remove(&batch) else { return };
+        let doubled = RETRY_BACKOFF_MS << failures.saturating_sub(1).min(20);
+        let pause_ms = doubled.min(RETRY_BACKOFF_MAX_MS);
+        if now_us < refused_us + pause_ms * 1_000 {
             let what = format!(
                 "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
-                 at {now_us} us; the pause is {RETRY_BACKOFF_MS} ms at least"
+                 at {now_us} us; after {failures} failures the pause is {pause_ms} ms at least"
             );
             self.breach("retry-pace", what);
         }

@@ -26,6 +26,11 @@ impl Store {
         self.looked_at_by(process).doomed
     }
 
+    /// When it did that.
+    pub(in crate::sim) fn looked_us_by(&self, process: ProcessId) -> TimeUs {
+        self.looked_at_by(process).at_us
+    }
+
     fn looked_at_by(&self, process: ProcessId) -> Looked {
         self.disk().looked.get(&process).copied().unwrap_or_default()
     }

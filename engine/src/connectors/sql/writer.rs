@@ -283,6 +283,7 @@ impl Writer {
         self.check_retries(in_flight, &what, around)?;
         let backoff_us = match mutants::is_active(mutants::RETRY_AT_ONCE) {
             true => 0,
+            false if mutants::is_active(mutants::PAUSE_NEVER_GROWS) => around.config.backoff_us(1),
             false => around.config.backoff_us(in_flight.failures),
         };
         let at_us = around.now_us + backoff_us;

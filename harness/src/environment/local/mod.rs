@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::host::Start;
 use super::leftovers::ServiceFolder;
 use super::owned::Owned;
 use super::proxy::FaultProxy;
@@ -56,25 +57,26 @@ impl Local {
     }
 
     /// The processes of Kafka: a broker, or several with their controller.
-    fn kafka(&self, home: &KafkaHome, folder: &ServiceFolder) -> Result<Vec<Service>> {
+    /// How each process of the cluster is started.
+    fn kafka<'a>(
+        &'a self,
+        home: &'a KafkaHome,
+        folder: &'a ServiceFolder,
+    ) -> Result<Vec<Start<'a>>> {
         let [controller] = ports::free()?;
         let nodes = match self.cluster.brokers {
             1 => vec![None],
             brokers => (1..=brokers).map(Some).chain([Some(0)]).collect(),
         };
-        let up = |node: Option<u32>| {
+        let up = move |host: &Host, node: Option<u32>| {
             let service = match node {
-                Some(0) => self.controller(home, folder, controller)?,
-                node => self.broker(home, folder, controller, node)?,
+                Some(0) => self.controller(home, folder, controller, host)?,
+                node => self.broker(home, folder, controller, node, host)?,
             };
-            self.host.bring_up(&service).map(|()| service)
+            host.bring_up(&service).map(|()| service)
         };
-        std::thread::scope(|scope| {
-            let starts = nodes.into_iter().map(|node| scope.spawn(move || up(node)));
-            // All are begun before the first is waited for.
-            let starts: Vec<_> = starts.collect();
-            starts.into_iter().map(super::joined).collect()
-        })
+        let start = |node| -> Start<'a> { Box::new(move |host| up(host, node)) };
+        Ok(nodes.into_iter().map(start).collect())
     }
 
     fn broker(
@@ -83,6 +85,7 @@ impl Local {
         folder: &ServiceFolder,
         controller: u16,
         node: Option<u32>,
+        host: &Host,
     ) -> Result<Service> {
         let (proxy_socket, proxy_address) = ports::reserve()?;
         let [engine, direct] = ports::free()?;
@@ -92,7 +95,7 @@ impl Local {
             None => Role::Single(listeners),
         };
         let folder = folder.make(&role.label())?;
-        let plan = home.prepare(&folder, role, controller, &self.host)?;
+        let plan = home.prepare(&folder, role, controller, host)?;
         let proxy = FaultProxy::start(proxy_socket, ([127, 0, 0, 1], engine).into())?;
         let probe = Probe::Kafka(format!("127.0.0.1:{direct}"));
         let backend = Box::new(ProcessBackend::new(plan));
@@ -103,22 +106,29 @@ impl Local {
         })
     }
 
-    fn controller(&self, home: &KafkaHome, folder: &ServiceFolder, port: u16) -> Result<Service> {
+    fn controller(
+        &self,
+        home: &KafkaHome,
+        folder: &ServiceFolder,
+        port: u16,
+        host: &Host,
+    ) -> Result<Service> {
         let folder = folder.make(&Role::Controller.label())?;
-        let plan = home.prepare(&folder, Role::Controller, port, &self.host)?;
+        let plan = home.prepare(&folder, Role::Controller, port, host)?;
         let probe = Probe::Controller(format!("127.0.0.1:{port}"));
         let backend = Box::new(ProcessBackend::new(plan));
         Ok(Service::new(ServiceName::Controller, backend, probe, None))
     }
 
-    fn database(&self, mysqld: &Mysqld, folder: &ServiceFolder) -> Result<Service> {
+    fn database(&self, mysqld: &Mysqld, folder: &ServiceFolder, host: &Host) -> Result<Service> {
         let (proxy_socket, _) = ports::reserve()?;
         let [port] = ports::free()?;
-        let plan = mysqld.prepare(&folder.make("database")?, port, &self.host)?;
+        let plan = mysqld.prepare(&folder.make("database")?, port, host)?;
         let proxy = FaultProxy::start(proxy_socket, ([127, 0, 0, 1], port).into())?;
         let probe = Probe::Mysql(mysqld::url(port));
         let backend = Box::new(ProcessBackend::new(plan));
-        Ok(Service::new(ServiceName::Database, backend, probe, Some(proxy)))
+        let service = Service::new(ServiceName::Database, backend, probe, Some(proxy));
+        host.bring_up(&service).map(|()| service)
     }
 }
 
@@ -137,15 +147,9 @@ impl Environment for Local {
         let mysqld = Mysqld::find()?;
         self.versions.insert("kafka".to_owned(), home.version().to_owned());
         let folder = ServiceFolder::create(self.data.as_deref(), &self.host.run_id)?;
-        let (kafka, database) = std::thread::scope(|scope| {
-            let kafka = scope.spawn(|| self.kafka(&home, &folder));
-            let database = scope.spawn(|| {
-                let service = self.database(&mysqld, &folder)?;
-                self.host.bring_up(&service).map(|()| service)
-            });
-            (super::joined(kafka), super::joined(database))
-        });
-        let services = kafka?.into_iter().chain([database?]).map(Arc::new).collect();
+        let mut starts = self.kafka(&home, &folder)?;
+        starts.push(Box::new(|host| self.database(&mysqld, &folder, host)));
+        let services = self.host.together(starts)?.into_iter().map(Arc::new).collect();
         let owned = Owned::new(services, Some(folder), &self.host).clustered(self.cluster);
         let addresses = self.owned.insert(owned).prepare(load)?;
         self.versions.extend(self.owned.as_ref().map(Owned::versions).unwrap_or_default());

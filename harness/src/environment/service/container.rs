@@ -15,9 +15,10 @@ use testcontainers::core::{ContainerPort, Mount};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt as _};
 
-use super::engine::{CALL_LIMIT, Engine, LOOK_EVERY, REMEDY, is_silent};
+use super::engine::{CALL_LIMIT, Engine, LOOK_EVERY, REMEDY, is_gone, is_silent};
 use super::ownership::{open_files, own_labels};
 use super::{Backend, ServiceState};
+use crate::environment::Stop;
 use crate::environment::leftovers::end_of_log;
 use crate::error::{HarnessError, Result, environment};
 
@@ -25,6 +26,9 @@ use crate::error::{HarnessError, Result, environment};
 const PAUSE_TRIES: u32 = 4;
 /// The longest that creating a container may take, an image's download included.
 const CREATE_LIMIT: Duration = Duration::from_secs(180);
+
+/// How long the engine may take to notice that a request was given up.
+const CANCELLED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a container is made.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) mounts: Vec<(String, String)>,
     /// The run.
     pub(crate) run_id: String,
+    /// Whether making it is given up.
+    pub(crate) stop: Stop,
 }
 
 impl ContainerPlan {
@@ -74,6 +80,22 @@ impl ContainerPlan {
             .with_container_name(self.container_name())
             .with_host_config_modifier(on_loopback)
             .with_startup_timeout(CREATE_LIMIT)
+    }
+}
+
+/// The outcome of `work`, or nothing once `stop` says so.
+async fn stoppable<T, E>(
+    stop: &Stop,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<Option<T>, E> {
+    let stopped = async {
+        while stop.check().is_ok() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        done = work => done.map(Some),
+        () = stopped => Ok(None),
     }
 }
 
@@ -125,6 +147,15 @@ pub(crate) struct ContainerBackend {
     starts: Mutex<Starts>,
 }
 
+/// What the engine says of a container.
+enum View {
+    There(ContainerState),
+    /// There is none.
+    Gone,
+    /// It does not say.
+    Unknown,
+}
+
 /// What is known of a container's starts.
 #[derive(Default)]
 struct Starts {
@@ -151,15 +182,30 @@ impl ContainerBackend {
 
     fn create(&self) -> Result<ContainerAsync<GenericImage>> {
         let what = format!("start the {} from image {}", self.plan.name, self.plan.image);
-        self.engine.call(&what, CREATE_LIMIT, self.plan.request().start()).map_err(|error| {
-            // It may have been made before its start failed: nobody else holds it then.
-            self.engine.remove_own(&self.plan.container_name());
-            not_made(error, &self.plan.image)
-        })
+        let making = stoppable(&self.plan.stop, self.plan.request().start());
+        match self.engine.call(&what, CREATE_LIMIT, making) {
+            Ok(Some(made)) => Ok(made),
+            Ok(None) => {
+                // The engine may be about to make it all the same.
+                std::thread::sleep(CANCELLED_WITHIN);
+                self.engine.remove_own(&self.plan.container_name());
+                self.plan.stop.check().and_then(|()| Err(environment("interrupted")))
+            }
+            Err(error) => {
+                // It may have been made before its start failed: nobody else holds it then.
+                self.engine.remove_own(&self.plan.container_name());
+                Err(not_made(error, &self.plan.image))
+            }
+        }
     }
 
-    fn engines_view(&self) -> Option<ContainerState> {
-        self.engine.inspect(&self.id().ok()?).ok()?.state
+    fn engines_view(&self) -> View {
+        let Ok(id) = self.id() else { return View::Gone };
+        match self.engine.inspect(&id) {
+            Ok(seen) => seen.state.map_or(View::Unknown, View::There),
+            Err(error) if is_gone(&error) => View::Gone,
+            Err(_) => View::Unknown,
+        }
     }
 
     fn starts(&self) -> MutexGuard<'_, Starts> {
@@ -168,17 +214,26 @@ impl ContainerBackend {
 
     /// Remembers the start that was just asked for.
     fn note_start(&self) {
-        let last = self.engines_view().and_then(|state| state.started_at);
-        self.starts().last = last;
+        if let View::There(state) = self.engines_view() {
+            self.starts().last = state.started_at;
+        }
     }
 
     /// Looks whether others have ended or started it since our last start.
     fn look_for_others(&self) {
-        let Some(state) = self.engines_view() else { return };
         let mut starts = self.starts();
         // A start of ours that could not be looked at is no news.
-        let Some(last) = starts.last.take() else { return };
+        let Some(last) = starts.last.clone() else { return };
         let name = &self.plan.name;
+        let state = match self.engines_view() {
+            View::There(state) => state,
+            View::Unknown => return,
+            View::Gone => {
+                starts.last = None;
+                starts.unasked.push(format!("the {name} was removed by others"));
+                return;
+            }
+        };
         if state.started_at.as_ref() != Some(&last) {
             starts.unasked.push(format!(
                 "the {name} ended and was started again by others, and no fault did it"
@@ -186,6 +241,7 @@ impl ContainerBackend {
         }
         if state.running == Some(false) {
             starts.unasked.push(format!("the {name} ended, and no fault did it"));
+            starts.last = None;
         } else {
             starts.last = state.started_at;
         }
@@ -273,11 +329,12 @@ impl Backend for ContainerBackend {
     }
 
     fn state(&self) -> ServiceState {
-        let Some(state) = self.engines_view() else { return ServiceState::Down };
-        match (state.running, state.paused) {
-            (_, Some(true)) => ServiceState::Paused,
-            (Some(true), _) => ServiceState::Running,
-            _ => ServiceState::Down,
+        match self.engines_view() {
+            View::There(state) if state.paused == Some(true) => ServiceState::Paused,
+            View::There(state) if state.running != Some(true) => ServiceState::Down,
+            View::Gone => ServiceState::Down,
+            // An engine that does not answer says nothing of the service.
+            View::There(_) | View::Unknown => ServiceState::Running,
         }
     }
 
@@ -320,6 +377,7 @@ mod tests {
             ports: vec![(1, 2)],
             mounts: Vec::new(),
             run_id: "r".to_owned(),
+            stop: Stop::never(),
         };
         let request = plan.request();
         assert_eq!(request.container_name().as_deref(), Some("stormproof-r-broker"));

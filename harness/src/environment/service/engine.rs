@@ -141,7 +141,7 @@ impl Engine {
 }
 
 /// Whether the engine says that there is no such container.
-fn is_gone(error: &HarnessError) -> bool {
+pub(super) fn is_gone(error: &HarnessError) -> bool {
     error.what.contains("No such container")
 }
 

@@ -80,6 +80,8 @@ impl ProcessPlan {
 struct Life {
     child: Child,
     pid_file: PidFile,
+    /// Whether we have asked it to end.
+    is_ending: bool,
 }
 
 /// The backend.
@@ -114,8 +116,12 @@ impl ProcessBackend {
 
     /// How the process ended, if it has; it is forgotten then.
     fn ended(&self) -> Result<Option<ExitStatus>> {
+        self.ended_if(|_| true)
+    }
+
+    fn ended_if(&self, counts: impl Fn(&Life) -> bool) -> Result<Option<ExitStatus>> {
         let mut life = self.life();
-        let Some(alive) = life.as_mut() else { return Ok(None) };
+        let Some(alive) = life.as_mut().filter(|life| counts(life)) else { return Ok(None) };
         let ended = alive.child.try_wait().map_err(|e| self.plan.refuse("wait for", &e))?;
         if ended.is_some()
             && let Some(life) = life.take()
@@ -143,6 +149,15 @@ impl ProcessBackend {
         }
     }
 
+    /// It will end because of us.
+    fn note_end(&self) -> Result<()> {
+        self.look_for_others()?;
+        if let Some(life) = self.life().as_mut() {
+            life.is_ending = true;
+        }
+        Ok(())
+    }
+
     fn end_now(&self) -> Result<()> {
         self.signal(Signal::SIGKILL)?;
         match self.wait_gone(GONE_LIMIT)? {
@@ -157,7 +172,7 @@ impl ProcessBackend {
 
     /// Looks whether it has ended by itself, or others have ended it.
     fn look_for_others(&self) -> Result<()> {
-        if self.ended()?.is_some() {
+        if self.ended_if(|life| !life.is_ending)?.is_some() {
             let what = format!("the {} ended, and no fault did it", self.plan.name);
             self.unasked_ends().push(what);
         }
@@ -208,17 +223,17 @@ impl Backend for ProcessBackend {
             .process_group(0);
         let child = spawner::spawn(command).map_err(|error| refuse(&error))?;
         let pid_file = PidFile::write(&plan.folder, &plan.name, child.id())?;
-        *self.life() = Some(Life { child, pid_file });
+        *self.life() = Some(Life { child, pid_file, is_ending: false });
         Ok(())
     }
 
     fn kill(&self) -> Result<()> {
-        self.look_for_others()?;
+        self.note_end()?;
         self.end_now()
     }
 
     fn stop(&self, limit: Duration) -> Result<()> {
-        self.look_for_others()?;
+        self.note_end()?;
         self.signal(Signal::SIGTERM)?;
         match self.wait_gone(limit)? {
             true => Ok(()),

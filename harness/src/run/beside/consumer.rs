@@ -42,7 +42,8 @@ pub(super) fn read(at: &Addresses, stop: &Stop, take: impl Fn(Row) + Sync) -> Re
             .iter()
             .map(|half| scope.spawn(|| read_some(at, half, stop, &take, begun)))
             .collect();
-        let joined = threads.into_iter().map(crate::environment::joined);
+        let panicked = || environment("reading the topic panicked");
+        let joined = threads.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(panicked())));
         joined.collect::<Result<Vec<u64>>>()
     })?;
     Ok((counts.iter().sum(), begun.elapsed().as_secs_f64()))
