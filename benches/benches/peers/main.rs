@@ -55,10 +55,10 @@ struct Comparison {
 }
 
 const EXCHANGE_RECORDS: u64 = 40_000_000;
-/// With a checkpoint every second: two under load, and nearly a third.
-const SECONDS: f64 = 2.9;
+/// With a checkpoint every second: two under load.
+const SECONDS: f64 = 2.4;
 const LATE_MS: u64 = 50;
-const KAFKA_RECORDS: u64 = 600_000;
+const KAFKA_RECORDS: u64 = 2_000_000;
 const DATABASE_RECORDS: u64 = 300_000;
 
 fn exchange(change: impl Fn(&mut Exchange) + 'static) -> Contestant {
