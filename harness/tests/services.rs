@@ -125,6 +125,35 @@ fn a_local_run_with_broken_services_is_proven_and_leaves_nothing() {
 }
 
 #[test]
+fn a_service_that_nobody_starts_again_ends_the_run() {
+    if !needs("a database killed by hand", &LOCAL) {
+        return;
+    }
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let scenario = "seed = 5\n[job]\nparallelism = 20\n[load]\nrecords = 40000\n\
+        rate_per_s = 100\n[environment]\nkind = \"local\"\nready_limit_s = 25\n";
+    fs::write(folder.path().join("calm.toml"), scenario).unwrap();
+    let mut run = command(&["run", "--scenario", "calm.toml", "--out", "out"], folder.path());
+    run.arg("--data").arg(data.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = run.spawn().unwrap();
+    let events = || fs::read_to_string(folder.path().join("out/events.jsonl")).unwrap_or_default();
+    wait_for("a checkpoint", Duration::from_secs(60), || events().contains("checkpoint_completed"));
+    let pid_file = data_left(data.path())[0].join("database/database.pid");
+    let mark = fs::read_to_string(pid_file).unwrap();
+    let pid: i32 = mark.split(':').next().unwrap().parse().unwrap();
+    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    let killed = Instant::now();
+    let run = run.wait_with_output().unwrap();
+    assert!(killed.elapsed() < Duration::from_secs(60), "{}", said(&run));
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    let told = said(&run);
+    assert!(told.contains("the database ended, and no fault did it"), "{told}");
+    let reason = result(&folder.path().join("out"))["verdict_reason"].to_string();
+    assert!(reason.contains("nobody has started it again for 25 s"), "{reason}");
+    assert_eq!(data_left(data.path()), Vec::<PathBuf>::new(), "{told}");
+}
+
+#[test]
 fn a_harness_that_was_killed_leaves_no_process_and_clean_takes_the_rest() {
     if !needs("a killed local run", &LOCAL) {
         return;
@@ -246,7 +275,7 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
     let notes: Vec<_> = result["notes"].as_array().unwrap().iter().collect();
     let is_told = |note: &&&Value| {
         let note = note.as_str().unwrap();
-        note.contains("the database ended and was started again by others")
+        note.contains("the database ended")
     };
     assert_eq!(notes.iter().filter(is_told).count(), 1, "{notes:?}");
     assert!(!format!("{notes:?}").contains("the broker ended"), "{notes:?}");

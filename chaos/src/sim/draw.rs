@@ -95,6 +95,10 @@ impl Plan {
         };
         trouble::befall(&mut plan, draw);
         plan.pace.late_credit_per_mille = draw.of(&[0, 0, 100, 500]);
+        if plan.topology.parallelism[0].largest() <= 12 {
+            plan.exchange.records_per_step = draw.of(&[0, 0, 0, 2, 10]);
+            plan.sink.max_pending_bytes = draw.of(&[None, None, None, Some(500), Some(5_000)]);
+        }
         plan
     }
 }
@@ -210,6 +214,8 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
         flush_interval_us: draw.of(&[0, 200, 2_000]),
         credit_bytes: draw.of(&[0, 100, 400, 2_000, 4_000]),
         in_flight_target_ms: draw.of(&[0, 5, 5, 100]),
+        // Drawn last of all.
+        records_per_step: 0,
     }
 }
 
@@ -221,6 +227,7 @@ fn sink(draw: &mut Draw) -> SinkPlan {
         batch_interval_ms: draw.of(&[1, 5, 20, 60]),
         transaction_rows: draw.of(&[1, 5, 50, 1_000]),
         transaction_bytes: draw.of(&[None, None, None, Some(200), Some(1_000)]),
+        max_pending_bytes: None,
         connections: draw.of(&[1, 1, 2, 3]),
         max_pending_rows: draw.of(&[4, 20, 20_000]),
         max_retries: draw.of(&[1, 3, 8]),

@@ -105,6 +105,7 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
         transaction_bytes: sink.transaction_bytes.unwrap_or(usual.transaction_bytes),
         connections_per_worker: sink.connections,
         max_pending_rows: sink.max_pending_rows,
+        max_pending_bytes: sink.max_pending_bytes.unwrap_or(usual.max_pending_bytes),
         max_retries: sink.max_retries,
         retry_backoff_ms: RETRY_BACKOFF_MS,
         retry_backoff_max_ms: RETRY_BACKOFF_MAX_MS,

@@ -152,6 +152,9 @@ pub struct SinkPlan {
     pub connections: u16,
     /// Rows at which backpressure begins.
     pub max_pending_rows: usize,
+    /// Bytes at which it begins; without it the engine's default, which no simulated one reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_pending_bytes: Option<usize>,
     /// Failures of a batch in a row.
     pub max_retries: u32,
     /// A call that takes longer has failed.

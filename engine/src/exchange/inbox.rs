@@ -238,12 +238,14 @@ impl Inbox {
                     empty_lanes += 1;
                 }
                 Some(item) if self.held.contains(item.channel()) => {
-                    self.hold_back(item);
-                    empty_lanes = 0;
                     *budget -= 1;
+                    if *budget > 0 || !mutants::is_active(mutants::HELD_LOST) {
+                        self.hold_back(item);
+                    }
                     if *budget == 0 {
                         return None;
                     }
+                    empty_lanes = 0;
                 }
                 free => return free,
             }

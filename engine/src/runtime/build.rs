@@ -169,7 +169,8 @@ impl GroupBuilder {
         let task = match &vertex.kind {
             VertexKind::Source(factory) => {
                 let reader = factory.open(context.clone(), state)?;
-                let source = SourceGroup::new(context, reader, outputs);
+                let source = SourceGroup::new(context, reader, outputs)
+                    .stepping(self.config.exchange.records_per_step);
                 return Ok(Group::Source(Box::new(source)));
             }
             VertexKind::Operator(factory) => {
@@ -189,7 +190,8 @@ impl GroupBuilder {
         let credit = credit_bytes(&self.config.exchange, self.graph.vertex(first_input));
         let target_us = self.config.exchange.in_flight_target_ms * 1000;
         let debloat = Debloat::new(target_us, credit, inbox.channels() as u64);
-        let gated = GatedGroup::new(context, task, inbox, handler, debloat, outputs);
+        let gated = GatedGroup::new(context, task, inbox, handler, debloat, outputs)
+            .stepping(self.config.exchange.records_per_step);
         Ok(Group::Gated(Box::new(gated)))
     }
 

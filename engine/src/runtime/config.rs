@@ -124,6 +124,9 @@ pub struct ExchangeConfig {
     /// When a receiver falls behind, credit shrinks until what is in flight takes it about so long
     /// to process (Flink's buffer debloating). 0 = credit never shrinks.
     pub in_flight_target_ms: u64,
+    /// Records that a worker's subtasks of a vertex process, or emit, before other vertices and
+    /// control messages have their turn. 0 = 16,384 processed, 2,048 emitted by a source.
+    pub records_per_step: usize,
 }
 
 impl Default for ExchangeConfig {
@@ -133,6 +136,7 @@ impl Default for ExchangeConfig {
             flush_interval_us: 2_000,
             credit_bytes: 0,
             in_flight_target_ms: 100,
+            records_per_step: 0,
         }
     }
 }

@@ -57,6 +57,7 @@ pub struct GatedGroup {
     begun: (CheckpointId, TimeUs),
     has_ended: bool,
     is_finished: bool,
+    records_per_step: usize,
 }
 
 impl GatedGroup {
@@ -86,7 +87,16 @@ impl GatedGroup {
             begun: (CheckpointId::NONE, 0),
             has_ended: false,
             is_finished: false,
+            records_per_step: RECORDS_PER_STEP,
         }
+    }
+
+    /// The same with so many records for each step; 0 = as it is.
+    pub fn stepping(mut self, records: usize) -> Self {
+        if records > 0 {
+            self.records_per_step = records;
+        }
+        self
     }
 
     pub(super) fn context(&self) -> &GroupContext {
@@ -167,7 +177,7 @@ impl GatedGroup {
     /// Processes inbox items until the budget, the input or the room downstream is used up, or a
     /// decision has to wait.
     fn process_ready(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<bool> {
-        let mut budget = RECORDS_PER_STEP;
+        let mut budget = self.records_per_step;
         let mut moved = false;
         while budget > 0 && self.decisions.is_empty() && self.has_room() {
             let records = self.process_run(budget, now_us)?;

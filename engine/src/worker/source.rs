@@ -35,6 +35,7 @@ pub struct SourceGroup {
     finished: Vec<bool>,
     /// Subtasks whose last barrier is out: nothing follows it.
     drained: Vec<bool>,
+    records_per_step: usize,
 }
 
 impl SourceGroup {
@@ -49,7 +50,16 @@ impl SourceGroup {
             triggers: Vec::new(),
             finished: vec![false; subtasks],
             drained: vec![false; subtasks],
+            records_per_step: RECORDS_PER_STEP,
         }
+    }
+
+    /// The same with so many records for each step; 0 = as it is.
+    pub fn stepping(mut self, records: usize) -> Self {
+        if records > 0 {
+            self.records_per_step = records;
+        }
+        self
     }
 
     pub(super) fn context(&self) -> &GroupContext {
@@ -72,7 +82,7 @@ impl SourceGroup {
     pub(super) fn step(&mut self, now_us: TimeUs, snapshots: &mut Snapshots) -> Result<Progress> {
         self.follow_triggers(now_us, snapshots)?;
         let is_drained = self.drained.iter().all(|drained| *drained);
-        let budget = if is_drained { 0 } else { RECORDS_PER_STEP };
+        let budget = if is_drained { 0 } else { self.records_per_step };
         let mut emission = GroupEmission {
             context: &self.context,
             outputs: &mut self.outputs,

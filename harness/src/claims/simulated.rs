@@ -59,6 +59,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             transaction_bytes: None,
             connections: 1,
             max_pending_rows: 20_000,
+            max_pending_bytes: None,
             max_retries: 8,
             call_timeout_ms: 10_000,
             fence_timeout_ms: 10_000,

@@ -71,9 +71,11 @@ const OF_RUNS: [Invariant; 22] = [
         text: "Whenever a checkpoint has completed, as many are kept as are retained, or all if \
                there are fewer; and those that are being deleted. Once a process has died, a job \
                that has drained leaves those as well whose deletion died with it, or whose writer \
-               did, and those that the last one has subsumed. Nor are files left of a checkpoint \
-               that was given up after they had landed. A job that has drained, or was cancelled, deletes nothing any more: \
-               with its process the deletion would end.",
+               did, and those that the last one has subsumed. Nor are files left without a manifest: of \
+               a checkpoint that was given up after they had landed, of one that is not retained any \
+               more, or of one that an attempt has found unfinished before it completed a later one. \
+               A job that has drained, or was cancelled, deletes nothing any more: with its process \
+               the deletion would end.",
         source: "a checkpoint folder that only grows fills the disk",
         checkers: &["sim::conduct"],
         is_end_state: false,
@@ -132,8 +134,8 @@ const OF_RUNS: [Invariant; 22] = [
         id: "restart-strategy",
         title: "A job starts again as its restart strategy says",
         text: "Within a process an attempt is claimed no sooner after a failure than the strategy's \
-               pause, no more often than it allows, and no less: a process ends over an error that a \
-               restart may heal only when its restarts are used up. Whoever was fenced begins no \
+               pause and no more than 2 s later, no more often than it allows, and no less: a process \
+               ends over an error that a restart may heal only when its restarts are used up. Whoever was fenced begins no \
                other attempt: it would take the job from its rightful owner.",
         source: "Flink's fixed-delay restart strategy",
         checkers: &["sim::conduct::restarts"],
@@ -173,8 +175,8 @@ const OF_RUNS: [Invariant; 22] = [
     Invariant {
         id: "retry-pace",
         title: "What was refused comes again after a pause",
-        text: "A batch that the database has refused is not sent again before the shortest pause \
-               between two tries is over.",
+        text: "A batch that the database has refused, or a look for it, is not sent again before its \
+               pause is over, which doubles with each failure up to its longest.",
         source: "a database that is in trouble must not be stormed by its clients",
         checkers: &["sim::database::patience"],
         is_end_state: false,

@@ -156,7 +156,9 @@ impl SqlSink {
         }
         self.held_rows -= rows;
         self.flushed_rows -= rows;
-        self.held_bytes -= bytes;
+        if !mutants::is_active(mutants::BYTES_STAY_HELD) {
+            self.held_bytes -= bytes;
+        }
         self.context.metrics.sink_confirmed_records.add(rows);
         self.context.metrics.sink_pending_records.set(self.held_rows);
         Ok(has_moved)

@@ -161,6 +161,8 @@ enum View {
 struct Starts {
     /// When it was started last, in the engine's words; `None` while it is down because of us.
     last: Option<String>,
+    /// Whether others have ended it since.
+    is_down_unasked: bool,
     /// Ends and starts that were not ours.
     unasked: Vec<String>,
 }
@@ -214,8 +216,11 @@ impl ContainerBackend {
 
     /// Remembers the start that was just asked for.
     fn note_start(&self) {
-        if let View::There(state) = self.engines_view() {
-            self.starts().last = state.started_at;
+        let view = self.engines_view();
+        let mut starts = self.starts();
+        starts.is_down_unasked = false;
+        if let View::There(state) = view {
+            starts.last = state.started_at;
         }
     }
 
@@ -223,25 +228,35 @@ impl ContainerBackend {
     fn look_for_others(&self) {
         let mut starts = self.starts();
         // A start of ours that could not be looked at is no news.
-        let Some(last) = starts.last.clone() else { return };
+        if starts.last.is_none() && !starts.is_down_unasked {
+            return;
+        }
         let name = &self.plan.name;
         let state = match self.engines_view() {
             View::There(state) => state,
             View::Unknown => return,
             View::Gone => {
-                starts.last = None;
+                (starts.last, starts.is_down_unasked) = (None, false);
                 starts.unasked.push(format!("the {name} was removed by others"));
                 return;
             }
         };
-        if state.started_at.as_ref() != Some(&last) {
+        if starts.is_down_unasked {
+            if state.running == Some(true) {
+                (starts.last, starts.is_down_unasked) = (state.started_at, false);
+                starts.unasked.push(format!("the {name} was started again by others"));
+            }
+            return;
+        }
+        let last = starts.last.clone();
+        if state.started_at != last {
             starts.unasked.push(format!(
                 "the {name} ended and was started again by others, and no fault did it"
             ));
         }
         if state.running == Some(false) {
             starts.unasked.push(format!("the {name} ended, and no fault did it"));
-            starts.last = None;
+            (starts.last, starts.is_down_unasked) = (None, true);
         } else {
             starts.last = state.started_at;
         }
@@ -250,7 +265,8 @@ impl ContainerBackend {
     /// It will be down because of us.
     fn note_end(&self) {
         self.look_for_others();
-        self.starts().last = None;
+        let mut starts = self.starts();
+        (starts.last, starts.is_down_unasked) = (None, false);
     }
 
     fn wait_down(&self, limit: Duration) -> Result<bool> {
