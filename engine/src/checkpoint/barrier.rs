@@ -318,7 +318,6 @@ impl BarrierHandler {
     fn is_late(&self, checkpoint: CheckpointId) -> bool {
         checkpoint <= self.over
             || checkpoint < self.youngest
-                && !mutants::is_active(mutants::OLDER_BEGINS)
                 && !self.pending.iter().any(|p| p.barrier.checkpoint == checkpoint)
     }
 

@@ -487,11 +487,7 @@ mutants! {
         "a held record on which a step's budget ends is forgotten";
         by "many records behind a barrier, and few of them for each step";
         ["conservation", "no-loss", "duplicates-exact"];
-    OLDER_BEGINS = 131, "older-begins":
-        "a barrier that comes late begins its checkpoint behind a younger one";
-        by "checkpoints that overlap, the older one given up on the way";
-        ["no-orphans", "conservation", "alignment-holds"];
-    BYTES_STAY_HELD = 132, "bytes-stay-held":
+    BYTES_STAY_HELD = 131, "bytes-stay-held":
         "bytes that were written count as held by the sink for good";
         by "a sink with room for few bytes";
         ["liveness"];
