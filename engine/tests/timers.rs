@@ -20,7 +20,7 @@ use stormproof_engine::seam::*;
 use support::*;
 
 const PARALLELISM: u16 = 10;
-const RECORDS: u64 = 3_000;
+const RECORDS: u64 = 20_000;
 const HELD_US: TimeUs = 15_000;
 const HELD: &str = "held";
 
