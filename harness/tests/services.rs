@@ -138,7 +138,7 @@ fn a_service_that_nobody_starts_again_ends_the_run() {
     let run = run.spawn().unwrap();
     let events = || fs::read_to_string(folder.path().join("out/events.jsonl")).unwrap_or_default();
     wait_for("a checkpoint", Duration::from_secs(60), || events().contains("checkpoint_completed"));
-    let pid_file = data_left(data.path())[0].join("database/database.pid");
+    let pid_file = data_left(data.path())[0].join("database.pid");
     let mark = fs::read_to_string(pid_file).unwrap();
     let pid: i32 = mark.split(':').next().unwrap().parse().unwrap();
     nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
