@@ -8,6 +8,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::{AttemptId, Offset, PartitionId, SubtaskIndex};
+use crate::mutants;
 
 /// Bytes before the key of a compact frame.
 pub const COMPACT_HEADER_BYTES: usize = 24;
@@ -56,6 +57,13 @@ pub struct Payload<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// The length of a key as the compact layout has it.
+#[inline]
+fn counted(key: &[u8]) -> usize {
+    let wraps = mutants::is_active(mutants::KEY_LENGTH_WRAPS);
+    key.len().saturating_sub(usize::from(wraps))
+}
+
 impl Payload<'_> {
     /// Bytes of this record's frame.
     #[inline]
@@ -75,7 +83,7 @@ impl Payload<'_> {
             | u64::from(index)
             | u64::from(source_attempt.0) >> 8
             | ((time ^ (time >> 63)) as u64) >> 55
-            | (self.key.map_or(0, <[u8]>::len) as u64) >> 8
+            | (self.key.map_or(0, counted) as u64) >> 8
             | ((body + COMPACT_HEADER_BYTES) as u64) >> 16;
         beyond == 0
     }

@@ -2,30 +2,18 @@
 //! and an installed MariaDB; without them these tests say so and pass, unless
 //! `STORMPROOF_REQUIRE_SERVICES=1`.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::{Mutex, PoisonError};
 
+use common::{needs, said, stormproof};
 use serde_json::Value;
 
-fn stormproof(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stormproof")).args(args).current_dir(folder).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
-}
-
 fn has_kafka(test: &str) -> bool {
-    if std::env::var_os("KAFKA_HOME").is_some_and(|home| !home.is_empty()) {
-        return true;
-    }
-    let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
-    assert!(!is_required, "{test} cannot run: KAFKA_HOME is not set");
-    eprintln!("NOT RUN: {test}: KAFKA_HOME is not set");
-    false
+    needs::variable(test, needs::SERVICES, needs::KAFKA_HOME).is_some()
 }
 
 /// Four Java processes are enough at a time.

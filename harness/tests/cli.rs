@@ -1,17 +1,11 @@
 //! The command line as a user meets it: help, errors with place and remedy, exit codes.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
 
-fn stormproof(args: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stormproof"))
-        .args(args)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("the binary runs")
-}
+use std::fs;
+use std::process::Command;
+
+use common::stormproof;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -4,10 +4,13 @@
 //! The database is that of `STORMPROOF_TEST_MYSQL_URL`. Without it these tests say so and pass,
 //! unless `STORMPROOF_REQUIRE_MYSQL=1`.
 
+mod common;
+
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use common::needs;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
@@ -18,13 +21,6 @@ type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 const PARTITIONS: i32 = 4;
 const PLAIN_RECORDS: u64 = 4_000;
-
-fn database() -> Option<String> {
-    let url = std::env::var("STORMPROOF_TEST_MYSQL_URL").ok();
-    let is_required = std::env::var("STORMPROOF_REQUIRE_MYSQL").is_ok_and(|v| v == "1");
-    assert!(url.is_some() || !is_required, "STORMPROOF_TEST_MYSQL_URL is not set");
-    url
-}
 
 fn broker() -> MockCluster<'static, DefaultProducerContext> {
     let broker = MockCluster::new(1).expect("a mock cluster starts");
@@ -69,10 +65,7 @@ fn fill(brokers: &str) -> u64 {
 
 #[test]
 fn a_topic_of_somebody_else_is_judged_as_it_is() {
-    let Some(url) = database() else {
-        eprintln!("skipped: STORMPROOF_TEST_MYSQL_URL is not set");
-        return;
-    };
+    let Some(url) = needs::mysql("a topic of somebody else") else { return };
     let broker = broker();
     let brokers = broker.bootstrap_servers();
     let records = fill(&brokers);
@@ -109,7 +102,7 @@ fn a_topic_of_somebody_else_is_judged_as_it_is() {
 
 #[test]
 fn a_topic_that_does_not_exist_is_named() {
-    let Some(url) = database() else { return };
+    let Some(url) = needs::mysql("external services") else { return };
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_stormproof"))
@@ -126,7 +119,7 @@ fn a_topic_that_does_not_exist_is_named() {
 
 #[test]
 fn a_topic_that_holds_records_is_not_written_to() {
-    let Some(url) = database() else { return };
+    let Some(url) = needs::mysql("external services") else { return };
     let broker = broker();
     let brokers = broker.bootstrap_servers();
     let records = fill(&brokers);
@@ -144,7 +137,7 @@ fn a_topic_that_holds_records_is_not_written_to() {
 
 #[test]
 fn a_wrong_password_is_told_with_the_address_and_without_the_password() {
-    let Some(url) = database() else { return };
+    let Some(url) = needs::mysql("external services") else { return };
     let (account, place) = url.rsplit_once('@').expect("an account at a place");
     let (user, password) = account.rsplit_once(':').expect("a user with a password");
     let wrong = format!("{user}:not-{password}@{place}");

@@ -1,7 +1,8 @@
 //! A disk that fills up under a run: a clear error with the folder and the remedy, in time, and
 //! nothing left behind but what was written.
 //!
-//! A small tmpfs is mounted for it, which takes root. Without, these tests say so and pass.
+//! A small tmpfs is mounted for it, which takes root. Without, these tests say so and pass,
+//! unless `STORMPROOF_REQUIRE_SERVICES=1`.
 
 mod common;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{engines_of, said, stormproof};
+use common::{engines_of, needs, said, stormproof};
 
 /// A tmpfs on a folder of its own; unmounted when dropped.
 struct SmallDisk {
@@ -28,7 +29,8 @@ impl SmallDisk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self { folder });
         }
-        eprintln!("skipped: it takes root (and the right to mount) to make a small disk");
+        let why = "it takes root (and the right to mount) to make a small disk";
+        needs::has("a full disk", needs::SERVICES, false, why);
         None
     }
 
@@ -69,10 +71,7 @@ fn a_disk_that_fills_up_is_named_with_the_remedy() {
 
 #[test]
 fn so_is_one_that_holds_only_the_checkpoints() {
-    let Ok(url) = std::env::var("STORMPROOF_TEST_MYSQL_URL") else {
-        eprintln!("skipped: STORMPROOF_TEST_MYSQL_URL is not set");
-        return;
-    };
+    let Some(url) = needs::mysql("a full disk of checkpoints") else { return };
     let Some(disk) = SmallDisk::mount("1m") else { return };
     fills_up(&disk, &["--database", &url]);
 }

@@ -249,11 +249,7 @@ fn bad_input_is_told_with_its_place_and_a_remedy() {
 #[test]
 fn a_table_in_mysql_is_judged_likewise() {
     use mysql_async::prelude::Queryable as _;
-    let Ok(url) = std::env::var("STORMPROOF_TEST_MYSQL_URL") else {
-        let is_required = std::env::var("STORMPROOF_REQUIRE_MYSQL").is_ok_and(|v| v == "1");
-        assert!(!is_required, "STORMPROOF_TEST_MYSQL_URL is not set");
-        return eprintln!("NOT RUN: STORMPROOF_TEST_MYSQL_URL is not set");
-    };
+    let Some(url) = common::needs::mysql("a table in MySQL") else { return };
     let (broker, folder) = (filled(), tempfile::tempdir().expect("a folder"));
     let table = format!("foreign_{}", std::process::id());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

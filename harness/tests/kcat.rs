@@ -11,28 +11,18 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{json, said, stormproof};
+use common::{json, needs, said, stormproof};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use stormproof_harness::oracle::checkpoint_reader::{CheckpointFolder, CheckpointSource as _};
 
 const PARTITIONS: i32 = 4;
 
-fn is_required(name: &str) -> bool {
-    std::env::var(name).is_ok_and(|value| value == "1")
-}
-
 /// The database's URL, when it and kcat are here.
 fn database() -> Option<String> {
-    let url = std::env::var("STORMPROOF_TEST_MYSQL_URL").ok();
-    assert!(url.is_some() || !is_required("STORMPROOF_REQUIRE_MYSQL"), "no database");
     let has_kcat = Command::new("kcat").arg("-V").output().is_ok();
-    assert!(has_kcat || !is_required("STORMPROOF_REQUIRE_KCAT"), "no kcat");
-    if url.is_none() || !has_kcat {
-        eprintln!("skipped: it needs STORMPROOF_TEST_MYSQL_URL and kcat");
-        return None;
-    }
-    url
+    let is_there = needs::has("a second opinion", needs::KCAT, has_kcat, "there is no kcat");
+    needs::mysql("a second opinion").filter(|_| is_there)
 }
 
 /// Runs kcat against the topic with `input` on its stdin; returns its stdout.

@@ -1,25 +1,17 @@
 //! The proof of the oracle, small: seeded bugs are convicted and the sound engine is not, cells of
 //! the kill matrix are reached, a planted failure is shrunk and replayed to the bit.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
+
 use std::time::Duration;
 
+use common::{said, stormproof};
 use stormproof_chaos::matrix::Tally;
 use stormproof_chaos::sim::Plan;
 use stormproof_harness::proof::case::Case;
 use stormproof_harness::proof::matrix::{Campaign, Table};
 use stormproof_harness::proof::parallel_cores;
 use stormproof_harness::run::Interrupt;
-
-fn stormproof(args: &[&str], folder: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
-    command.args(args).current_dir(folder).output().expect("the binary runs")
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
-}
 
 #[test]
 fn a_sample_of_the_kill_matrix_is_reached_and_survived() {

@@ -4,35 +4,22 @@
 //!
 //! Without them these tests say so and pass, unless `STORMPROOF_REQUIRE_SERVICES=1`.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use common::{command, needs, said};
 use serde_json::Value;
 
 const RUN: [&str; 6] = ["run", "--parallelism", "20", "--records", "20000", "--quiet"];
 
-fn command(args: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
-    command.args(args).current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-fn said(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
-}
-
-/// Whether what a test needs is there; says so when it is not.
-fn needs(test: &str, variables: &[&str]) -> bool {
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let Some(missing) = variables.iter().find(|name| !is_set(name)) else { return true };
-    let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
-    assert!(!is_required, "{test} cannot run: {missing} is not set");
-    eprintln!("NOT RUN: {test}: {missing} is not set");
-    false
+/// Whether what a test needs is there.
+fn can_run(test: &str, variables: &[&str]) -> bool {
+    variables.iter().all(|name| needs::variable(test, needs::SERVICES, name).is_some())
 }
 
 const LOCAL: [&str; 1] = ["KAFKA_HOME"];
@@ -95,7 +82,7 @@ fn begin(folder: &Path, data: &Path) -> Child {
 
 #[test]
 fn a_local_run_with_broken_services_is_proven_and_leaves_nothing() {
-    if !needs("a local run", &LOCAL) {
+    if !can_run("a local run", &LOCAL) {
         return;
     }
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -126,7 +113,7 @@ fn a_local_run_with_broken_services_is_proven_and_leaves_nothing() {
 
 #[test]
 fn a_service_that_nobody_starts_again_ends_the_run() {
-    if !needs("a database killed by hand", &LOCAL) {
+    if !can_run("a database killed by hand", &LOCAL) {
         return;
     }
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -155,7 +142,7 @@ fn a_service_that_nobody_starts_again_ends_the_run() {
 
 #[test]
 fn a_harness_that_was_killed_leaves_no_process_and_clean_takes_the_rest() {
-    if !needs("a killed local run", &LOCAL) {
+    if !can_run("a killed local run", &LOCAL) {
         return;
     }
     for moment_ms in [150, 900, 2_500, 7_000] {
@@ -175,7 +162,7 @@ fn a_harness_that_was_killed_leaves_no_process_and_clean_takes_the_rest() {
 
 #[test]
 fn an_interrupted_start_ends_at_once_and_leaves_nothing() {
-    if !needs("an interrupted local run", &LOCAL) {
+    if !can_run("an interrupted local run", &LOCAL) {
         return;
     }
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -191,7 +178,7 @@ fn an_interrupted_start_ends_at_once_and_leaves_nothing() {
 
 #[test]
 fn a_broker_that_does_not_come_up_is_told_with_its_log_and_within_its_time() {
-    if !needs("a slow broker", &LOCAL) {
+    if !can_run("a slow broker", &LOCAL) {
         return;
     }
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -249,7 +236,7 @@ fn no_kafka_and_no_engine_are_told_with_the_remedy() {
 
 #[test]
 fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
-    if !needs("a run in containers", &CONTAINERS) {
+    if !can_run("a run in containers", &CONTAINERS) {
         return;
     }
     let _turn = turn();
@@ -284,7 +271,7 @@ fn containers_are_killed_by_hand_and_the_run_says_so_and_leaves_nothing() {
 
 #[test]
 fn clean_takes_the_containers_of_a_harness_that_was_killed() {
-    if !needs("a killed run in containers", &CONTAINERS) {
+    if !can_run("a killed run in containers", &CONTAINERS) {
         return;
     }
     let _turn = turn();
@@ -307,7 +294,7 @@ fn clean_takes_the_containers_of_a_harness_that_was_killed() {
 
 #[test]
 fn an_image_that_is_no_database_is_told_with_the_remedy_and_leaves_no_container() {
-    if !needs("an image that does not start", &CONTAINERS) {
+    if !can_run("an image that does not start", &CONTAINERS) {
         return;
     }
     let _turn = turn();
@@ -328,7 +315,7 @@ fn an_image_that_is_no_database_is_told_with_the_remedy_and_leaves_no_container(
 
 #[test]
 fn a_run_in_containers_that_is_interrupted_twice_removes_them_without_a_panic() {
-    if !needs("an interrupted run in containers", &CONTAINERS) {
+    if !can_run("an interrupted run in containers", &CONTAINERS) {
         return;
     }
     let _turn = turn();
@@ -354,7 +341,7 @@ fn a_run_in_containers_that_is_interrupted_twice_removes_them_without_a_panic() 
 
 #[test]
 fn a_wrong_image_is_told_with_the_remedy() {
-    if !needs("a wrong image", &CONTAINERS) {
+    if !can_run("a wrong image", &CONTAINERS) {
         return;
     }
     let _turn = turn();

@@ -1,10 +1,13 @@
 //! Retention passes the checkpoint while the engine is down: the records are lost, the fault did
 //! it, and the engine says so instead of skipping them. Neither proven nor the engine's violation.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::{needs, stormproof};
 use serde_json::Value;
 
 fn run(folder: &Path, environment: &str, action: &str) -> (Output, Value) {
@@ -14,11 +17,8 @@ fn run(folder: &Path, environment: &str, action: &str) -> (Output, Value) {
          [[faults.schedule]]\naction = \"{action}\"\ntarget = \"broker\"\nwhen = {{ at_ms = 6000 }}\n"
     );
     fs::write(folder.join("truncated.toml"), scenario).unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_stormproof"))
-        .args(["run", "--scenario", "truncated.toml", "--out", "out", "-q", "--env", environment])
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let scenario = ["run", "--scenario", "truncated.toml", "--out", "out", "-q"];
+    let run = stormproof(&[&scenario[..], &["--env", environment]].concat(), folder);
     let json = fs::read(folder.join("out/result.json"));
     let json = json.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&run.stderr)));
     (run, serde_json::from_slice(&json).unwrap())
@@ -43,11 +43,7 @@ fn is_told_and_nobody_is_convicted(environment: &str, action: &str) {
     assert!(convicted.is_empty(), "{convicted:?}");
     // The input is known although the log does not hold it any more.
     assert!(result["records"].as_u64().unwrap() > 20_000, "{}", result["records"]);
-    let verify = Command::new(env!("CARGO_BIN_EXE_stormproof"))
-        .args(["verify", "out", "-q"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    let verify = stormproof(&["verify", "out", "-q"], folder.path());
     assert_eq!(verify.status.code(), Some(2), "{}", String::from_utf8_lossy(&verify.stdout));
 }
 
@@ -57,13 +53,10 @@ fn on_the_embedded_broker() {
 }
 
 fn on_a_real_kafka(action: &str) {
-    if std::env::var_os("KAFKA_HOME").is_none_or(|home| home.is_empty()) {
-        let is_required = std::env::var("STORMPROOF_REQUIRE_SERVICES").is_ok_and(|v| v == "1");
-        assert!(!is_required, "{action} of a real topic cannot be tried: KAFKA_HOME is not set");
-        eprintln!("NOT RUN: {action} of a real topic: KAFKA_HOME is not set");
-        return;
+    let test = format!("{action} of a real topic");
+    if needs::variable(&test, needs::SERVICES, needs::KAFKA_HOME).is_some() {
+        is_told_and_nobody_is_convicted("local", action);
     }
-    is_told_and_nobody_is_convicted("local", action);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod charts;
 mod checkpoints;
 mod compare;
 mod evidence;
+mod faults;
 mod figures;
 mod matrix;
 mod origin;
@@ -97,7 +98,7 @@ pub fn comparison(a: &Side, b: &Side) -> String {
 pub fn trend(results: &[RunResult]) -> String {
     let body = html! {
         (trend::header(results))
-        main { (trend::courses(results)) (trend::results(results)) }
+        main { (faults::section(results)) (trend::courses(results)) (trend::results(results)) }
         (origin::footer())
     };
     shell("Trend", &body)

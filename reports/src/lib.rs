@@ -16,6 +16,7 @@
 
 pub mod claims;
 pub mod compare;
+mod faults;
 mod figures;
 pub mod gate;
 mod harm;

@@ -15,7 +15,7 @@ use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::runtime::{CheckpointConfig, JobEvent};
 use stormproof_engine::seam::TimeUs;
 
-use self::restarts::Restarts;
+use self::restarts::{FENCED, Restarts};
 use super::core::ProcessId;
 use super::evidence::{AuditRow, Breach};
 use super::plan::Plan;
@@ -27,6 +27,8 @@ const IN_A_ROW: &str = "failed in a row";
 const SUBSUMED: &str = "subsumed";
 /// With these, that it is given up for its age.
 const EXPIRED: &str = "expired";
+/// With these an attempt ends when that befalls the checkpoint that it was to drain with.
+const LAST_EXPIRED: &str = "the last checkpoint failed: expired";
 /// What an event may be late by: the clock moves on within a step.
 const EVENT_LATE_US: TimeUs = 1_000;
 
@@ -39,6 +41,8 @@ struct Course {
     taken: CheckpointId,
     completed: CheckpointId,
     failures_in_a_row: u32,
+    /// When it began.
+    begun_us: TimeUs,
     /// When it began, or triggered a checkpoint last.
     triggered_us: TimeUs,
     completed_us: Option<TimeUs>,
@@ -53,6 +57,8 @@ pub(super) struct Conduct {
     courses: BTreeMap<AttemptId, Course>,
     /// When each checkpoint was given up.
     given_up_us: BTreeMap<CheckpointId, TimeUs>,
+    /// Who gave it up.
+    given_up_by: BTreeMap<CheckpointId, AttemptId>,
     /// When each completed.
     completed_us: BTreeMap<CheckpointId, TimeUs>,
     /// The checkpoint that completed last, and when its attempt had listed what others left.
@@ -62,6 +68,8 @@ pub(super) struct Conduct {
     /// The last checkpoint of each attempt that has drained.
     drained: BTreeMap<AttemptId, CheckpointId>,
     restarts: Restarts,
+    /// From then on nothing disturbs anybody.
+    calm_us: Option<TimeUs>,
     breaches: Vec<Breach>,
 }
 
@@ -72,11 +80,13 @@ impl Conduct {
             begun: BTreeMap::new(),
             courses: BTreeMap::new(),
             given_up_us: BTreeMap::new(),
+            given_up_by: BTreeMap::new(),
             completed_us: BTreeMap::new(),
             last: (CheckpointId::NONE, 0),
             given_out: BTreeMap::new(),
             drained: BTreeMap::new(),
             restarts: Restarts::of(plan),
+            calm_us: None,
             breaches: Vec::new(),
         }
     }
@@ -103,6 +113,10 @@ impl Conduct {
             if is_after(self.completed_us.get(&of)) {
                 return Some("its checkpoint was complete once, and is not retained");
             }
+            let by = self.given_up_by.get(&of);
+            if by.is_some_and(|by| self.drained.contains_key(by)) {
+                return Some("its checkpoint was given up by the attempt that has drained");
+            }
             (of < newest && landed_us < listed_us)
                 .then_some("an attempt found it, and has completed a later checkpoint")
         };
@@ -113,6 +127,16 @@ impl Conduct {
         if let Some(what) = stray {
             self.breach("retention", what);
         }
+    }
+
+    /// From `from_us` on nothing disturbs anybody, and every checkpoint can complete in time.
+    pub(super) fn be_calm(&mut self, from_us: TimeUs) {
+        self.calm_us = Some(from_us);
+    }
+
+    /// Whether something that began at `from_us` was never disturbed.
+    fn is_calm_since(&self, from_us: TimeUs) -> bool {
+        self.calm_us.is_some_and(|calm_us| from_us > calm_us)
     }
 
     /// Keeps a breach.
@@ -168,9 +192,19 @@ impl Conduct {
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
                 self.given_up_us.insert(*checkpoint, now_us);
+                self.given_up_by.insert(*checkpoint, *attempt);
                 let course = self.courses.entry(*attempt).or_default();
                 let triggered_us = course.under_way.remove(checkpoint).unwrap_or(0);
                 let age_us = now_us - triggered_us;
+                if reason.starts_with(EXPIRED) && store.has_sent_manifest(*attempt, *checkpoint) {
+                    let what =
+                        format!("checkpoint {checkpoint} {reason}, with its manifest on its way");
+                    self.breach("checkpoint-expiry", what);
+                }
+                if reason.starts_with(EXPIRED) && self.is_calm_since(triggered_us) {
+                    let what = format!("checkpoint {checkpoint} {reason} although all is sound");
+                    self.breach("checkpoint-expiry", what);
+                }
                 if reason.starts_with(EXPIRED)
                     && age_us + EVENT_LATE_US < self.config.timeout_ms * 1_000
                 {
@@ -184,6 +218,15 @@ impl Conduct {
                 self.restarts.on_failed(process, cause, now_us);
                 let course = self.courses.remove(attempt).unwrap_or_default();
                 let (seen, may) = (course.failures_in_a_row, self.config.tolerable_failures);
+                if self.is_calm_since(course.begun_us) && !cause.starts_with(FENCED) {
+                    let what = format!("attempt {attempt} failed although all is sound: {cause}");
+                    self.breach("liveness", what);
+                }
+                let is_calm = course.under_way.values().all(|us| self.is_calm_since(*us));
+                if cause.contains(LAST_EXPIRED) && is_calm {
+                    let what = format!("attempt {attempt} ended although all is sound: {cause}");
+                    self.breach("checkpoint-expiry", what);
+                }
                 if cause.contains(IN_A_ROW) && seen <= may {
                     let what = format!(
                         "attempt {attempt} ended although {seen} checkpoints had failed in a row, \
@@ -326,7 +369,7 @@ impl Conduct {
         let given_out = self.given_out.get(&process).copied().unwrap_or(CheckpointId::NONE);
         let taken = store.highest_seen_by(process).max(given_out);
         let course = self.courses.entry(attempt).or_default();
-        (course.taken, course.triggered_us) = (taken, now_us);
+        (course.taken, course.begun_us, course.triggered_us) = (taken, now_us, now_us);
         if let Some(other) = self.begun.insert(attempt, process) {
             let what = format!("attempt {attempt} was begun by {other} and by {process}");
             self.breach("attempt-begins", what);

@@ -13,7 +13,7 @@ use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, ExchangeConfi
 
 use super::core::Span;
 use super::database::DatabaseTraits;
-use super::plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
+use super::plan::{GrowingPause, Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
 use super::world::HEALED_US;
 
 struct Draw(Pcg64Mcg);
@@ -81,6 +81,7 @@ impl Plan {
             pace: pace(draw),
             restart_delay_ms: draw.range(0, 10),
             max_restarts: draw.of(&[1000, 1000, 1, 3]),
+            growing_pause: None,
             faults: Vec::new(),
             windows: Vec::new(),
             truncations: Vec::new(),
@@ -98,6 +99,19 @@ impl Plan {
         if plan.topology.parallelism[0].largest() <= 12 {
             plan.exchange.records_per_step = draw.of(&[0, 0, 0, 2, 10]);
             plan.sink.max_pending_bytes = draw.of(&[None, None, None, Some(500), Some(5_000)]);
+        }
+        if draw.one_in(3) {
+            plan.growing_pause = Some(growing_pause(draw));
+        }
+        if plan.topology.parallelism[0].largest() <= 12 && draw.one_in(4) {
+            // What has a length of its own, and what has it in one byte.
+            plan.load.key_bytes = draw.of(&[254, 255, 256, 300]);
+            let feasible_ms = feasible_ms(&plan.load, &plan.sink);
+            plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
+        }
+        // Transactions that were committed with a checkpoint cannot be taken back with it.
+        if plan.sink.transactional_us.is_none() {
+            plan.services.rots_per_mille = draw.of(&[0, 0, 500, 1_000]);
         }
         plan
     }
@@ -167,6 +181,8 @@ fn load(topology: &Topology, draw: &mut Draw) -> Load {
         null_keys_per_mille: draw.of(&[0, 0, 20, 200]),
         hot_per_mille: draw.of(&[0, 0, 300, 900]),
         value_bytes: draw.of(&[0, 8, 24, 100]),
+        // Drawn last of all.
+        key_bytes: 0,
         over_us: draw.magnitude(15_000, 150_000),
         burst: draw.of(&[1, 2, 5, 20]),
         skew_per_mille: draw.of(&[0, 0, 500, 900]),
@@ -200,7 +216,8 @@ const LARGE_ROW_BYTES: usize = 200;
 /// A timeout within which the last checkpoint, which flushes whatever has queued up, can complete
 /// once everything is healed. A job with less would never drain, and rightly so.
 fn feasible_ms(load: &Load, sink: &SinkPlan) -> u64 {
-    let by_bytes = sink.transaction_bytes.map_or(usize::MAX, |bytes| bytes / LARGE_ROW_BYTES);
+    let row_bytes = LARGE_ROW_BYTES + load.key_bytes as usize;
+    let by_bytes = sink.transaction_bytes.map_or(usize::MAX, |bytes| bytes / row_bytes);
     let batch = sink.transaction_rows.min(sink.batch_rows).min(by_bytes) as u64;
     let transactions = u64::from(load.records) / batch.max(1) + 1;
     let statements_us = transactions * 4 * HEALED_US;
@@ -249,11 +266,22 @@ fn pace(draw: &mut Draw) -> Pace {
     }
 }
 
+fn growing_pause(draw: &mut Draw) -> GrowingPause {
+    GrowingPause {
+        initial_ms: draw.of(&[1, 3]),
+        max_ms: draw.of(&[10, 40]),
+        growth_percent: draw.of(&[150, 200, 300]),
+        reset_after_ms: draw.of(&[5, 20, 60]),
+    }
+}
+
 fn services(draw: &mut Draw) -> Services {
     let starts_at_committed = draw.one_in(3);
     Services {
         store: if draw.one_in(6) { draw.span(1_000, 20_000) } else { draw.span(50, 10_000) },
         torn_per_mille: draw.of(&[0, 0, 300]),
+        // Drawn last of all.
+        rots_per_mille: 0,
         late_us: draw.of(&[0, 10_000, 60_000]),
         database: DatabaseTraits {
             latency: draw.span(20, 5_000),

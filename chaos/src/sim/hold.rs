@@ -104,6 +104,16 @@ impl<F: OperatorFactory> OperatorFactory for Holding<F> {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Operator>> {
         let due_us = context.clock.now_us() + self.hold_us;
         let mut held: Vec<Held> = context.each_subtask().map(|_| Held::default()).collect();
+        if self.is_union {
+            let shown = |subtask: SubtaskIndex| -> usize {
+                let own = state.lists(HELD).filter(|(of, _)| *of == subtask);
+                own.map(|(_, items)| items.len()).sum()
+            };
+            let counts: Vec<usize> = context.each_subtask().map(shown).collect();
+            if counts.iter().any(|count| *count != counts[0]) {
+                self.mistimed.tell(|| format!("union state is not shown to all: {counts:?}"));
+            }
+        }
         for (subtask, items) in state.lists(HELD) {
             let own = &mut held[context.local(subtask)].records;
             for item in items {

@@ -11,7 +11,8 @@ use stormproof_engine::connectors::sql::{RowMapper, SqlSinkConfig, SqlSinkFactor
 use stormproof_engine::error::Result;
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::operators::{CountFactory, CountedValue};
-use stormproof_engine::runtime::{JobConfig, RestartStrategy};
+use stormproof_engine::runtime::JobConfig;
+use stormproof_engine::seam::TimeUs;
 
 use super::bounded::Bounded;
 use super::connection::Backend;
@@ -38,9 +39,7 @@ pub(super) fn graph(
     if plan.services.starts_at_committed {
         source.start = StartFrom::Committed;
     }
-    if let Some(timeout_ms) = plan.services.log_commit_timeout_ms {
-        source.commit_timeout_ms = timeout_ms;
-    }
+    source.commit_timeout_ms = commit_timeout_us(plan) / 1_000;
     let ends = log.0.ends();
     let inner = KafkaSourceFactory::with_log(source, Arc::new(log))?;
     let source: Arc<dyn SourceFactory> = match plan.topology.is_bounded {
@@ -71,6 +70,12 @@ pub(super) fn graph(
     graph.connect(source, count, plan.topology.into_count);
     graph.connect(count, sink, plan.topology.into_sink);
     graph.build()
+}
+
+/// How long the source waits for the answer to a commit.
+pub(super) fn commit_timeout_us(plan: &Plan) -> TimeUs {
+    let usual_ms = KafkaSourceConfig::default().commit_timeout_ms;
+    plan.services.log_commit_timeout_ms.unwrap_or(usual_ms) * 1_000
 }
 
 fn counting(plan: &Plan, mistimed: &Mistimed) -> Arc<dyn OperatorFactory> {
@@ -123,10 +128,7 @@ pub(super) fn config(plan: &Plan) -> JobConfig {
         workers: plan.topology.workers,
         max_parallelism: plan.topology.max_parallelism,
         checkpoint: plan.checkpoint.clone(),
-        restart: RestartStrategy::FixedDelay {
-            delay_ms: plan.restart_delay_ms,
-            max_restarts: plan.max_restarts,
-        },
+        restart: plan.restart(),
         exchange: plan.exchange.clone(),
     }
 }
@@ -197,6 +199,7 @@ fn read_before(
 
 fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored) {
     let (load, partitions) = (&plan.load, plan.topology.partitions);
+    let key_bytes = load.key_bytes as usize;
     let mut per_mille = |n: u32| rng.random_range(0..1000) < n;
     let (is_null, is_hot, is_skewed) = (
         per_mille(load.null_keys_per_mille),
@@ -211,7 +214,7 @@ fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored)
     let mut value = id.to_le_bytes().to_vec();
     value.resize(8 + load.value_bytes as usize, id as u8);
     let stored = Stored {
-        key: (!is_null).then(|| Bytes::from(format!("key-{key}"))),
+        key: (!is_null).then(|| Bytes::from(format!("{:-<1$}", format!("key-{key}"), key_bytes))),
         value: (!is_tombstone).then(|| Bytes::from(value)),
         event_time_us: at_us as i64,
     };

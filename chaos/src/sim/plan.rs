@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use stormproof_engine::connectors::sql::BufferDesign;
 use stormproof_engine::graph::Partitioner;
-use stormproof_engine::runtime::{CheckpointConfig, ExchangeConfig};
+use stormproof_engine::runtime::{CheckpointConfig, ExchangeConfig, RestartStrategy};
 
 use super::core::Span;
 use super::database::DatabaseTraits;
@@ -90,6 +90,9 @@ pub struct Load {
     pub hot_per_mille: u32,
     /// Bytes of a value.
     pub value_bytes: u32,
+    /// Bytes of a key at least.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_bytes: u32,
     /// The time over which records arrive.
     pub over_us: u64,
     /// Records that arrive together.
@@ -188,6 +191,10 @@ pub struct Services {
     pub store: Span,
     /// How many of a thousand writes under way are torn when their process dies.
     pub torn_per_mille: u32,
+    /// How many of a thousand kills of the only process leave a byte of its last checkpoint changed,
+    /// if there is another one to fall back on.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub rots_per_mille: u32,
     /// How long after the death of its process a write under way may still land, in microseconds; 0
     /// is not later than it would have without.
     #[serde(default)]
@@ -205,6 +212,20 @@ pub struct Services {
     /// How long the source waits for the answer to one; without it as long as by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_commit_timeout_ms: Option<u64>,
+}
+
+/// A pause before a restart that grows with each failure, until there is none for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrowingPause {
+    /// The first one, in milliseconds.
+    pub initial_ms: u64,
+    /// The longest one, in milliseconds.
+    pub max_ms: u64,
+    /// Each in percent of the one before.
+    pub growth_percent: u32,
+    /// After so long without a failure it starts over, in milliseconds.
+    pub reset_after_ms: u64,
 }
 
 /// Retention that removes the beginning of a partition.
@@ -243,6 +264,9 @@ pub struct Plan {
     pub restart_delay_ms: u64,
     /// Restarts inside a process; the next one ends it.
     pub max_restarts: u32,
+    /// In the place of both: pauses that grow, before as many restarts as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growing_pause: Option<GrowingPause>,
     /// Faults at steps and moments. Their times count from the start.
     pub faults: Vec<Fault>,
     /// Windows of bad service.
@@ -269,6 +293,20 @@ impl Plan {
         let list = &self.topology.parallelism;
         let last = list.len() - 1;
         list[last.min(process as usize)]
+    }
+
+    /// The restart strategy.
+    pub fn restart(&self) -> RestartStrategy {
+        match self.growing_pause {
+            Some(GrowingPause { initial_ms, max_ms, growth_percent, reset_after_ms }) => {
+                let factor = f64::from(growth_percent) / 100.0;
+                RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms }
+            }
+            None => RestartStrategy::FixedDelay {
+                delay_ms: self.restart_delay_ms,
+                max_restarts: self.max_restarts,
+            },
+        }
     }
 
     /// The vertices as faults see them, at their largest.

@@ -44,7 +44,8 @@ impl SimServices {
         let ends: Vec<usize> = records.iter().map(Vec::len).collect();
         let records =
             records.into_iter().map(|of| of.into_iter().map(stored).map(Some).collect()).collect();
-        let topic = Topic::new(Arc::clone(&core), Arc::clone(&weather), span, records, 0);
+        // Whoever commits here may do so at any time.
+        let topic = Topic::new(Arc::clone(&core), Arc::clone(&weather), span, 0, records, 0);
         for (partition, end) in (0..).zip(ends) {
             topic.on_arrival(partition, end as u32);
         }

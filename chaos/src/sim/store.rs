@@ -5,6 +5,7 @@
 //! under way is done, lost or, where the plan allows it, torn.
 
 mod looks;
+mod rot;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

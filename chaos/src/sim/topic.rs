@@ -5,6 +5,8 @@
 //! committed offset is whatever was committed last, whoever did it; a commit is answered late, or
 //! lost with its process.
 
+mod commits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +17,11 @@ use stormproof_engine::connectors::kafka::{
     Bounds, LogClient, LogError, LogRecord, LogService, Meaning, Polled, ReadyFlags,
 };
 use stormproof_engine::ids::{Offset, PartitionId, WorkerIndex};
-use stormproof_engine::seam::{Ticket, TicketSender};
+use stormproof_engine::seam::{Ticket, TicketSender, TimeUs};
 
+use self::commits::CommitWatch;
 use super::core::{Actor, Core, Event, ProcessId, Span};
-use super::evidence::InputRecord;
+use super::evidence::{Breach, InputRecord};
 use super::weather::{Disturbance, Weather};
 
 /// A record that has been, or will be, produced.
@@ -40,6 +43,8 @@ struct Partition {
 
 struct Commit {
     owner: Actor,
+    client: u64,
+    sent_us: TimeUs,
     splits: Vec<Split>,
     answer: Option<TicketSender<Result<(), String>>>,
 }
@@ -60,6 +65,7 @@ struct Inner {
     ever_committed: BTreeSet<(PartitionId, Offset)>,
     commits: BTreeMap<u64, Commit>,
     unanswered: Vec<TicketSender<Result<(), String>>>,
+    watch: CommitWatch,
     serial: u64,
     /// Who reads which partition.
     listeners: BTreeMap<PartitionId, Vec<Listener>>,
@@ -72,6 +78,8 @@ pub(super) struct Topic {
     core: Arc<Core>,
     weather: Arc<Weather>,
     commit_latency: Span,
+    /// How long a reader waits for the answer to a commit.
+    commit_timeout_us: TimeUs,
     /// The high watermarks, for figures that are read on every step.
     high: Box<[AtomicU64]>,
     inner: Mutex<Inner>,
@@ -90,6 +98,7 @@ impl Topic {
         core: Arc<Core>,
         weather: Arc<Weather>,
         commit_latency: Span,
+        commit_timeout_us: TimeUs,
         records: Vec<Vec<Option<Stored>>>,
         read_before: u32,
     ) -> Arc<Self> {
@@ -100,7 +109,7 @@ impl Topic {
         let partitions: Vec<Partition> = records.into_iter().map(partition).collect();
         let high = partitions.iter().map(|_| AtomicU64::new(0)).collect();
         let inner = Mutex::new(Inner { partitions, committed_before, ..Inner::default() });
-        Arc::new(Self { core, weather, commit_latency, high, inner })
+        Arc::new(Self { core, weather, commit_latency, commit_timeout_us, high, inner })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -143,6 +152,12 @@ impl Topic {
             inner.ever_committed.extend(offsets());
         }
         self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
+        let Commit { owner, splits, .. } = &commit;
+        match is_unanswered {
+            true => inner.watch.on_unanswered(*owner, splits),
+            false if commit.answer.is_some() => inner.watch.on_answered(*owner, splits, fails),
+            false => {}
+        }
         if is_unanswered {
             // Kept: a ticket whose other end is gone is an answer, too.
             inner.unanswered.extend(commit.answer.take());
@@ -162,6 +177,16 @@ impl Topic {
             }
             !is_dead || self.core.chance(500)
         });
+    }
+
+    /// A process has ended the job.
+    pub(super) fn on_finished(&self, process: ProcessId) {
+        self.inner().watch.on_finished(process);
+    }
+
+    /// What its users did wrong.
+    pub(super) fn breach(&self) -> Option<Breach> {
+        self.inner().watch.breach()
     }
 
     /// Whether `process` has read everything.
@@ -224,9 +249,10 @@ impl LogService for LogHandle {
         let mut inner = self.0.inner();
         inner.serial += 1;
         let id = inner.serial;
-        drop(inner);
         let (topic, actor) = (Arc::clone(&self.0), self.0.core.current());
-        Ok(Box::new(Client { topic, actor, id, fetching: Vec::new() }))
+        inner.watch.on_opened(actor);
+        drop(inner);
+        Ok(Box::new(Client { topic, actor, id, fetching: Vec::new(), is_broken: false }))
     }
 }
 
@@ -236,6 +262,8 @@ struct Client {
     id: u64,
     /// The next offset to fetch of each assigned partition.
     fetching: Vec<(PartitionId, u64)>,
+    /// It will never do anything again.
+    is_broken: bool,
 }
 
 impl Client {
@@ -297,7 +325,15 @@ impl LogClient for Client {
     }
 
     fn poll_errors(&mut self) -> Option<LogError> {
-        None
+        if self.topic.weather.strikes(Disturbance::LogUnreachable) {
+            let what = "simulated log: a broker cannot be reached".to_owned();
+            return Some(LogError { meaning: Meaning::Transient, what });
+        }
+        self.is_broken |= self.topic.weather.strikes(Disturbance::LogClientBreaks);
+        self.is_broken.then(|| {
+            let what = "simulated log: the client has failed for good".to_owned();
+            LogError { meaning: Meaning::Broken, what }
+        })
     }
 
     fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled {
@@ -308,7 +344,8 @@ impl LogClient for Client {
             let what = format!("simulated log: offset {next} is out of range");
             return Polled::Failed(LogError { meaning: Meaning::PositionGone, what });
         }
-        if next >= held.high || self.topic.weather.strikes(Disturbance::LogSilent) {
+        let is_silent = self.is_broken || self.topic.weather.strikes(Disturbance::LogSilent);
+        if next >= held.high || is_silent {
             return Polled::Empty;
         }
         let visible = &held.records[next as usize..held.high as usize];
@@ -332,8 +369,14 @@ impl LogClient for Client {
             let mut inner = self.topic.inner();
             inner.serial += 1;
             let id = inner.serial;
+            let (owner, client, sent_us) = (self.actor, self.id, self.topic.core.now());
+            let own = inner.commits.values().filter(|commit| commit.client == client);
+            if let Some(earlier_us) = own.map(|commit| commit.sent_us).max() {
+                let timeout_us = self.topic.commit_timeout_us;
+                inner.watch.on_overlap(owner, earlier_us, sent_us, timeout_us);
+            }
             let splits = splits.to_vec();
-            let commit = Commit { owner: self.actor, splits, answer: Some(answer) };
+            let commit = Commit { owner, client, sent_us, splits, answer: Some(answer) };
             inner.commits.insert(id, commit);
             id
         };

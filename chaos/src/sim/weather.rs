@@ -47,6 +47,10 @@ pub enum Disturbance {
     LogCommitUnanswered,
     /// The notification of a completed checkpoint does not reach a worker.
     NotificationLost,
+    /// A reader of the log reports an error that passes.
+    LogUnreachable,
+    /// A reader of the log reports that it has failed for good, and from then on does nothing.
+    LogClientBreaks,
 }
 
 impl Disturbance {
@@ -68,6 +72,8 @@ impl Disturbance {
         Self::LogCommitFails,
         Self::LogCommitUnanswered,
         Self::NotificationLost,
+        Self::LogUnreachable,
+        Self::LogClientBreaks,
     ];
 }
 

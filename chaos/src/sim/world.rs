@@ -123,6 +123,7 @@ impl<'a> World<'a> {
             Arc::clone(&core),
             Arc::clone(&weather),
             services.log_commit,
+            job::commit_timeout_us(plan),
             records,
             services.read_before,
         );
@@ -414,6 +415,9 @@ impl<'a> World<'a> {
     fn on_over(&mut self, id: ProcessId, outcome: Result<JobOutcome, EngineError>) {
         let is_drained = outcome.is_ok() && self.topic.is_read_by(id);
         self.core.trace(|| format!("{id} is over: {outcome:?}"));
+        if outcome.is_ok() {
+            self.look_at_finished(id);
+        }
         if let Err(error) = &outcome {
             self.tell_conduct(|conduct| conduct.on_over(id, error));
         }

@@ -325,7 +325,8 @@ impl BarrierHandler {
         if self.pending.iter().any(|p| p.barrier.checkpoint == barrier.checkpoint) {
             return;
         }
-        self.announced.retain(|b| b.checkpoint > barrier.checkpoint);
+        let forgets = mutants::is_active(mutants::ANNOUNCEMENTS_FORGOTTEN);
+        self.announced.retain(|b| b.checkpoint > barrier.checkpoint && !forgets);
         out.push(Decision::Begun(barrier));
         let set = ChannelSet::empty(self.channels);
         let pending = Pending {

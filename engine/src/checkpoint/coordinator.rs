@@ -157,7 +157,10 @@ impl Coordinator {
             true => self.config.timeout_ms * 500,
             false => self.config.timeout_ms * 1000,
         };
-        let late = self.pending.iter().filter(|(_, p)| !p.is_writing);
+        let late = self
+            .pending
+            .iter()
+            .filter(|(_, p)| !p.is_writing || mutants::is_active(mutants::WRITING_EXPIRES));
         let late: Vec<_> =
             late.filter(|(_, p)| now >= p.triggered_us + timeout_us).map(|(id, _)| *id).collect();
         for id in late {
@@ -188,7 +191,9 @@ impl Coordinator {
         }
         #[cfg(feature = "mutants")]
         self.pending.extend(self.given_up.remove(&ack.checkpoint).map(|p| (ack.checkpoint, p)));
-        let Some(pending) = self.pending.get_mut(&ack.checkpoint) else { return Vec::new() };
+        let Some(pending) = self.pending.get_mut(&ack.checkpoint) else {
+            return self.discard_late(ack.checkpoint);
+        };
         let id = ack.checkpoint;
         let before = pending.acknowledgements.insert(ack.worker, ack);
         assert!(before.is_none(), "one acknowledgement for each worker and checkpoint");
@@ -205,6 +210,13 @@ impl Coordinator {
         let mut out = self.too_early(id);
         out.push(Command::WriteManifest(Box::new(self.manifest_of(id, now))));
         out
+    }
+
+    /// A file has landed for a checkpoint that is over.
+    fn discard_late(&self, checkpoint: CheckpointId) -> Vec<Command> {
+        let is_wanted = self.retained.contains(&checkpoint)
+            || mutants::is_active(mutants::LATE_FILES_FORGOTTEN);
+        if is_wanted { Vec::new() } else { vec![Command::Discard(checkpoint)] }
     }
 
     /// What some mutants do before the metadata is durable: nothing in a sound engine.

@@ -115,7 +115,9 @@ fn share_lists(
     is_union: bool,
     owners: BTreeMap<SubtaskIndex, Vec<Bytes>>,
 ) -> Vec<(SubtaskIndex, Vec<Bytes>)> {
-    if is_union && !mutants::is_active(mutants::UNION_SHARED_OUT) {
+    let is_same = old.parallelism == new.parallelism;
+    let is_kept = is_same && mutants::is_active(mutants::UNION_ONLY_RESCALED);
+    if is_union && !is_kept && !mutants::is_active(mutants::UNION_SHARED_OUT) {
         let all: Vec<Bytes> = owners.into_values().flatten().collect();
         return (0..new.parallelism).map(|s| (SubtaskIndex(s), all.clone())).collect();
     }

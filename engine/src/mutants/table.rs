@@ -491,4 +491,52 @@ mutants! {
         "bytes that were written count as held by the sink for good";
         by "a sink with room for few bytes";
         ["liveness"];
+    STATE_CHECKSUM_UNREAD = 132, "state-checksum-unread":
+        "a state file is believed without a look at its checksum";
+        by "bit rot in the last checkpoint";
+        ["restore-newest", "restore-landed", "no-loss"];
+    KEY_LENGTH_WRAPS = 133, "key-length-wraps":
+        "a key of 256 bytes passes for one whose length fits into a byte";
+        by "keys of 256 bytes";
+        ["no-loss", "no-phantom", "final-values", "liveness"];
+    REFUSED_COMMIT_DROPPED = 134, "refused-commit-dropped":
+        "the job ends while its last offset commit waits for its next try";
+        by "a drain while the log refuses commits";
+        ["committed-offsets"];
+    BROKEN_CLIENT_TOLERATED = 135, "broken-client-tolerated":
+        "a reader that has failed for good is taken for one that gets over it";
+        by "a fatal error of the log's client";
+        ["liveness"];
+    COMMITS_OVERLAP = 136, "commits-overlap":
+        "an offset commit is sent while the one before it has no answer yet";
+        by "checkpoints faster than offset commits";
+        ["committed-offsets"];
+    LATE_FILES_FORGOTTEN = 137, "late-files-forgotten":
+        "what is uploaded for a checkpoint after it was given up stays";
+        by "a checkpoint that is given up while its state is on its way to a slow storage";
+        ["retention"];
+    QUIET_SINCE_RESET = 138, "quiet-since-reset":
+        "the growing pause before restarts starts over although failures go on";
+        by "failures one after the other, for longer than the quiet time";
+        ["restart-strategy"];
+    OWNER_UNKNOWN_COMPLETES = 139, "owner-unknown-completes":
+        "a checkpoint completes although nobody can tell whether a later attempt has taken over";
+        by "a process taken for dead while its manifest is written, and a storage that cannot be read";
+        ["attempt-begins"];
+    FIRST_WORKER_ENDS = 140, "first-worker-ends":
+        "a bounded job drains as soon as one of its workers has read everything";
+        by "a bounded input, and workers that are not equally fast";
+        ["clean-drain", "no-loss"];
+    UNION_ONLY_RESCALED = 141, "union-only-rescaled":
+        "union state is shown to all only where the parallelism has changed";
+        by "a restore of union state";
+        ["timers"];
+    ANNOUNCEMENTS_FORGOTTEN = 142, "announcements-forgotten":
+        "with the first barrier of a checkpoint those that were announced after it are forgotten";
+        by "an input that ends while several checkpoints are under way";
+        ["checkpoint-expiry", "liveness"];
+    WRITING_EXPIRES = 143, "writing-expires":
+        "a checkpoint is given up for its age although its manifest is being written";
+        by "a storage slower than the timeout of a checkpoint";
+        ["checkpoint-expiry", "restore-landed"];
 }

@@ -56,10 +56,9 @@ pub(super) struct Attempt {
     reports: VecDeque<Report>,
     manifests: PendingManifests,
     deletions: Deletions,
-    /// Checkpoints that earlier attempts have left unfinished, and that this one has given up: what
-    /// is left of them, or lands late, goes once a later one is complete.
+    /// Checkpoints that earlier attempts have left unfinished: what is left of them goes once a later
+    /// one is complete.
     unfinished: Vec<CheckpointId>,
-    given_up: Vec<CheckpointId>,
     started_us: TimeUs,
     metrics_due_us: TimeUs,
     running: BTreeSet<WorkerIndex>,
@@ -95,7 +94,6 @@ impl Attempt {
             manifests: Vec::new(),
             deletions: Vec::new(),
             unfinished,
-            given_up: Vec::new(),
             started_us,
             metrics_due_us: 0,
             running: BTreeSet::new(),
@@ -159,7 +157,10 @@ impl Attempt {
         // One that failed leaves files behind; a later attempt's cleaning finds them.
         self.deletions.retain(is_under_way);
         if self.is_running() {
-            let is_finished = self.finished.len() == self.workers.len();
+            let is_finished = match mutants::is_active(mutants::FIRST_WORKER_ENDS) {
+                true => !self.finished.is_empty(),
+                false => self.finished.len() == self.workers.len(),
+            };
             if around.signals.wants_drain() || is_finished {
                 self.coordinator.request_drain();
             }
@@ -231,6 +232,7 @@ impl Attempt {
                         Ok(None) => {}
                         _ if mutants::is_active(mutants::LANDED_LATE_COMPLETES) => {}
                         Ok(Some(successor)) => return Err(self.fenced(successor)),
+                        Err(_) if mutants::is_active(mutants::OWNER_UNKNOWN_COMPLETES) => {}
                         // Not to be told now: it is looked at again.
                         Err(_) => {
                             self.manifests.insert(at, (checkpoint, Ticket::ready(Ok(true))));
@@ -297,7 +299,6 @@ impl Attempt {
                 Command::Discard(_) if mutants::is_active(mutants::DISCARD_FORGOTTEN) => {}
                 Command::Discard(checkpoint) => {
                     self.deletions.extend(discard(checkpoint, attempt, around.seams));
-                    self.given_up.push(checkpoint);
                 }
                 Command::FailJob(reason) => {
                     return Err(EngineError::service("checkpoints", reason));
@@ -311,9 +312,6 @@ impl Attempt {
     /// Takes away what unfinished checkpoints before `checkpoint` have left.
     fn clean_before(&mut self, checkpoint: CheckpointId, around: &mut Around<'_>) -> Result<()> {
         let is_before = |id: &mut CheckpointId| *id < checkpoint;
-        for given_up in self.given_up.extract_if(.., is_before).collect::<Vec<_>>() {
-            self.deletions.extend(discard(given_up, self.id, around.seams));
-        }
         if mutants::is_active(mutants::UNFINISHED_STAYS) {
             return Ok(());
         }

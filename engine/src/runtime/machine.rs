@@ -187,9 +187,11 @@ impl JobMachine {
             State::Ending { attempt, manifests, by_us, end } => {
                 self.await_storage(attempt, manifests, by_us, end, now)
             }
-            State::Pausing(until_us) if self.signals.is_cancelled() || now >= until_us => {
-                self.go(State::Unclaimed)
+            // No attempt runs: there is nothing to stop.
+            State::Pausing(_) if self.signals.is_cancelled() => {
+                self.over(Ok(JobOutcome::Cancelled))
             }
+            State::Pausing(until_us) if now >= until_us => self.go(State::Unclaimed),
             State::Pausing(until_us) => {
                 self.state = State::Pausing(until_us);
                 Turn::Wait { due_us: Some(until_us), is_polling: false }

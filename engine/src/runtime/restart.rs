@@ -31,7 +31,9 @@ impl RestartPolicy {
 
     fn delay_of_next(&mut self, now: TimeUs) -> Option<u64> {
         let quiet_us = self.last_failure_us.map(|last| now.saturating_sub(last));
-        self.last_failure_us = Some(now);
+        if !self.is_in_a_row(quiet_us) || !mutants::is_active(mutants::QUIET_SINCE_RESET) {
+            self.last_failure_us = Some(now);
+        }
         match self.strategy {
             RestartStrategy::None => None,
             RestartStrategy::FixedDelay { delay_ms, max_restarts } => {
@@ -40,15 +42,22 @@ impl RestartPolicy {
                     self.restarts <= max_restarts || mutants::is_active(mutants::RESTARTS_FOR_EVER);
                 is_allowed.then_some(delay_ms)
             }
-            RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
-                let starts_over = quiet_us.is_none_or(|quiet| quiet >= reset_after_ms * 1000);
-                self.delay_ms = if starts_over {
-                    initial_ms
-                } else {
+            RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, .. } => {
+                self.delay_ms = if self.is_in_a_row(quiet_us) {
                     ((self.delay_ms as f64 * factor) as u64).clamp(initial_ms, max_ms)
+                } else {
+                    initial_ms
                 };
                 Some(self.delay_ms)
             }
         }
+    }
+
+    /// Whether a failure so long after the one before makes the delay grow.
+    fn is_in_a_row(&self, quiet_us: Option<TimeUs>) -> bool {
+        let RestartStrategy::ExponentialDelay { reset_after_ms, .. } = self.strategy else {
+            return false;
+        };
+        quiet_us.is_some_and(|quiet| quiet < reset_after_ms * 1000)
     }
 }

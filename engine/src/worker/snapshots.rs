@@ -3,7 +3,8 @@
 //!
 //! Invariant: the acknowledgement leaves only after the state file is durable, and the file is
 //! written only after every group of the worker has delivered its part and every sink has
-//! confirmed what it had handed over before the barrier.
+//! confirmed what it had handed over before the barrier. An upload that outlives its checkpoint is
+//! still waited for, and told of when it has landed: nobody else knows that there is a file.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ struct Upload {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Acknowledged(Acknowledgement),
+    /// The file of a checkpoint that is over here has landed.
+    Late(Acknowledgement),
     Declined(CheckpointId, String),
 }
 
@@ -55,6 +58,8 @@ pub(super) struct Snapshots {
     vertices: Vec<(VertexId, String)>,
     subtasks: u64,
     pending: BTreeMap<CheckpointId, Pending>,
+    /// Uploads under way for checkpoints that are over here.
+    abandoned: Vec<Upload>,
     declined: Vec<(CheckpointId, String)>,
     over: CheckpointId,
 }
@@ -74,6 +79,7 @@ impl Snapshots {
             vertices,
             subtasks,
             pending: BTreeMap::new(),
+            abandoned: Vec::new(),
             declined: Vec::new(),
             over: CheckpointId::NONE,
         }
@@ -100,7 +106,9 @@ impl Snapshots {
             return;
         }
         self.over = self.over.max(checkpoint);
-        self.pending.retain(|id, _| *id > checkpoint);
+        let younger = self.pending.split_off(&checkpoint.next());
+        let over = std::mem::replace(&mut self.pending, younger);
+        self.abandoned.extend(over.into_values().filter_map(|pending| pending.upload));
     }
 
     /// Checkpoints whose part of `vertex` is complete and not settled.
@@ -192,15 +200,38 @@ impl Snapshots {
         }
         for outcome in &outcomes {
             match outcome {
-                Outcome::Acknowledged(ack) => self.pending.remove(&ack.checkpoint),
-                Outcome::Declined(id, _) => self.pending.remove(id),
-            };
+                Outcome::Acknowledged(ack) => _ = self.pending.remove(&ack.checkpoint),
+                Outcome::Declined(id, _) => {
+                    let upload = self.pending.remove(id).and_then(|pending| pending.upload);
+                    self.abandoned.extend(upload);
+                }
+                Outcome::Late(_) => {}
+            }
         }
+        outcomes.extend(self.collect_abandoned());
         outcomes
+    }
+
+    fn collect_abandoned(&mut self) -> Vec<Outcome> {
+        let mut late = Vec::new();
+        self.abandoned.retain(|upload| match upload.ticket.try_take() {
+            Some(Ok(())) => {
+                late.push(Outcome::Late(upload.acknowledgement.clone()));
+                false
+            }
+            Some(Err(_)) => false,
+            None => !upload.ticket.is_orphaned(),
+        });
+        late
+    }
+
+    /// Whether an upload is under way that nobody waits for but the worker.
+    pub(super) fn has_abandoned(&self) -> bool {
+        !self.abandoned.is_empty()
     }
 
     /// Whether anything is under way that a later step has to look at.
     pub(super) fn is_busy(&self) -> bool {
-        !self.pending.is_empty() || !self.declined.is_empty()
+        !self.pending.is_empty() || !self.declined.is_empty() || self.has_abandoned()
     }
 }

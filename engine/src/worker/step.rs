@@ -337,6 +337,9 @@ impl Worker {
                     self.hit_groups(Step::Acked, acknowledgement.checkpoint)?;
                     self.report(Report::Acknowledged(acknowledgement));
                 }
+                Outcome::Late(acknowledgement) => {
+                    self.report(Report::Acknowledged(acknowledgement));
+                }
                 Outcome::Declined(checkpoint, why) => {
                     self.report(Report::Declined(checkpoint, why));
                 }
@@ -377,7 +380,8 @@ impl Worker {
             self.report(Report::Finished(self.index));
         }
         let is_committing = self.groups.iter().any(Group::is_committing);
-        if self.is_stopping && !self.has_stopped && !is_committing {
+        let is_idle = !is_committing && !self.snapshots.has_abandoned();
+        if self.is_stopping && !self.has_stopped && is_idle {
             self.has_stopped = true;
             self.report(Report::Stopped(self.index));
         }

@@ -71,6 +71,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             null_keys_per_mille: 0,
             hot_per_mille: 0,
             value_bytes: 8,
+            key_bytes: 0,
             over_us,
             burst: 1,
             skew_per_mille: 0,
@@ -88,6 +89,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         services: Services {
             store: span(200, 2_000),
             torn_per_mille: 0,
+            rots_per_mille: 0,
             late_us: 0,
             database: DatabaseTraits {
                 latency: span(200, 2_000),
@@ -101,6 +103,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         },
         restart_delay_ms: 5,
         max_restarts: 1_000,
+        growing_pause: None,
         faults: Vec::new(),
         windows: Vec::new(),
         truncations: Vec::new(),

@@ -17,10 +17,9 @@ pub(super) fn clean(args: &CleanArgs) -> Result<u8> {
     roots.dedup();
     // Containers first: they write into the folders.
     let mut findings = Vec::new();
-    match sweep_containers(false) {
-        Some(containers) => findings.extend(containers),
-        None => console.remark("no container engine answers: containers were not looked at"),
-    }
+    let containers = sweep_containers(false);
+    let everywhere = containers.is_some();
+    findings.extend(containers.unwrap_or_default());
     findings.extend(sweep_folders(&roots, false));
     let mut code = 0;
     for finding in &findings {
@@ -34,7 +33,11 @@ pub(super) fn clean(args: &CleanArgs) -> Result<u8> {
         });
     }
     if findings.is_empty() {
-        console.result("nothing was left behind");
+        let place = if everywhere { "" } else { " in folders" };
+        console.result(&format!("nothing was left behind{place}"));
+    }
+    if !everywhere {
+        console.remark("no container engine answers: containers were not looked at");
     }
     Ok(code)
 }

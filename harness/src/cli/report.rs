@@ -22,7 +22,7 @@ Examples:
   stormproof report result.json --format junit > checks.xml           for a CI
   stormproof report --compare main/result.json branch/result.json     two side by side
   stormproof report --compare five-runs-of-main five-runs-of-branch   with intervals between runs
-  stormproof report stormproof-runs --out trend.html                  every run over time
+  stormproof report stormproof-runs --out trend.html                  every run over time, faults by mode
 
 Exit codes: 0 rendered, whatever the results say; 2 a result could not be read or written.";
 

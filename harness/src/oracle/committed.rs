@@ -35,7 +35,9 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         let highest = cuts().max().unwrap_or(next);
         let lowest = cuts().min().unwrap_or(next);
         let site = Site::record(*partition, *offset);
-        if *offset > highest {
+        if may_be_of_a_damaged(history, slot, *offset) {
+            behind += 1;
+        } else if *offset > highest {
             faults.add(site.at(last.id()), || {
                 format!(
                     "partition {partition} is committed at {offset}, ahead of every completed \
@@ -83,12 +85,23 @@ fn is_told(case: &Case<'_>, history: &History, slot: usize, offset: Offset) -> b
     oldest.is_none_or(|cut| offset >= cut.next[slot])
 }
 
+/// Whether an offset may be that of a checkpoint that was complete once and cannot be read any more:
+/// it is not below the one before that.
+fn may_be_of_a_damaged(history: &History, slot: usize, offset: Offset) -> bool {
+    let damaged = history.torn.iter().filter(|(_, why)| why.has_manifest);
+    damaged.map(|(id, _)| id).any(|id| {
+        let before = history.cuts.iter().rev().find(|cut| cut.id() < *id);
+        before.is_none_or(|cut| offset >= cut.next[slot])
+    })
+}
+
 /// What the group has ever seen: each commit is one of a completed checkpoint, and the last
 /// checkpoint's came in the end.
 fn ever(case: &Case<'_>, history: &History, last: &Cut, commits: &Commits, faults: &mut Witnesses) {
     for (partition, offset) in &commits.offsets {
         let Some(slot) = case.ledger.slot(*partition) else { continue };
-        let is_cut = history.cuts.iter().any(|cut| cut.next[slot] == *offset);
+        let is_cut = history.cuts.iter().any(|cut| cut.next[slot] == *offset)
+            || may_be_of_a_damaged(history, slot, *offset);
         if !is_cut && is_told(case, history, slot, *offset) {
             faults.add(Site::record(*partition, *offset), || {
                 format!(

@@ -186,7 +186,10 @@ impl Shrinkable for Case {
         add(plan.load.hot_per_mille > 0, &|plan| plan.load.hot_per_mille = 0);
         add(plan.load.skew_per_mille > 0, &|plan| plan.load.skew_per_mille = 0);
         add(plan.load.value_bytes > 0, &|plan| plan.load.value_bytes = 0);
+        add(plan.load.key_bytes > 0, &|plan| plan.load.key_bytes = 0);
+        add(plan.growing_pause.is_some(), &|plan| plan.growing_pause = None);
         add(plan.services.torn_per_mille > 0, &|plan| plan.services.torn_per_mille = 0);
+        add(plan.services.rots_per_mille > 0, &|plan| plan.services.rots_per_mille = 0);
         add(plan.services.late_us > 0, &|plan| plan.services.late_us = 0);
         add(plan.pace.late_credit_per_mille > 0, &|plan| plan.pace.late_credit_per_mille = 0);
         add(plan.checkpoint.alignment_timeout_ms.is_some(), &|plan| {

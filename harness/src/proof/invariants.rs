@@ -31,7 +31,8 @@ const OF_RUNS: [Invariant; 22] = [
         title: "Timers fire when they are due",
         text: "A timer that an operator registers fires in the first step of its worker at or after \
                its moment, once, for its own subtask; a restored operator can register again. A \
-               worker that goes to sleep asks to be woken for its next one.",
+               worker that goes to sleep asks to be woken for its next one. What it restores of union \
+               state is shown to each subtask in full.",
         source: "the contract of `Operator::begin` and `on_timer`",
         checkers: &["sim::hold"],
         is_end_state: false,
@@ -72,8 +73,8 @@ const OF_RUNS: [Invariant; 22] = [
                there are fewer; and those that are being deleted. Once a process has died, a job \
                that has drained leaves those as well whose deletion died with it, or whose writer \
                did, and those that the last one has subsumed. Nor are files left without a manifest: of \
-               a checkpoint that was given up after they had landed, of one that is not retained any \
-               more, or of one that an attempt has found unfinished before it completed a later one. \
+               a checkpoint that was given up after they had landed, or by the attempt that has \
+               drained, of one that is not retained any more, or of one that an attempt has found unfinished before it completed a later one. \
                A job that has drained, or was cancelled, deletes nothing any more: with its process \
                the deletion would end.",
         source: "a checkpoint folder that only grows fills the disk",
@@ -95,7 +96,8 @@ const OF_RUNS: [Invariant; 22] = [
         title: "A checkpoint that takes too long is given up, and no other",
         text: "When a step of the coordinator is over, no checkpoint is under way that was older than \
                the timeout when the step began, unless its manifest is on its way; and none is given \
-               up for its age before that.",
+               up for its age before that, with its manifest on its way, or once nothing disturbs \
+               the job any more.",
         source: "Flink's CheckpointCoordinator: the canceller of a pending checkpoint",
         checkers: &["sim::conduct"],
         is_end_state: false,
@@ -137,7 +139,7 @@ const OF_RUNS: [Invariant; 22] = [
                pause and no more than 2 s later, no more often than it allows, and no less: a process \
                ends over an error that a restart may heal only when its restarts are used up. Whoever was fenced begins no \
                other attempt: it would take the job from its rightful owner.",
-        source: "Flink's fixed-delay restart strategy",
+        source: "Flink's fixed-delay and exponential-delay restart strategies",
         checkers: &["sim::conduct::restarts"],
         is_end_state: false,
     },
@@ -222,7 +224,8 @@ const OF_RUNS: [Invariant; 22] = [
         id: "clean-drain",
         title: "With its last checkpoint everything has left a job that drains",
         text: "An attempt that has drained wrote nothing tagged with its last checkpoint, and no later \
-               attempt writes anything that it had read: a stop and a start cost no duplicates.",
+               attempt writes anything that it had read: a stop and a start cost no duplicates. A \
+               bounded job that ends by itself has read all of its input.",
         source: "Flink's stop-with-savepoint --drain: everything is flushed, and nothing is emitted \
                  after the savepoint",
         checkers: &["sim::conduct"],
@@ -232,7 +235,7 @@ const OF_RUNS: [Invariant; 22] = [
         id: "liveness",
         title: "The job drains",
         text: "When every fault is healed, everything that was produced is read, written and \
-               confirmed within a bound.",
+               confirmed within a bound, and no attempt that begins from then on fails.",
         source: "TigerBeetle's liveness phase: safe and stuck is not enough",
         checkers: &["sim::judge"],
         is_end_state: true,

@@ -209,8 +209,10 @@ fn plan_of(aim: Aim, seed: u64) -> Plan {
     plan.checkpoint.interval_ms = plan.checkpoint.interval_ms.min(10);
     plan.topology.parallelism.truncate(1);
     plan.max_restarts = 1000;
+    plan.growing_pause = None;
     plan.load.over_us = plan.load.over_us.max(60_000);
     plan.safety_us = plan.load.over_us + 200_000;
+    plan.services.rots_per_mille = 0;
     plan.services.torn_per_mille = if cell.strike == Strike::TornWrite { 1000 } else { 0 };
     plan.windows = Vec::new();
     plan.truncations = Vec::new();

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod needs;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -16,7 +18,7 @@ use serde_json::Value;
 /// The binary with `args`, in `folder`.
 pub fn command(args: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
-    command.args(args).current_dir(folder).env("NO_COLOR", "1");
+    command.args(args).current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 

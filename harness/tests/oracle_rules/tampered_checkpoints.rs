@@ -177,3 +177,23 @@ fn committed_offsets_are_those_of_a_checkpoint() {
     assert_eq!(commit(Offset(0), 1).verdict, Verdict::Proven, "a notification may be lost");
     assert_eq!(commit(committed, 0).verdict, Verdict::Proven);
 }
+
+#[test]
+fn a_commit_may_be_of_a_checkpoint_that_cannot_be_read_any_more() {
+    let clean = history();
+    let p = PartitionId(2);
+    let committed = clean.conditions.committed.clone().unwrap()[&p];
+    let mut damaged = clean.clone();
+    let (last, found) = damaged.checkpoints.checkpoints.last_mut().unwrap();
+    let last = *last;
+    let reason = "its checksum does not match".to_owned();
+    *found = Err(Torn { reason, has_manifest: true });
+    assert!(damaged.restored().iter().all(|id| *id < last), "nobody needs it");
+    damaged.conditions.faults_landed = 1;
+    let check = |history: &mut History| history.judge().check("committed-offsets").unwrap().clone();
+    assert_eq!(check(&mut damaged).verdict, Verdict::Proven);
+    let mut way_back = damaged.clone();
+    way_back.conditions.committed.as_mut().unwrap().insert(p, Offset(1));
+    assert_ne!(Offset(1), committed);
+    assert_eq!(check(&mut way_back).verdict, Verdict::Violated, "no damage explains so old a one");
+}

@@ -47,17 +47,19 @@ pub(super) fn courses(results: &[RunResult]) -> Markup {
 
 fn one(at: usize, course: &Course<'_>) -> Markup {
     let rows: Vec<Markup> = course.figures.iter().map(|figure| row(course, figure)).collect();
-    let body = match rows.is_empty() {
-        true => html! { p { "One result: there is no course yet." } },
-        false => table(&["Figure", "Course", "#Newest", "#Before", "Standing"], &rows, rows.len()),
-    };
-    let lead = "The band is the middle half of the values before the newest, the dashed line their \
-                median; each point has its run's verdict as its colour.";
+    let columns = ["Figure", "Course", "#Newest", "#Before", "Standing"];
     html! {
         section id=(format!("course-{at}")) {
             h2 { (course.name) }
-            p.lead { (lead) }
-            (body)
+            @if rows.is_empty() {
+                p { "One result: there is no course yet." }
+            } @else {
+                p.lead {
+                    "The band is the middle half of the values before the newest, the dashed line \
+                     their median; each point has its run's verdict as its colour."
+                }
+                (table(&columns, &rows, rows.len()))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{courses, tally};
+use crate::faults;
 use crate::figures::{NONE, counted, optional};
 use crate::markdown::{prose, symbol};
 use crate::schema::RunResult;
@@ -15,6 +16,9 @@ const COURSES: usize = 20;
 #[must_use]
 pub fn render(results: &[RunResult]) -> String {
     let mut out = format!("### Stormproof: {}\n\n", counted(results.len() as u64, "result"));
+    if let Some(table) = faults::table(results) {
+        out.push_str(&faults::markdown(&table));
+    }
     let courses = courses(results);
     for course in courses.iter().take(COURSES) {
         let _ = writeln!(out, "**{}**\n", prose(&course.name, text::CELL));

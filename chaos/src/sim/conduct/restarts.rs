@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use stormproof_engine::error::EngineError;
 use stormproof_engine::ids::AttemptId;
+use stormproof_engine::runtime::RestartStrategy;
 use stormproof_engine::seam::TimeUs;
 
+use super::EVENT_LATE_US;
 use crate::sim::core::ProcessId;
 use crate::sim::plan::Plan;
 
 /// With this word an error says that a later attempt has taken over.
-const FENCED: &str = "fenced";
+pub(super) const FENCED: &str = "fenced";
 
 /// How long, beside the pause, a process may take to claim its next attempt's number: what is on its
 /// way to a slow storage is waited for.
@@ -23,25 +25,35 @@ struct Failures {
     count: u32,
     last_us: TimeUs,
     was_fenced: bool,
+    /// The pause that follows; `None` when nobody can tell whether it has started over.
+    pause_us: Option<TimeUs>,
 }
 
 /// The strategy, and what was heard of each process.
 #[derive(Debug)]
 pub(super) struct Restarts {
-    delay_us: TimeUs,
-    max: u32,
+    strategy: RestartStrategy,
     failures: BTreeMap<ProcessId, Failures>,
 }
 
 impl Restarts {
     pub(super) fn of(plan: &Plan) -> Self {
-        let delay_us = plan.restart_delay_ms * 1_000;
-        Self { delay_us, max: plan.max_restarts, failures: BTreeMap::new() }
+        Self { strategy: plan.restart(), failures: BTreeMap::new() }
+    }
+
+    /// How many restarts there may be.
+    fn max(&self) -> u32 {
+        match self.strategy {
+            RestartStrategy::None => 0,
+            RestartStrategy::FixedDelay { max_restarts, .. } => max_restarts,
+            RestartStrategy::ExponentialDelay { .. } => u32::MAX,
+        }
     }
 
     /// An attempt has failed, or its number could not be written down.
     pub(super) fn on_failed(&mut self, process: ProcessId, cause: &str, now_us: TimeUs) {
         let failures = self.failures.entry(process).or_default();
+        failures.pause_us = pause_us(&self.strategy, *failures, now_us);
         failures.count += 1;
         failures.last_us = now_us;
         failures.was_fenced |= cause.starts_with(FENCED);
@@ -54,23 +66,24 @@ impl Restarts {
         attempt: AttemptId,
         claimed_us: TimeUs,
     ) -> Option<String> {
-        let Failures { count, last_us, was_fenced } = *self.failures.get(&process)?;
+        let Failures { count, last_us, was_fenced, pause_us } = *self.failures.get(&process)?;
         if was_fenced {
             return Some(format!("attempt {attempt} began in {process}, which had been fenced"));
         }
-        let (max, delay_us) = (self.max, self.delay_us);
+        let max = self.max();
         if count > max {
             return Some(format!(
                 "attempt {attempt} began after {count} failures in {process}, and {max} restarts \
                  are allowed"
             ));
         }
-        let due_us = last_us + delay_us;
+        let pause_us = pause_us?;
+        let due_us = last_us + pause_us;
         (!(due_us..=due_us + CLAIM_WITHIN_US).contains(&claimed_us)).then(|| {
-            let pause_us = claimed_us.saturating_sub(last_us);
+            let after_us = claimed_us.saturating_sub(last_us);
             format!(
-                "attempt {attempt} was claimed {pause_us} us after a failure in {process}, and the \
-                 pause is {delay_us} us"
+                "attempt {attempt} was claimed {after_us} us after failure {count} in {process}, and \
+                 the pause is {pause_us} us"
             )
         })
     }
@@ -78,11 +91,31 @@ impl Restarts {
     /// A process has ended over `error`: what is wrong with that.
     pub(super) fn on_over(&self, process: ProcessId, error: &EngineError) -> Option<String> {
         let Failures { count, .. } = *self.failures.get(&process)?;
-        (error.is_retryable() && count <= self.max).then(|| {
+        let max = self.max();
+        (error.is_retryable() && count <= max).then(|| {
             format!(
-                "{process} ended after {count} failures, and {} restarts are allowed: {error}",
-                self.max
+                "{process} ended after {count} failures, and {max} restarts are allowed: {error}"
             )
         })
+    }
+}
+
+/// The pause after a failure at `now_us`, in a process with such failures before.
+fn pause_us(strategy: &RestartStrategy, before: Failures, now_us: TimeUs) -> Option<TimeUs> {
+    match *strategy {
+        RestartStrategy::None => None,
+        RestartStrategy::FixedDelay { delay_ms, .. } => Some(delay_ms * 1_000),
+        RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
+            let (quiet_us, reset_us) = (now_us - before.last_us, reset_after_ms * 1_000);
+            if before.count > 0 && quiet_us.abs_diff(reset_us) < EVENT_LATE_US {
+                return None;
+            }
+            if before.count == 0 || quiet_us > reset_us {
+                return Some(initial_ms * 1_000);
+            }
+            // It grows by whole milliseconds.
+            let grown_ms = (before.pause_us? as f64 / 1_000.0 * factor).floor();
+            Some(grown_ms.min(max_ms as f64) as u64 * 1_000)
+        }
     }
 }

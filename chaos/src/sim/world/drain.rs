@@ -38,6 +38,17 @@ impl World<'_> {
         self.core.wake(Actor { process: id, worker: None });
     }
 
+    /// A process has ended the job: its last commit was tried as often as it may be refused, and if
+    /// nobody has told it to drain, its input is read to the end.
+    pub(super) fn look_at_finished(&mut self, id: ProcessId) {
+        self.topic.on_finished(id);
+        let is_told = self.processes.get(&id).is_none_or(|process| process.is_told_to_drain);
+        if !is_told && !self.topic.is_read_by(id) {
+            let what = format!("{id} ended by itself: {}", self.topic.unread_by(id));
+            self.tell_conduct(|conduct| conduct.breach("clean-drain", what));
+        }
+    }
+
     /// Whether the job is left alone until its rows are to be seen, and a while longer.
     fn awaits_rows(&mut self, id: ProcessId) -> bool {
         // What retention removed, or expired with its transaction, never comes.

@@ -47,7 +47,8 @@ impl World<'_> {
             true => u64::from(parallelism.source),
             false => u64::from(parallelism.source) + u64::from(parallelism.count),
         };
-        let record = FRAME_BYTES + NUMBER_BYTES + u64::from(self.plan.load.value_bytes);
+        let load = &self.plan.load;
+        let record = FRAME_BYTES + NUMBER_BYTES + u64::from(load.key_bytes + load.value_bytes);
         // A record for every subtask is parked once for each.
         let copies = match self.plan.topology.into_count {
             Partitioner::Broadcast => parallelism.count.div_ceil(self.plan.topology.workers),

@@ -1,7 +1,7 @@
 //! What befalls processes from outside, and what faults at steps ask of the scheduler.
 
 use super::{HEALED_US, World};
-use crate::fault::FaultAction;
+use crate::fault::{Fault, FaultAction};
 use crate::sim::core::{Actor, Event, ProcessId};
 use crate::sim::hook::Strike;
 
@@ -13,6 +13,9 @@ impl World<'_> {
         self.core.trace(|| format!("{id} is killed"));
         self.bury(id);
         if self.current == Some(id) {
+            if self.processes.is_empty() && self.core.chance(self.plan.services.rots_per_mille) {
+                self.store.rot(id);
+            }
             let after_us = self.core.draw(self.plan.pace.restart) + down_us;
             self.core.at(self.core.now() + after_us, Event::Start);
         }
@@ -92,6 +95,18 @@ impl World<'_> {
     pub(super) fn heal(&mut self) {
         self.core.trace(|| "everything is healed".to_owned());
         self.is_healed = true;
+        let lasts_ms = |fault: &Fault| match fault.action {
+            FaultAction::Stall { ms } | FaultAction::Delay { ms } | FaultAction::Pause { ms } => ms,
+            _ => 0,
+        };
+        let longest_ms = self.plan.faults.iter().map(lasts_ms).max().unwrap_or(0);
+        // An answer that never came is waited for as long as any other.
+        let calm_ms = longest_ms + self.plan.sink.call_timeout_ms;
+        let calm_us = self.core.now() + calm_ms * 1_000;
+        // What the job needs may be gone: then it fails, and rightly so.
+        if !self.plan.may_refuse() {
+            self.tell_conduct(|conduct| conduct.be_calm(calm_us));
+        }
         self.core.hasten(HEALED_US);
         self.armory.disarm_all();
         self.show_armed();

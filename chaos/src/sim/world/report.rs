@@ -43,6 +43,9 @@ impl World<'_> {
         for Breach { rule, what } in self.database.breaches() {
             conduct.breach(rule, what);
         }
+        if let Some(Breach { rule, what }) = self.topic.breach() {
+            conduct.breach(rule, what);
+        }
         conduct.into_breaches(&self.store)
     }
 

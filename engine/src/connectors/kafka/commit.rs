@@ -78,7 +78,8 @@ impl OffsetCommits {
         if self.under_way.as_ref().is_some_and(|(_, sent_us)| is_late(*sent_us)) {
             self.failed(now_us);
         }
-        if self.under_way.is_some() || self.waiting.as_ref()?.not_before_us > now_us {
+        let is_busy = self.under_way.is_some() && !mutants::is_active(mutants::COMMITS_OVERLAP);
+        if is_busy || self.waiting.as_ref()?.not_before_us > now_us {
             return None;
         }
         let commit = self.waiting.take()?;
@@ -103,7 +104,8 @@ impl OffsetCommits {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.waiting.is_some() || self.under_way.is_some()
+        let waits = self.waiting.is_some() && !mutants::is_active(mutants::REFUSED_COMMIT_DROPPED);
+        waits || self.under_way.is_some()
     }
 }
 

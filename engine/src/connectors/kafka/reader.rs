@@ -93,7 +93,9 @@ impl KafkaReader {
 
     /// An error fails the attempt unless the client gets over it by itself.
     fn judge(&mut self, error: &LogError, index: Option<usize>) -> Result<()> {
-        if error.meaning == Meaning::Transient {
+        let is_broken = error.meaning == Meaning::Broken;
+        let is_tolerated = is_broken && mutants::is_active(mutants::BROKEN_CLIENT_TOLERATED);
+        if error.meaning == Meaning::Transient || is_tolerated {
             return Ok(());
         }
         self.client.condemn();

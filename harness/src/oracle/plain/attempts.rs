@@ -96,6 +96,13 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     let is_told = |partition: PartitionId, offset: Offset| {
         oldest.is_none_or(|cut| offset >= cut.next(partition, run.ledger))
     };
+    // What was complete once and cannot be read any more has offsets that nobody knows.
+    let of_a_damaged = |partition: PartitionId, offset: Offset| {
+        run.torn.difference(&run.without_manifest).any(|id| {
+            let before = run.cuts.range(..*id).next_back();
+            before.is_none_or(|(_, cut)| offset >= cut.next(partition, run.ledger))
+        })
+    };
     let mut cases = BTreeSet::new();
     let mut behind = false;
     for (partition, offset) in committed {
@@ -105,7 +112,9 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
         let all: BTreeSet<Offset> =
             run.cuts.values().map(|cut| cut.next(*partition, run.ledger)).collect();
         let site = Site::record(*partition, *offset);
-        if all.last().is_some_and(|highest| offset > highest) {
+        if of_a_damaged(*partition, *offset) {
+            behind = true;
+        } else if all.last().is_some_and(|highest| offset > highest) {
             cases.insert(site.at(*last));
         } else if is_told(*partition, *offset)
             && all.first().is_some_and(|lowest| offset > lowest)
@@ -119,7 +128,8 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     if let Some(commits) = &run.conditions.commits {
         for (partition, offset) in &commits.offsets {
             let known = run.ledger.slot(*partition).is_some();
-            let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset);
+            let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset)
+                || of_a_damaged(*partition, *offset);
             if known && !any && is_told(*partition, *offset) {
                 cases.insert(Site::record(*partition, *offset));
             }

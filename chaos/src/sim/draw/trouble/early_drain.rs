@@ -9,6 +9,7 @@ use super::{at_step, struck};
 use crate::fault::{Fault, FaultAction, FaultTarget};
 use crate::sim::draw::Draw;
 use crate::sim::plan::{Plan, VERTICES};
+use crate::sim::weather::{Disturbance, Window};
 
 /// Plans the moment; returns what is to happen around it.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
@@ -16,6 +17,12 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let at_us = draw.range(over_us / 4, over_us);
     plan.drain_at_us = Some(at_us);
     let mut faults = Vec::new();
+    if draw.one_in(2) {
+        // The last commits are refused, and tried again.
+        let (disturbance, per_mille) = (Disturbance::LogCommitFails, draw.of(&[300, 600]));
+        let for_us = plan.safety_us;
+        plan.windows.push(Window { disturbance, from_us: at_us, for_us, per_mille });
+    }
     if draw.one_in(2) {
         faults.extend(stall_of_a_source(plan, at_us, draw));
     }

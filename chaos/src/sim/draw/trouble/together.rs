@@ -139,6 +139,13 @@ fn overtaken(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     plan.pace.heartbeat_us = draw.of(&[1_000, 2_000, 5_000]);
     plan.services.store = draw.span(200, 4_000);
     let ms = plan.pace.heartbeat_us / 1_000 + draw.range(3, 12);
+    if draw.one_in(2) {
+        // Whether somebody has cannot be read, either.
+        let (from_us, for_us) = (plan.load.over_us / 8, plan.safety_us);
+        let (disturbance, per_mille) = (Disturbance::StoreReadFails, draw.of(&[200, 400]));
+        plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
+        plan.max_restarts = 1_000;
+    }
     let stands_still = |nth| {
         let when = at_step(Step::AllAcked, nth, 0);
         struck(FaultAction::Pause { ms }, FaultTarget::AnySubtask, when)

@@ -1,0 +1,65 @@
+//! Bit rot: what was written in whole is not what is read.
+
+use bytes::Bytes;
+use stormproof_engine::checkpoint::{Manifest, manifest_path};
+use stormproof_engine::ids::CheckpointId;
+
+use super::{Disk, Operation, Store, checkpoint_of, is_manifest};
+use crate::sim::core::ProcessId;
+
+impl Store {
+    /// Changes one byte of the last checkpoint of a process that was just killed and was the only
+    /// one, if nobody has restored that checkpoint and there is another one to fall back on.
+    pub(in crate::sim) fn rot(&self, process: ProcessId) {
+        let mut disk = self.disk();
+        let Some((checkpoint, fallback)) = disk.last_two_of(process) else { return };
+        let of = |path: &&String| checkpoint_of(path) == Some(checkpoint);
+        let files: Vec<String> = disk.objects.keys().filter(of).cloned().collect();
+        let path = &files[self.core.below(files.len() as u64) as usize];
+        let mut bytes = disk.objects[path].to_vec();
+        let at = self.core.below(bytes.len() as u64) as usize;
+        bytes[at] ^= 1 << self.core.below(8);
+        self.core.trace(|| format!("store: byte {at} of {path} is another"));
+        let bytes = Bytes::from(bytes);
+        disk.objects.insert(path.clone(), bytes.clone());
+        disk.seen.insert(path.clone(), bytes);
+        disk.newest_landed = fallback;
+        // It is no checkpoint any more, and nobody deletes it: it is evidence.
+        disk.excused += 1;
+        disk.landed_us.retain(|path, _| checkpoint_of(path) != Some(checkpoint));
+    }
+}
+
+impl Disk {
+    /// The newest checkpoint, if the process has made it since it looked for one to restore, and the
+    /// one before it, which is not older than what it has restored.
+    fn last_two_of(&self, process: ProcessId) -> Option<(CheckpointId, CheckpointId)> {
+        let looked = self.looked.get(&process)?;
+        let manifests = self.objects.keys().filter(|path| is_manifest(path)).rev();
+        let mut ids = manifests.filter_map(|path| checkpoint_of(path));
+        let (newest, fallback) = (ids.next()?, ids.next()?);
+        let landed_us = self.landed_us.get(&manifest_path(newest));
+        let is_its_own = landed_us.is_some_and(|us| *us > looked.at_us);
+        // One that lands later may lie between the two, and have no state any more.
+        let is_awaited = self.operations.values().any(Operation::completes_a_checkpoint);
+        let may = is_its_own
+            && !is_awaited
+            && newest == self.newest_landed
+            && fallback >= looked.newest
+            && [newest, fallback].into_iter().all(|id| self.is_whole_and_stays(id));
+        may.then_some((newest, fallback))
+    }
+
+    fn is_whole_and_stays(&self, checkpoint: CheckpointId) -> bool {
+        let is_of = |path: &&String| checkpoint_of(path) == Some(checkpoint);
+        let mut files = self.objects.keys().filter(is_of);
+        let manifest = manifest_path(checkpoint);
+        let is_sound = self.landed_us.contains_key(&manifest);
+        let manifest = self.objects.get(&manifest).and_then(|file| Manifest::decode(file).ok());
+        let has_all = |manifest: Manifest| {
+            manifest.files.iter().all(|file| self.objects.contains_key(&file.path))
+        };
+        let is_whole = is_sound && manifest.is_some_and(has_all);
+        is_whole && files.all(|path| !self.operations.values().any(|o| o.is_about(path)))
+    }
+}
