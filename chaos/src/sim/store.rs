@@ -22,6 +22,8 @@ use super::core::{Actor, Core, Event, ProcessId, Span};
 use super::weather::{Disturbance, Weather};
 
 const SERVICE: &str = "checkpoint storage";
+/// So many times as long does everything take while it is slow.
+pub(super) const SLOWER: u64 = 20;
 
 /// What happens to an operation.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +192,7 @@ impl Store {
     }
 
     fn latency(&self) -> u64 {
-        let slow = if self.weather.strikes(Disturbance::StoreSlow) { 20 } else { 1 };
+        let slow = if self.weather.strikes(Disturbance::StoreSlow) { SLOWER } else { 1 };
         self.core.draw(self.latency) * slow
     }
 

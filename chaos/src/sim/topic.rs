@@ -19,7 +19,7 @@ use stormproof_engine::connectors::kafka::{
 use stormproof_engine::ids::{Offset, PartitionId, WorkerIndex};
 use stormproof_engine::seam::{Ticket, TicketSender, TimeUs};
 
-use self::commits::CommitWatch;
+use self::commits::{CommitWatch, End};
 use super::core::{Actor, Core, Event, ProcessId, Span};
 use super::evidence::{Breach, InputRecord};
 use super::weather::{Disturbance, Weather};
@@ -152,11 +152,13 @@ impl Topic {
             inner.ever_committed.extend(offsets());
         }
         self.core.trace(|| format!("log: {} commits offsets (fails: {fails})", commit.owner));
-        let Commit { owner, splits, .. } = &commit;
-        match is_unanswered {
-            true => inner.watch.on_unanswered(*owner, splits),
-            false if commit.answer.is_some() => inner.watch.on_answered(*owner, splits, fails),
-            false => {}
+        let end = match (is_unanswered, fails) {
+            (true, _) => End::Unanswered,
+            (false, true) => End::Refused,
+            (false, false) => End::Done,
+        };
+        if commit.answer.is_some() {
+            inner.watch.on_ended(commit.owner, commit.client, &commit.splits, end);
         }
         if is_unanswered {
             // Kept: a ticket whose other end is gone is an answer, too.
@@ -250,7 +252,7 @@ impl LogService for LogHandle {
         inner.serial += 1;
         let id = inner.serial;
         let (topic, actor) = (Arc::clone(&self.0), self.0.core.current());
-        inner.watch.on_opened(actor);
+        inner.watch.on_opened(actor, id);
         drop(inner);
         Ok(Box::new(Client { topic, actor, id, fetching: Vec::new(), is_broken: false }))
     }

@@ -325,8 +325,7 @@ impl BarrierHandler {
         if self.pending.iter().any(|p| p.barrier.checkpoint == barrier.checkpoint) {
             return;
         }
-        let forgets = mutants::is_active(mutants::ANNOUNCEMENTS_FORGOTTEN);
-        self.announced.retain(|b| b.checkpoint > barrier.checkpoint && !forgets);
+        self.announced.retain(|b| b.checkpoint > barrier.checkpoint);
         out.push(Decision::Begun(barrier));
         let set = ChannelSet::empty(self.channels);
         let pending = Pending {

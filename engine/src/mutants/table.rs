@@ -498,7 +498,7 @@ mutants! {
     KEY_LENGTH_WRAPS = 133, "key-length-wraps":
         "a key of 256 bytes passes for one whose length fits into a byte";
         by "keys of 256 bytes";
-        ["no-loss", "no-phantom", "final-values", "liveness"];
+        ["liveness", "no-loss", "final-values"];
     REFUSED_COMMIT_DROPPED = 134, "refused-commit-dropped":
         "the job ends while its last offset commit waits for its next try";
         by "a drain while the log refuses commits";
@@ -523,19 +523,11 @@ mutants! {
         "a checkpoint completes although nobody can tell whether a later attempt has taken over";
         by "a process taken for dead while its manifest is written, and a storage that cannot be read";
         ["attempt-begins"];
-    FIRST_WORKER_ENDS = 140, "first-worker-ends":
-        "a bounded job drains as soon as one of its workers has read everything";
-        by "a bounded input, and workers that are not equally fast";
-        ["clean-drain", "no-loss"];
-    UNION_ONLY_RESCALED = 141, "union-only-rescaled":
+    UNION_ONLY_RESCALED = 140, "union-only-rescaled":
         "union state is shown to all only where the parallelism has changed";
         by "a restore of union state";
         ["timers"];
-    ANNOUNCEMENTS_FORGOTTEN = 142, "announcements-forgotten":
-        "with the first barrier of a checkpoint those that were announced after it are forgotten";
-        by "an input that ends while several checkpoints are under way";
-        ["checkpoint-expiry", "liveness"];
-    WRITING_EXPIRES = 143, "writing-expires":
+    WRITING_EXPIRES = 141, "writing-expires":
         "a checkpoint is given up for its age although its manifest is being written";
         by "a storage slower than the timeout of a checkpoint";
         ["checkpoint-expiry", "restore-landed"];

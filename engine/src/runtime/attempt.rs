@@ -157,10 +157,7 @@ impl Attempt {
         // One that failed leaves files behind; a later attempt's cleaning finds them.
         self.deletions.retain(is_under_way);
         if self.is_running() {
-            let is_finished = match mutants::is_active(mutants::FIRST_WORKER_ENDS) {
-                true => !self.finished.is_empty(),
-                false => self.finished.len() == self.workers.len(),
-            };
+            let is_finished = self.finished.len() == self.workers.len();
             if around.signals.wants_drain() || is_finished {
                 self.coordinator.request_drain();
             }

@@ -86,12 +86,13 @@ fn is_told(case: &Case<'_>, history: &History, slot: usize, offset: Offset) -> b
 }
 
 /// Whether an offset may be that of a checkpoint that was complete once and cannot be read any more:
-/// it is not below the one before that.
+/// it is not below all that came before that one. (Not the last of these: it may be of an attempt
+/// that nobody went on from.)
 fn may_be_of_a_damaged(history: &History, slot: usize, offset: Offset) -> bool {
     let damaged = history.torn.iter().filter(|(_, why)| why.has_manifest);
     damaged.map(|(id, _)| id).any(|id| {
-        let before = history.cuts.iter().rev().find(|cut| cut.id() < *id);
-        before.is_none_or(|cut| offset >= cut.next[slot])
+        let before = history.cuts.iter().filter(|cut| cut.id() < *id);
+        before.map(|cut| cut.next[slot]).min().is_none_or(|lowest| offset >= lowest)
     })
 }
 

@@ -40,9 +40,14 @@ impl Disk {
         let (newest, fallback) = (ids.next()?, ids.next()?);
         let landed_us = self.landed_us.get(&manifest_path(newest));
         let is_its_own = landed_us.is_some_and(|us| *us > looked.at_us);
+        // What lay between the two once is no more, and the oracle has seen it.
+        let is_between = |id: CheckpointId| id > fallback && id < newest;
+        let landed = self.landed_us.keys().filter(|path| is_manifest(path));
+        let are_neighbours = !landed.filter_map(|path| checkpoint_of(path)).any(is_between);
         // One that lands later may lie between the two, and have no state any more.
         let is_awaited = self.operations.values().any(Operation::completes_a_checkpoint);
         let may = is_its_own
+            && are_neighbours
             && !is_awaited
             && newest == self.newest_landed
             && fallback >= looked.newest

@@ -13,9 +13,22 @@ use crate::sim::evidence::Breach;
 /// Tries of one commit before it is given up.
 const TRIES: u32 = 5;
 
+/// What a step takes at most of the clock that moves on within it.
+const STEP_US: TimeUs = 1_000;
+
+/// What became of a commit, as its reader learns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Done,
+    Refused,
+    Unanswered,
+}
+
 /// Notes of the log.
 #[derive(Debug, Default)]
 pub(super) struct CommitWatch {
+    /// The client of each reader; answers to those before it are nobody's.
+    clients: BTreeMap<Actor, u64>,
     /// The last commit of each reader, if it was refused, and how often it was.
     refused: BTreeMap<Actor, (Vec<Split>, u32)>,
     breach: Option<Breach>,
@@ -23,7 +36,8 @@ pub(super) struct CommitWatch {
 
 impl CommitWatch {
     /// A reader opens: what an earlier one of its worker left undone is not its own.
-    pub(super) fn on_opened(&mut self, reader: Actor) {
+    pub(super) fn on_opened(&mut self, reader: Actor, client: u64) {
+        self.clients.insert(reader, client);
         self.refused.remove(&reader);
     }
 
@@ -36,8 +50,9 @@ impl CommitWatch {
         now_us: TimeUs,
         timeout_us: TimeUs,
     ) {
+        // A reader counts from the beginning of the step in which it sent it.
         let waited_us = now_us - earlier_us;
-        if waited_us <= timeout_us {
+        if waited_us + STEP_US <= timeout_us {
             let what = format!(
                 "{reader} sent a commit {waited_us} us after another that had no answer yet, and \
                  waits {timeout_us} us for one"
@@ -46,18 +61,19 @@ impl CommitWatch {
         }
     }
 
-    /// A commit is answered.
-    pub(super) fn on_answered(&mut self, reader: Actor, splits: &[Split], is_refused: bool) {
-        let before = self.refused.remove(&reader);
-        if is_refused {
-            let tries = before.filter(|(same, _)| same == splits).map_or(0, |(_, tries)| tries);
-            self.refused.insert(reader, (splits.to_vec(), tries + 1));
+    /// A commit has come to its end.
+    pub(super) fn on_ended(&mut self, reader: Actor, client: u64, splits: &[Split], end: End) {
+        if self.clients.get(&reader) != Some(&client) {
+            return;
         }
-    }
-
-    /// A commit will never be answered: how often the reader counts it is its own affair.
-    pub(super) fn on_unanswered(&mut self, reader: Actor, splits: &[Split]) {
-        self.refused.insert(reader, (splits.to_vec(), TRIES));
+        let before = self.refused.remove(&reader);
+        let tries = before.filter(|(same, _)| same == splits).map_or(0, |(_, tries)| tries);
+        match end {
+            End::Done => {}
+            End::Refused => _ = self.refused.insert(reader, (splits.to_vec(), tries + 1)),
+            // How often the reader counts it is its own affair.
+            End::Unanswered => _ = self.refused.insert(reader, (splits.to_vec(), TRIES)),
+        }
     }
 
     /// A process has ended the job.

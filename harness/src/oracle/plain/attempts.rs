@@ -99,8 +99,8 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     // What was complete once and cannot be read any more has offsets that nobody knows.
     let of_a_damaged = |partition: PartitionId, offset: Offset| {
         run.torn.difference(&run.without_manifest).any(|id| {
-            let before = run.cuts.range(..*id).next_back();
-            before.is_none_or(|(_, cut)| offset >= cut.next(partition, run.ledger))
+            let before = run.cuts.range(..*id).map(|(_, cut)| cut.next(partition, run.ledger));
+            before.min().is_none_or(|lowest| offset >= lowest)
         })
     };
     let mut cases = BTreeSet::new();

@@ -19,7 +19,7 @@ pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     let mut faults = Vec::new();
     if draw.one_in(2) {
         // The last commits are refused, and tried again.
-        let (disturbance, per_mille) = (Disturbance::LogCommitFails, draw.of(&[300, 600]));
+        let (disturbance, per_mille) = (Disturbance::LogCommitFails, draw.of(&[500, 900]));
         let for_us = plan.safety_us;
         plan.windows.push(Window { disturbance, from_us: at_us, for_us, per_mille });
     }

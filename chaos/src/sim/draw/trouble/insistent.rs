@@ -4,24 +4,42 @@
 use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::Step;
 
-use super::{killed, struck};
+use super::{Span, feasible_ms, killed, struck};
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultTarget, FaultTrigger};
 use crate::sim::draw::Draw;
 use crate::sim::plan::Plan;
+use crate::sim::store::SLOWER;
 use crate::sim::weather::{Disturbance, Window};
 
 /// Makes a plan worse; most stay as they are.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 15) {
+    match draw.range(0, 16) {
         0 => commits_fail_late(plan, draw),
         1 => files_are_unreadable(plan, draw),
         2 => rows_join_a_slow_transaction(plan, draw),
         3 => return dies_with_each_checkpoint(plan, draw),
+        5 => slow_manifests(plan, draw),
         // Where a sink is transactional, no write lands late.
         4 if plan.sink.transactional_us.is_none() => return manifests_land_late(plan, draw),
         _ => {}
     }
     Vec::new()
+}
+
+/// Checkpoints are almost too old when their manifests are written, and that takes its time.
+fn slow_manifests(plan: &mut Plan, draw: &mut Draw) {
+    let timeout_us = feasible_ms(&plan.load, &plan.sink) * 1_000;
+    if timeout_us > 250_000 {
+        // A restart, which waits for such a storage as well, would come too late.
+        return;
+    }
+    // The least that is left below.
+    plan.checkpoint.timeout_ms = 0;
+    plan.checkpoint.tolerable_failures = 1_000;
+    let slow_us = |percent| timeout_us * percent / 100 / SLOWER;
+    plan.services.store = Span { min_us: slow_us(30), max_us: slow_us(draw.of(&[60, 80])) };
+    plan.safety_us = plan.load.over_us + 8 * timeout_us;
+    all_the_while(plan, Disturbance::StoreSlow, 1_000);
 }
 
 fn all_the_while(plan: &mut Plan, disturbance: Disturbance, per_mille: u32) {

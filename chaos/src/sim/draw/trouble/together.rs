@@ -14,14 +14,14 @@ use crate::sim::weather::{Disturbance, Window};
 
 /// One of them; windows are added to the plan's, faults returned.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    match draw.range(0, 17) {
+    match draw.range(0, 20) {
         0..=2 => doubt_and_no_answer(plan, draw),
         3 | 4 => doubt_and_death(plan, draw),
         5 => twins(plan, draw),
         6 | 7 => death_and_blindness(plan, draw),
         8 | 9 => death_and_no_fence(plan, draw),
         10 | 11 => namesakes(plan, draw),
-        12 | 13 => overtaken(plan, draw),
+        12..=16 => overtaken(plan, draw),
         _ => late_silence(plan, draw),
     }
 }
@@ -138,11 +138,13 @@ fn overtaken(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
     hasten_checkpoints(plan);
     plan.pace.heartbeat_us = draw.of(&[1_000, 2_000, 5_000]);
     plan.services.store = draw.span(200, 4_000);
-    let ms = plan.pace.heartbeat_us / 1_000 + draw.range(3, 12);
+    let mut ms = plan.pace.heartbeat_us / 1_000 + draw.range(3, 12);
     if draw.one_in(2) {
-        // Whether somebody has cannot be read, either.
+        // Whether somebody has cannot be read, either, and it takes others longer to do so.
+        ms += draw.range(5, 30);
+        plan.pace.restart = Span { min_us: 200, max_us: 1_000 };
         let (from_us, for_us) = (plan.load.over_us / 8, plan.safety_us);
-        let (disturbance, per_mille) = (Disturbance::StoreReadFails, draw.of(&[200, 400]));
+        let (disturbance, per_mille) = (Disturbance::StoreReadFails, draw.of(&[200, 300]));
         plan.windows.push(Window { disturbance, from_us, for_us, per_mille });
         plan.max_restarts = 1_000;
     }
