@@ -16,7 +16,7 @@ use stormproof_engine::seam::*;
 use support::*;
 
 const PARTITIONS: u32 = 24;
-const RECORDS: u64 = 6_000;
+const RECORDS: u64 = 40_000;
 const KEYS: u64 = 5;
 
 struct Leg {
