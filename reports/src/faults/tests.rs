@@ -1,5 +1,5 @@
 use super::*;
-use crate::schema::{EnvironmentFacts, Phase};
+use crate::schema::{CheckResult, EnvironmentFacts, Phase};
 
 fn fault(target: &str, action: &str, took_s: Option<f64>) -> FaultSummary {
     FaultSummary {
@@ -25,6 +25,10 @@ fn run(environment: &str, mode: &str, faults: Vec<FaultSummary>) -> RunResult {
         records: 10,
         effects: Some(10),
         lost: Some(0),
+        duplicates: Some(0),
+        duplicates_expected: Some(0),
+        duplicates_bound: Some(0),
+        checks: vec![CheckResult { verdict: Verdict::Proven, ..CheckResult::default() }],
         checkpoints_completed: 1,
         faults_landed: landed,
         faults_scheduled: faults.len() as u64,
