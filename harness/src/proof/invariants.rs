@@ -72,7 +72,8 @@ const OF_RUNS: [Invariant; 22] = [
         text: "Whenever a checkpoint has completed, as many are kept as are retained, or all if \
                there are fewer; and those that are being deleted. Once a process has died, a job \
                that has drained leaves those as well whose deletion died with it, or whose writer \
-               did, and those that the last one has subsumed. Nor are files left without a manifest: of \
+               did, and those that the last one has subsumed (unless the storage was slow: then \
+               there may be any number). Nor are files left without a manifest: of \
                a checkpoint that was given up after they had landed, or by the attempt that has \
                drained, of one that is not retained any more, or of one that an attempt has found unfinished before it completed a later one. \
                A job that has drained, or was cancelled, deletes nothing any more: with its process \
