@@ -103,6 +103,7 @@ struct Disk {
     undeleted: BTreeSet<String>,
     /// When each path was written last.
     landed_us: BTreeMap<String, TimeUs>,
+    has_rotted: bool,
     watch: Watch,
 }
 
