@@ -55,10 +55,8 @@ pub(super) struct Conduct {
     config: CheckpointConfig,
     begun: BTreeMap<AttemptId, ProcessId>,
     courses: BTreeMap<AttemptId, Course>,
-    /// When each checkpoint was given up.
-    given_up_us: BTreeMap<CheckpointId, TimeUs>,
-    /// Who gave it up.
-    given_up_by: BTreeMap<CheckpointId, AttemptId>,
+    /// Who gave each checkpoint up, and when.
+    given_up: BTreeMap<CheckpointId, (AttemptId, TimeUs)>,
     /// When each completed.
     completed_us: BTreeMap<CheckpointId, TimeUs>,
     /// The checkpoint that completed last, and when its attempt had listed what others left.
@@ -79,8 +77,7 @@ impl Conduct {
             config: plan.checkpoint.clone(),
             begun: BTreeMap::new(),
             courses: BTreeMap::new(),
-            given_up_us: BTreeMap::new(),
-            given_up_by: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             completed_us: BTreeMap::new(),
             last: (CheckpointId::NONE, 0),
             given_out: BTreeMap::new(),
@@ -106,15 +103,14 @@ impl Conduct {
         let (newest, listed_us) = self.last;
         // What was on its way meanwhile lands when it lands.
         let why_not = |of: CheckpointId, landed_us: TimeUs| {
-            let is_after = |moment: Option<&TimeUs>| moment.is_some_and(|us| landed_us < *us);
-            if is_after(self.given_up_us.get(&of)) {
+            let given_up = self.given_up.get(&of);
+            if given_up.is_some_and(|(_, us)| landed_us < *us) {
                 return Some("its checkpoint was given up after that");
             }
-            if is_after(self.completed_us.get(&of)) {
+            if self.completed_us.get(&of).is_some_and(|us| landed_us < *us) {
                 return Some("its checkpoint was complete once, and is not retained");
             }
-            let by = self.given_up_by.get(&of);
-            if by.is_some_and(|by| self.drained.contains_key(by)) {
+            if given_up.is_some_and(|(by, _)| self.drained.contains_key(by)) {
                 return Some("its checkpoint was given up by the attempt that has drained");
             }
             (of < newest && landed_us < listed_us)
@@ -191,8 +187,7 @@ impl Conduct {
                 }
             }
             JobEvent::CheckpointAborted { checkpoint, attempt, reason } => {
-                self.given_up_us.insert(*checkpoint, now_us);
-                self.given_up_by.insert(*checkpoint, *attempt);
+                self.given_up.insert(*checkpoint, (*attempt, now_us));
                 let course = self.courses.entry(*attempt).or_default();
                 let triggered_us = course.under_way.remove(checkpoint).unwrap_or(0);
                 let age_us = now_us - triggered_us;

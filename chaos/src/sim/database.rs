@@ -27,7 +27,10 @@ use stormproof_engine::seam::{TicketSender, TimeUs};
 use self::patience::Patience;
 use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
-use super::weather::{Disturbance, Weather};
+use super::weather::{Disturbance, SLOWER, Weather};
+
+/// A commit in doubt that is done later is done after so many times a commit's time.
+pub(super) const LATER: u64 = 10;
 
 /// A call under way, by its number.
 pub(super) type CallId = u64;
@@ -165,7 +168,7 @@ impl Database {
     }
 
     fn latency(&self) -> u64 {
-        let slow = if self.weather.strikes(Disturbance::DatabaseSlow) { 20 } else { 1 };
+        let slow = if self.weather.strikes(Disturbance::DatabaseSlow) { SLOWER } else { 1 };
         self.core.draw(self.traits.latency) * slow
     }
 
@@ -366,7 +369,7 @@ impl Database {
                     self.give_back(id, "the connection was lost during the commit");
                 }
                 _ => {
-                    let at_us = now + latency * 10;
+                    let at_us = now + latency * LATER;
                     self.core.at(at_us, Event::Database(DatabaseEvent::Commit(id)));
                 }
             }

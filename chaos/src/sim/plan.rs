@@ -9,8 +9,8 @@ use stormproof_engine::graph::Partitioner;
 use stormproof_engine::runtime::{CheckpointConfig, ExchangeConfig, RestartStrategy};
 
 use super::core::Span;
-use super::database::DatabaseTraits;
-use super::weather::Window;
+use super::database::{DatabaseTraits, LATER};
+use super::weather::{SLOWER, Window};
 use crate::fault::{Fault, VertexShape};
 
 /// The vertices of the simulated job, in the order of their ids.
@@ -226,6 +226,17 @@ pub struct GrowingPause {
     pub growth_percent: u32,
     /// After so long without a failure it starts over, in milliseconds.
     pub reset_after_ms: u64,
+}
+
+impl Services {
+    /// How long at most what they had under way when they were healed may still last: a slow write, a
+    /// commit in doubt that is done later, a transaction of which nobody knows and whose rows others
+    /// wait for.
+    pub(super) fn outlast_us(&self) -> u64 {
+        let Self { store, database, .. } = self;
+        let held_us = 2 * (database.idle_timeout_us + database.lock_timeout_us);
+        SLOWER * (store.max_us + LATER * database.latency.max_us) + held_us
+    }
 }
 
 /// Retention that removes the beginning of a partition.

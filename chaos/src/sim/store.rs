@@ -19,11 +19,9 @@ use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender, TimeUs};
 pub(super) use self::watch::{Claim, Sent};
 use self::watch::{Watch, claimed_by};
 use super::core::{Actor, Core, Event, ProcessId, Span};
-use super::weather::{Disturbance, Weather};
+use super::weather::{Disturbance, SLOWER, Weather};
 
 const SERVICE: &str = "checkpoint storage";
-/// So many times as long does everything take while it is slow.
-pub(super) const SLOWER: u64 = 20;
 
 /// What happens to an operation.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +101,6 @@ struct Disk {
     undeleted: BTreeSet<String>,
     /// When each path was written last.
     landed_us: BTreeMap<String, TimeUs>,
-    has_rotted: bool,
     watch: Watch,
 }
 

@@ -11,6 +11,9 @@ use stormproof_engine::seam::TimeUs;
 
 use super::core::Core;
 
+/// So many times as long does everything take at a service that is slow.
+pub(super) const SLOWER: u64 = 20;
+
 /// How a service misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -21,7 +21,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         .rev()
         .find(|cut| history.lineage.index(cut.attempt()).is_some_and(|at| chain.contains(&at)));
     let last: &Cut = last.ok_or_else(|| NotJudged::because("no checkpoint was completed"))?;
-    let mut faults = Witnesses::default();
+    let mut unexplained = Witnesses::default();
     let mut behind = 0;
     for (partition, offset) in committed {
         let Some(slot) = case.ledger.slot(*partition) else {
@@ -35,10 +35,8 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         let highest = cuts().max().unwrap_or(next);
         let lowest = cuts().min().unwrap_or(next);
         let site = Site::record(*partition, *offset);
-        if may_be_of_a_damaged(history, slot, *offset) {
-            behind += 1;
-        } else if *offset > highest {
-            faults.add(site.at(last.id()), || {
+        if *offset > highest {
+            unexplained.add(site.at(last.id()), || {
                 format!(
                     "partition {partition} is committed at {offset}, ahead of every completed \
                      checkpoint: the highest S is {highest}"
@@ -48,18 +46,24 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
             && is_told(case, history, slot, *offset)
             && !cuts().any(|next| next == *offset)
         {
-            faults.add(site, || {
+            unexplained.add(site, || {
                 format!("partition {partition} is committed at {offset}, the S of no checkpoint")
             });
         } else {
             behind += 1;
         }
     }
+    let mut missing = Witnesses::default();
     if let Some(commits) = &case.conditions.commits {
-        ever(case, history, last, commits, &mut faults);
+        ever(case, history, commits, &mut unexplained);
+        is_complete(case, last, commits, &mut missing);
     }
+    // What cannot be read any more had offsets that nobody knows.
+    let mut damaged = history.torn.iter().filter(|(_, why)| why.has_manifest);
+    let unknown = damaged.next().filter(|_| !unexplained.is_empty()).map(|(id, _)| *id);
+    let told = if unknown.is_some() { Witnesses::default() } else { unexplained };
     let finding = Finding::from_cases(
-        [&faults],
+        [&told, &missing],
         format!(
             "{} partitions are committed at checkpoints; {behind} behind the last one, {}",
             committed.len(),
@@ -68,11 +72,18 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
         |cases| format!("{cases} partitions are committed where no checkpoint is"),
     );
     let excused = behind == 0 || case.conditions.faults_landed > 0;
-    let finding = if finding.verdict == Verdict::Proven && !excused {
-        let summary = format!("{behind} partitions are committed behind the last checkpoint");
-        finding.turned(Verdict::Unknown, summary)
-    } else {
-        finding
+    let finding = match (finding.verdict, unknown) {
+        (Verdict::Proven, Some(id)) => finding.turned(
+            Verdict::Unknown,
+            format!(
+                "offsets were committed that may be those of checkpoint {id}, which is damaged"
+            ),
+        ),
+        (Verdict::Proven, None) if !excused => finding.turned(
+            Verdict::Unknown,
+            format!("{behind} partitions are committed behind the last checkpoint"),
+        ),
+        _ => finding,
     };
     Ok(finding.figure("partitions", committed.len() as u64).figure("behind", behind))
 }
@@ -85,26 +96,13 @@ fn is_told(case: &Case<'_>, history: &History, slot: usize, offset: Offset) -> b
     oldest.is_none_or(|cut| offset >= cut.next[slot])
 }
 
-/// Whether an offset may be that of a checkpoint that was complete once and cannot be read any more:
-/// it is not below all that came before that one. (Not the last of these: it may be of an attempt
-/// that nobody went on from.)
-fn may_be_of_a_damaged(history: &History, slot: usize, offset: Offset) -> bool {
-    let damaged = history.torn.iter().filter(|(_, why)| why.has_manifest);
-    damaged.map(|(id, _)| id).any(|id| {
-        let before = history.cuts.iter().filter(|cut| cut.id() < *id);
-        before.map(|cut| cut.next[slot]).min().is_none_or(|lowest| offset >= lowest)
-    })
-}
-
-/// What the group has ever seen: each commit is one of a completed checkpoint, and the last
-/// checkpoint's came in the end.
-fn ever(case: &Case<'_>, history: &History, last: &Cut, commits: &Commits, faults: &mut Witnesses) {
+/// What the group has ever seen: each commit is one of a completed checkpoint.
+fn ever(case: &Case<'_>, history: &History, commits: &Commits, unexplained: &mut Witnesses) {
     for (partition, offset) in &commits.offsets {
         let Some(slot) = case.ledger.slot(*partition) else { continue };
-        let is_cut = history.cuts.iter().any(|cut| cut.next[slot] == *offset)
-            || may_be_of_a_damaged(history, slot, *offset);
+        let is_cut = history.cuts.iter().any(|cut| cut.next[slot] == *offset);
         if !is_cut && is_told(case, history, slot, *offset) {
-            faults.add(Site::record(*partition, *offset), || {
+            unexplained.add(Site::record(*partition, *offset), || {
                 format!(
                     "partition {partition} was committed at {offset}, the S of no completed \
                      checkpoint"
@@ -112,10 +110,14 @@ fn ever(case: &Case<'_>, history: &History, last: &Cut, commits: &Commits, fault
             });
         }
     }
+}
+
+/// The last checkpoint's offsets came in the end, if nothing was lost since.
+fn is_complete(case: &Case<'_>, last: &Cut, commits: &Commits, missing: &mut Witnesses) {
     for (slot, partition) in case.ledger.partitions().iter().enumerate() {
         let (id, next) = (partition.id(), last.next[slot]);
         if commits.is_settled && last.covered[slot] && !commits.offsets.contains(&(id, next)) {
-            faults.add(Site::record(id, next).at(last.id()), || {
+            missing.add(Site::record(id, next).at(last.id()), || {
                 format!(
                     "S = {next} of partition {id} was never committed, although checkpoint {} was \
                      the last one and nothing was lost since",

@@ -157,8 +157,8 @@ pub static RULES: [Rule; 17] = [
         id: "committed-offsets",
         title: "Commits follow checkpoints",
         text: "The group's committed offsets are those of a completed checkpoint, never ahead; a \
-               lost notification is made up for by the next one. What cannot be read any more may \
-               have had any offsets from those of the checkpoints before it on. In simulation: no commit is \
+               lost notification is made up for by the next one. Where a checkpoint that was complete once cannot \
+               be read any more, offsets that no other explains may be its own: nobody can tell. In simulation: no commit is \
                sent while another has no answer, and none is forgotten that was refused.",
         source: "commit ahead of snapshot",
         checkers: ["committed", "plain::attempts"],

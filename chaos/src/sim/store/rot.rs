@@ -24,17 +24,9 @@ impl Store {
         disk.objects.insert(path.clone(), bytes.clone());
         disk.seen.insert(path.clone(), bytes);
         disk.newest_landed = fallback;
-        disk.has_rotted = true;
         // It is no checkpoint any more, and nobody deletes it: it is evidence.
         disk.excused += 1;
         disk.landed_us.retain(|path, _| checkpoint_of(path) != Some(checkpoint));
-    }
-}
-
-impl Store {
-    /// Whether anything ever has: what its offsets were, nobody can tell any more.
-    pub(in crate::sim) fn has_rotted(&self) -> bool {
-        self.disk().has_rotted
     }
 }
 

@@ -100,12 +100,9 @@ impl World<'_> {
             _ => 0,
         };
         let longest_ms = self.plan.faults.iter().map(lasts_ms).max().unwrap_or(0);
-        // An answer that never came is waited for as long as any other; a transaction of which nobody
-        // knows holds its rows until it is ended, and others wait for these.
-        let database = &self.plan.services.database;
-        let held_us = 1_000_000 + 2 * (database.idle_timeout_us + database.lock_timeout_us);
+        // An answer that never came is waited for as long as any other.
         let lasts_us = (longest_ms + self.plan.sink.call_timeout_ms) * 1_000;
-        let calm_us = self.core.now() + lasts_us + held_us;
+        let calm_us = self.core.now() + lasts_us + self.plan.services.outlast_us();
         // What the job needs may be gone: then it fails, and rightly so.
         if !self.plan.may_refuse() {
             self.tell_conduct(|conduct| conduct.be_calm(calm_us));

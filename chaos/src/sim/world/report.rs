@@ -1,6 +1,5 @@
 //! What the world tells of itself: what it waits for, and at the end everything that happened.
 
-use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::World;
@@ -61,8 +60,7 @@ impl World<'_> {
         };
         let (ends, input, committed) = self.topic.evidence();
         let objects = self.store.evidence();
-        let has_rotted = self.store.has_rotted();
-        let commits = if has_rotted { BTreeSet::new() } else { self.topic.ever_committed() };
+        let commits = self.topic.ever_committed();
         let evidence =
             Evidence { ends, input, objects, audit, fences, results, committed, commits };
         let mut landed = self.armory.landed();
@@ -96,8 +94,7 @@ impl World<'_> {
             attempts: heard.attempts,
             completed: heard.completed,
             restores: heard.restores,
-            commits_settled: !has_rotted
-                && lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
+            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
         }
     }
 }

@@ -96,14 +96,9 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     let is_told = |partition: PartitionId, offset: Offset| {
         oldest.is_none_or(|cut| offset >= cut.next(partition, run.ledger))
     };
-    // What was complete once and cannot be read any more has offsets that nobody knows.
-    let of_a_damaged = |partition: PartitionId, offset: Offset| {
-        run.torn.difference(&run.without_manifest).any(|id| {
-            let before = run.cuts.range(..*id).map(|(_, cut)| cut.next(partition, run.ledger));
-            before.min().is_none_or(|lowest| offset >= lowest)
-        })
-    };
     let mut cases = BTreeSet::new();
+    // Offsets that no checkpoint explains.
+    let mut strange = BTreeSet::new();
     let mut behind = false;
     for (partition, offset) in committed {
         if run.ledger.slot(*partition).is_none() || *offset == cut.next(*partition, run.ledger) {
@@ -112,15 +107,13 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
         let all: BTreeSet<Offset> =
             run.cuts.values().map(|cut| cut.next(*partition, run.ledger)).collect();
         let site = Site::record(*partition, *offset);
-        if of_a_damaged(*partition, *offset) {
-            behind = true;
-        } else if all.last().is_some_and(|highest| offset > highest) {
-            cases.insert(site.at(*last));
+        if all.last().is_some_and(|highest| offset > highest) {
+            strange.insert(site.at(*last));
         } else if is_told(*partition, *offset)
             && all.first().is_some_and(|lowest| offset > lowest)
             && !all.contains(offset)
         {
-            cases.insert(site);
+            strange.insert(site);
         } else {
             behind = true;
         }
@@ -128,10 +121,9 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     if let Some(commits) = &run.conditions.commits {
         for (partition, offset) in &commits.offsets {
             let known = run.ledger.slot(*partition).is_some();
-            let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset)
-                || of_a_damaged(*partition, *offset);
+            let any = run.cuts.values().any(|cut| cut.next(*partition, run.ledger) == *offset);
             if known && !any && is_told(*partition, *offset) {
-                cases.insert(Site::record(*partition, *offset));
+                strange.insert(Site::record(*partition, *offset));
             }
         }
         for partition in run.ledger.partitions().iter().map(|partition| partition.id()) {
@@ -142,7 +134,12 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
             }
         }
     }
-    let excused = !behind || run.conditions.faults_landed > 0;
+    // A checkpoint with a manifest that cannot be read was complete once: they may be its own.
+    let may_be_damaged = run.torn.difference(&run.without_manifest).next().is_some();
+    let excused = (!behind || run.conditions.faults_landed > 0) && strange.is_empty();
+    if !may_be_damaged {
+        cases.append(&mut strange);
+    }
     let otherwise = if excused { Verdict::Proven } else { Verdict::Unknown };
     Some(Answer::from_cases(id, cases, otherwise))
 }

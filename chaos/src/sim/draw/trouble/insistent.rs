@@ -8,8 +8,7 @@ use super::{Span, feasible_ms, killed, struck};
 use crate::fault::{CheckpointRef, Fault, FaultAction, FaultTarget, FaultTrigger};
 use crate::sim::draw::Draw;
 use crate::sim::plan::Plan;
-use crate::sim::store::SLOWER;
-use crate::sim::weather::{Disturbance, Window};
+use crate::sim::weather::{Disturbance, SLOWER, Window};
 
 /// Makes a plan worse; most stay as they are.
 pub(super) fn befall(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
