@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stormproof_benches::scaled;
-use stormproof_engine::api::{KeyedSnapshot, ListKind, StateSnapshot};
+use stormproof_engine::api::{ListKind, StateSnapshot};
 use stormproof_engine::checkpoint::{
     Manifest, ManifestVertex, Section, StateFileWriter, read_state_file, redistribute,
 };
@@ -32,10 +32,9 @@ fn snapshots(parallelism: u16) -> Vec<StateSnapshot> {
         let mut state = StateSnapshot::default();
         let entry = |n| {
             let group = KeyGroup(((u64::from(subtask) * KEYS_EACH + n) % 4096) as u16);
-            (group, Bytes::from(format!("k{subtask}-{n}")), Bytes::from(vec![1; 8]))
+            (group, format!("k{subtask}-{n}"), [1; 8])
         };
-        let entries = (0..KEYS_EACH).map(entry).collect();
-        state.put_keyed("counts", KeyedSnapshot { entries });
+        state.put_keyed("counts", (0..KEYS_EACH).map(entry).collect());
         state.put_list("buffer", ListKind::EvenSplit, vec![row.clone(); ROWS_EACH]);
         state
     };

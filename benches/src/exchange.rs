@@ -1,5 +1,5 @@
-//! generator -> (partitioner) -> blackhole, at any parallelism; a run ends when every record has
-//! arrived.
+//! generator -> (partitioner) -> blackhole, at any parallelism, with or without a count of each key in
+//! between; a run ends when every record has arrived.
 //!
 //! A bench measures whole runs and counts records, so that start and end are part of the figure;
 //! give it enough records.
@@ -11,6 +11,7 @@ use stormproof_engine::connectors::blackhole::{BlackholeCounts, BlackholeFactory
 use stormproof_engine::connectors::generator::{GeneratorConfig, GeneratorFactory, KeySkew};
 use stormproof_engine::graph::{JobGraph, Partitioner};
 use stormproof_engine::ids::SubtaskIndex;
+use stormproof_engine::operators::CountFactory;
 use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, JobConfig, RestartStrategy};
 
 use crate::job::BenchJob;
@@ -27,6 +28,10 @@ pub struct Exchange {
     pub record_bytes: usize,
     /// How records are spread over keys.
     pub skew: KeySkew,
+    /// Different keys.
+    pub keys: u64,
+    /// Whether the records of each key are counted before the sink: state that a checkpoint holds.
+    pub counts: bool,
     /// Records of a run.
     pub records: u64,
     /// Checkpoint mode.
@@ -45,6 +50,8 @@ impl Default for Exchange {
             partitioner: Partitioner::KeyBy,
             record_bytes: 100,
             skew: KeySkew::Uniform,
+            keys: Self::KEYS,
+            counts: false,
             records: 2_000_000,
             mode: CheckpointMode::ExactlyOnce,
             interval_ms: 1000,
@@ -71,7 +78,7 @@ pub struct Measured {
 }
 
 impl Exchange {
-    /// Different keys.
+    /// Different keys, unless it says otherwise.
     pub const KEYS: u64 = 100_000;
 
     /// Records that arrive: a broadcast record arrives everywhere.
@@ -96,7 +103,7 @@ impl Exchange {
         let generator = GeneratorFactory::new(GeneratorConfig {
             record_bytes: self.record_bytes,
             skew: self.skew,
-            keys: Self::KEYS,
+            keys: self.keys,
             records: Some(self.records),
             ..GeneratorConfig::default()
         })
@@ -104,8 +111,17 @@ impl Exchange {
         let blackhole = BlackholeFactory::new();
         let counts = blackhole.counts();
         let source = graph.source("source", self.parallelism, Arc::new(generator));
+        let before_sink = match self.counts {
+            true => {
+                let count = graph.operator("count", self.parallelism, Arc::new(CountFactory));
+                graph.connect(source, count, self.partitioner);
+                count
+            }
+            false => source,
+        };
         let sink = graph.sink("sink", self.parallelism, Arc::new(blackhole));
-        graph.connect(source, sink, self.partitioner);
+        let onward = if self.counts { Partitioner::Forward } else { self.partitioner };
+        graph.connect(before_sink, sink, onward);
         let config = JobConfig {
             checkpoint: CheckpointConfig {
                 mode: self.mode,

@@ -64,6 +64,13 @@ fn counted(key: &[u8]) -> usize {
     key.len().saturating_sub(usize::from(wraps))
 }
 
+/// Bytes of a compact frame with such a body.
+#[inline]
+fn with_header(body: usize) -> usize {
+    let counts = body >> 16 > 0 || !mutants::is_active(mutants::FRAME_LENGTH_WRAPS);
+    body + if counts { COMPACT_HEADER_BYTES } else { 0 }
+}
+
 impl Payload<'_> {
     /// Bytes of this record's frame.
     #[inline]
@@ -84,7 +91,7 @@ impl Payload<'_> {
             | u64::from(source_attempt.0) >> 8
             | ((time ^ (time >> 63)) as u64) >> 55
             | (self.key.map_or(0, counted) as u64) >> 8
-            | ((body + COMPACT_HEADER_BYTES) as u64) >> 16;
+            | (with_header(body) as u64) >> 16;
         beyond == 0
     }
 
@@ -388,7 +395,11 @@ impl<'a> RecordView<'a> {
     /// The key; `None` is Kafka's null.
     #[inline]
     pub fn key(&self) -> Option<&'a [u8]> {
-        (self.header[0] & KEY_IS_NULL == 0).then(|| &self.frame[self.key_range()])
+        let key = (self.header[0] & KEY_IS_NULL == 0).then(|| &self.frame[self.key_range()]);
+        if mutants::is_active(mutants::EMPTY_KEY_IS_NULL) {
+            return key.filter(|key| !key.is_empty());
+        }
+        key
     }
 
     /// The value; `None` is Kafka's null.

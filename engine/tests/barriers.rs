@@ -107,6 +107,27 @@ fn a_late_barrier_does_not_revive_an_aborted_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_outlives_a_younger_one_that_is_given_up() {
+    for mode in [CheckpointMode::ExactlyOnce, CheckpointMode::ExactlyOnceUnaligned] {
+        let mut h = handler(mode);
+        h.on_ingested(0, barrier(1), 0);
+        h.on_processed(0, barrier(1));
+        h.on_ingested(0, barrier(2), 0);
+        let released = words(&h.on_aborted(CheckpointId(2)));
+        assert!(released.is_empty(), "what is held is held for checkpoint 1: {released:?}");
+        let last: Vec<_> = [1, 2]
+            .into_iter()
+            .flat_map(|channel| {
+                let ingested = h.on_ingested(channel, barrier(1), 0);
+                ingested.into_iter().chain(h.on_processed(channel, barrier(1)))
+            })
+            .collect();
+        assert_eq!(words(&last).last().map(String::as_str), Some("complete 1"), "{mode:?}");
+        assert!(h.on_ingested(1, barrier(2), 0).is_empty(), "2 is over");
+    }
+}
+
+#[test]
 fn a_checkpoint_does_not_begin_behind_a_younger_one() {
     for mode in CheckpointMode::ALL {
         let mut h = handler(mode);

@@ -84,8 +84,8 @@ fn sample_file() -> (Bytes, u32) {
     let mut state = StateSnapshot::default();
     state.put_list("splits", ListKind::EvenSplit, items(3));
     state.put_list("topics", ListKind::Union, items(2));
-    let entries = vec![(KeyGroup(5), Bytes::from("k"), Bytes::from("v"))];
-    state.put_keyed("counts", KeyedSnapshot { entries });
+    let entries = [(KeyGroup(5), b"k", b"v")];
+    state.put_keyed("counts", entries.into_iter().collect());
     writer.put(VertexId(1), SubtaskIndex(4), &state);
     writer.put_channel(VertexId(1), SubtaskIndex(0), "source", &[record(1, 2, 3, b"key")]);
     writer.finish()
@@ -145,10 +145,9 @@ proptest! {
         }
         let entry = |key: &String| {
             let group = key_group_of(&record(0, 0, 0, key.as_bytes()).view().payload(), MAX);
-            (group, Bytes::from(key.clone()), Bytes::from("1"))
+            (group, key.clone(), "1")
         };
-        let entries = keys.iter().map(entry).collect();
-        let counts = KeyedSnapshot { entries };
+        let counts: KeyedSnapshot = keys.iter().map(entry).collect();
         let name = "counts".to_owned();
         sections.push(Section::Keyed { vertex: VertexId(1), name, entries: counts });
         let in_flight: Vec<_> = keys
@@ -170,9 +169,9 @@ proptest! {
             elements.extend(source.lists("splits").flat_map(|(_, items)| items.to_vec()));
             let (count, recovered) = state.group(VertexId(1), &local);
             for (_, keyed) in count.keyed("counts") {
-                for (group, key, _) in &keyed.entries {
-                    prop_assert_eq!(subtask_of_key_group(*group, after, MAX).0, subtask);
-                    prop_assert!(owners.insert(key.clone(), subtask).is_none(), "given out twice");
+                for (group, key, _) in keyed.iter() {
+                    prop_assert_eq!(subtask_of_key_group(group, after, MAX).0, subtask);
+                    prop_assert!(owners.insert(key.to_vec(), subtask).is_none(), "given out twice");
                 }
             }
             for record in recovered {
@@ -246,8 +245,7 @@ fn state_without_a_vertex_or_with_other_key_groups_is_refused_with_the_remedy() 
     let graph = graph(2);
     let mut foreign = manifest(2);
     foreign.vertices[1].name = "gone".to_owned();
-    let entries =
-        KeyedSnapshot { entries: vec![(KeyGroup(0), Bytes::from("k"), Bytes::from("v"))] };
+    let entries = [(KeyGroup(0), b"k", b"v")].into_iter().collect();
     let section = Section::Keyed { vertex: VertexId(1), name: "counts".to_owned(), entries };
     let refusal = redistribute(&graph, &foreign, vec![section.clone()]).unwrap_err();
     assert!(refusal.contains("'gone'"), "{refusal}");

@@ -195,13 +195,20 @@ fn compare(comparison: &Comparison, invocation: &Invocation) {
     println!("  checkpoints under load {checkpoints:?}");
 }
 
-/// Quantiles of whole checkpoints at 2000 under full load.
+/// Keys that are counted between source and sink, so that a checkpoint holds as many counts, and how
+/// much longer a record takes then.
+const STATES: [(u64, u64); 3] = [(0, 1), (100_000, 4), (1_000_000, 8)];
+
+/// Quantiles of whole checkpoints at 2000 under full load, by mode and size of the state.
 #[allow(clippy::print_stdout, reason = "a bench reports to its user")]
 fn checkpoints(invocation: &Invocation) {
     let records = if invocation.is_bench { 4 * EXCHANGE_RECORDS } else { 50_000 };
     let interval_ms = if invocation.is_bench { 50 } else { 2 };
-    for mode in CheckpointMode::ALL {
-        let exchange = Exchange { mode, records, interval_ms, ..Exchange::default() };
+    let of_mode = |(keys, slower)| CheckpointMode::ALL.map(|mode| (mode, keys, slower));
+    for (mode, keys, slower) in STATES.into_iter().flat_map(of_mode) {
+        let (records, counts) = (records / slower, keys > 0);
+        let keys = if counts { keys } else { Exchange::KEYS };
+        let exchange = Exchange { mode, records, interval_ms, counts, keys, ..Exchange::default() };
         let mut durations_us = exchange.run().checkpoints_us;
         durations_us.sort_unstable();
         let quantile = |q: f64| {
@@ -209,8 +216,9 @@ fn checkpoints(invocation: &Invocation) {
             durations_us.get(at.min(durations_us.len().saturating_sub(1))).copied().unwrap_or(0)
         };
         println!(
-            "peers/checkpoint/{}: p50 {} us, p99 {} us, max {} us of {} checkpoints",
+            "peers/checkpoint/{}/{}: p50 {} us, p99 {} us, max {} us of {} checkpoints",
             mode.name(),
+            if counts { format!("{keys} keys") } else { "no state".to_owned() },
             quantile(0.5),
             quantile(0.99),
             quantile(1.0),

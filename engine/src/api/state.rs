@@ -13,11 +13,71 @@ pub enum ListKind {
     Union,
 }
 
-/// Keyed state of one subtask: entries of (key group, key, value).
+/// Keyed state of one subtask: entries of (key group, key, value), back to back as a state file has
+/// them (docs/formats.md). So the subtask stands still for one copy of each entry and no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyedSnapshot {
+    items: Vec<u8>,
+    entries: usize,
+}
+
+/// Bytes of an entry before its key: length, key group, length of the key.
+const HEAD_BYTES: usize = 10;
+
+impl KeyedSnapshot {
+    /// Adds an entry.
+    ///
+    /// # Panics
+    /// When the entry has more than 4 GiB.
+    pub fn push(&mut self, group: KeyGroup, key: &[u8], value: &[u8]) {
+        let bytes = u32::try_from(HEAD_BYTES - 4 + key.len() + value.len());
+        self.items.extend_from_slice(&bytes.expect("an entry has a length").to_le_bytes());
+        self.items.extend_from_slice(&group.0.to_le_bytes());
+        self.items.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.items.extend_from_slice(key);
+        self.items.extend_from_slice(value);
+        self.entries += 1;
+    }
+
     /// The entries.
-    pub entries: Vec<(KeyGroup, Bytes, Bytes)>,
+    pub fn iter(&self) -> impl Iterator<Item = (KeyGroup, &[u8], &[u8])> {
+        let mut rest = self.items.as_slice();
+        std::iter::from_fn(move || {
+            let (head, after) = rest.split_first_chunk::<HEAD_BYTES>()?;
+            let [a, b, c, d, e, f, g, h, i, j] = *head;
+            let bytes = u32::from_le_bytes([a, b, c, d]) as usize;
+            let key_bytes = u32::from_le_bytes([g, h, i, j]) as usize;
+            let (entry, others) = after.split_at(bytes + 4 - HEAD_BYTES);
+            let (key, value) = entry.split_at(key_bytes);
+            rest = others;
+            Some((KeyGroup(u16::from_le_bytes([e, f])), key, value))
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// All entries as a state file has them.
+    pub(crate) fn items(&self) -> &[u8] {
+        &self.items
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(KeyGroup, K, V)> for KeyedSnapshot {
+    fn from_iter<I: IntoIterator<Item = (KeyGroup, K, V)>>(entries: I) -> Self {
+        let mut snapshot = Self::default();
+        for (group, key, value) in entries {
+            snapshot.push(group, key.as_ref(), value.as_ref());
+        }
+        snapshot
+    }
 }
 
 /// What one subtask writes at a checkpoint.

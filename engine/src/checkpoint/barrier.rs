@@ -19,7 +19,7 @@
 //! Source: ground truth sections 1 to 3; Flink's `SingleCheckpointBarrierHandler` and
 //! `CheckpointBarrierTracker`; Chandy and Lamport 1985 for the logged forms.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::exchange::{Barrier, ChannelSet};
 use crate::ids::CheckpointId;
@@ -62,10 +62,10 @@ struct Pending {
 }
 
 impl Pending {
-    /// Whether channels may be held because of it. Once it is captured they have been let go, and
-    /// what is held is held for a younger one.
-    fn may_hold(&self) -> bool {
-        !self.captured
+    /// Whether channels may be held because of it: those whose barrier has been processed. Once it
+    /// is captured they have been let go, and what is held is held for a younger one.
+    fn holds(&self) -> bool {
+        !self.captured && !self.processed.is_empty()
     }
 }
 
@@ -80,8 +80,10 @@ pub struct BarrierHandler {
     ended: ChannelSet,
     /// Checkpoints triggered while every channel had ended or may yet end without a barrier.
     announced: VecDeque<Barrier>,
-    /// Checkpoints up to this one are over: completed here, aborted, or overtaken.
+    /// Checkpoints up to this one are over: completed here, or subsumed by one that is.
     over: CheckpointId,
+    /// Younger ones that were given up, each for itself: one that is older may yet complete.
+    aborted: BTreeSet<CheckpointId>,
     /// The youngest one that has begun here.
     youngest: CheckpointId,
 }
@@ -103,6 +105,7 @@ impl BarrierHandler {
             ended: ChannelSet::empty(channels),
             announced: VecDeque::new(),
             over: CheckpointId::NONE,
+            aborted: BTreeSet::new(),
             youngest: CheckpointId::NONE,
         }
     }
@@ -198,7 +201,7 @@ impl BarrierHandler {
     /// The worker was told of a checkpoint. A gate without live channels acts at once; one whose
     /// channels end before their barrier acts when the last has ended.
     pub fn on_announced(&mut self, barrier: Barrier) -> Vec<Decision> {
-        if barrier.checkpoint <= self.over {
+        if self.is_over(barrier.checkpoint) {
             return Vec::new();
         }
         if !self.has_ended() {
@@ -207,7 +210,7 @@ impl BarrierHandler {
         }
         // A barrier that an ended channel still carried may have begun it: it must not time out.
         self.pending.retain(|p| p.barrier.checkpoint > barrier.checkpoint);
-        self.over = barrier.checkpoint;
+        self.pass(barrier.checkpoint);
         vec![
             Decision::Begun(barrier),
             Decision::Snapshot { barrier, closed: None },
@@ -223,7 +226,9 @@ impl BarrierHandler {
         {
             let id = pending.barrier.checkpoint;
             Self::capture(pending, &mut out);
-            out.push(Decision::Release);
+            if !mutants::is_active(mutants::TIMEOUT_HOLDS_ON) {
+                out.push(Decision::Release);
+            }
             self.complete_captured(id, &mut out);
         }
         out
@@ -253,14 +258,40 @@ impl BarrierHandler {
         if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
             return vec![Decision::Release];
         }
-        self.announced.retain(|b| b.checkpoint > checkpoint);
-        let is_over = |p: &&Pending| {
-            p.barrier.checkpoint <= checkpoint || mutants::is_active(mutants::ABORT_RELEASES_ALL)
+        let drops_older = mutants::is_active(mutants::ABORT_DROPS_OLDER);
+        let is_over = |of: CheckpointId| of == checkpoint || (drops_older && of < checkpoint);
+        let lets_go = |p: &&Pending| {
+            is_over(p.barrier.checkpoint) || mutants::is_active(mutants::ABORT_RELEASES_ALL)
         };
-        let releases = self.pending.iter().filter(is_over).any(Pending::may_hold);
-        self.pending.retain(|p| p.barrier.checkpoint > checkpoint);
-        self.over = self.over.max(checkpoint);
+        let releases = self.pending.iter().filter(lets_go).any(Pending::holds);
+        self.announced.retain(|b| !is_over(b.checkpoint));
+        self.pending.retain(|p| !is_over(p.barrier.checkpoint));
+        if drops_older {
+            self.pass(checkpoint);
+        }
+        self.aborted.insert(checkpoint);
         if releases { vec![Decision::Release] } else { Vec::new() }
+    }
+
+    /// Whether in-flight records are logged for this checkpoint.
+    pub fn is_logging(&self, checkpoint: CheckpointId) -> bool {
+        self.pending.iter().any(|p| p.captured && p.barrier.checkpoint == checkpoint)
+    }
+
+    /// Whether this checkpoint is over here, or was given up.
+    pub fn is_over(&self, checkpoint: CheckpointId) -> bool {
+        checkpoint <= self.over || self.aborted.contains(&checkpoint)
+    }
+
+    /// Whether this checkpoint has begun here and is not over.
+    pub fn is_pending(&self, checkpoint: CheckpointId) -> bool {
+        self.pending.iter().any(|p| p.barrier.checkpoint == checkpoint)
+    }
+
+    /// All up to this checkpoint are over.
+    fn pass(&mut self, checkpoint: CheckpointId) {
+        self.over = self.over.max(checkpoint);
+        self.aborted = self.aborted.split_off(&self.over.next());
     }
 
     /// Whether every channel has ended.
@@ -316,13 +347,11 @@ impl BarrierHandler {
     /// had it, because there the older one was already known to be given up. To begin it now would put
     /// a snapshot of the past behind one of the present (Flink: a barrier below the current id).
     fn is_late(&self, checkpoint: CheckpointId) -> bool {
-        checkpoint <= self.over
-            || checkpoint < self.youngest
-                && !self.pending.iter().any(|p| p.barrier.checkpoint == checkpoint)
+        self.is_over(checkpoint) || checkpoint < self.youngest && !self.is_pending(checkpoint)
     }
 
     fn begin(&mut self, barrier: Barrier, now: TimeUs, out: &mut Vec<Decision>) {
-        if self.pending.iter().any(|p| p.barrier.checkpoint == barrier.checkpoint) {
+        if self.is_pending(barrier.checkpoint) {
             return;
         }
         self.announced.retain(|b| b.checkpoint > barrier.checkpoint);
@@ -347,7 +376,7 @@ impl BarrierHandler {
             |p: &Pending| p.barrier.checkpoint < newer && !p.processed.contains(channel);
         while let Some(at) = self.pending.iter().position(is_overtaken) {
             let older = self.pending.remove(at).expect("at is a position");
-            if older.may_hold() {
+            if older.holds() {
                 out.push(Decision::Release);
             }
             let why = format!("overtaken by checkpoint {newer}");
@@ -387,7 +416,7 @@ impl BarrierHandler {
 
     fn finish(&mut self, at: usize, out: &mut Vec<Decision>) {
         let done = self.pending.remove(at).expect("at is a position");
-        self.over = self.over.max(done.barrier.checkpoint);
+        self.pass(done.barrier.checkpoint);
         out.push(Decision::Complete(done.barrier.checkpoint));
     }
 }

@@ -180,7 +180,8 @@ impl Coordinator {
     /// When [`Self::on_time`] has something to do next.
     pub fn next_due_us(&self) -> Option<TimeUs> {
         let timeout_us = self.config.timeout_ms * 1000;
-        let expiry = self.pending.values().map(|p| p.triggered_us + timeout_us).min();
+        let waiting = self.pending.values().filter(|p| !p.is_writing);
+        let expiry = waiting.map(|p| p.triggered_us + timeout_us).min();
         [self.trigger_due_us(), expiry].into_iter().flatten().min()
     }
 
@@ -251,10 +252,13 @@ impl Coordinator {
             older.clear();
         }
         for id in older {
-            self.pending.remove(&id);
+            let subsumed = self.pending.remove(&id).expect("it was just listed");
             let reason = format!("subsumed by checkpoint {checkpoint}");
             out.push(Command::Abort { checkpoint: id, reason });
-            out.push(Command::Discard(id));
+            // Without its state, a manifest that is on its way must not be found.
+            if !subsumed.is_writing || mutants::is_active(mutants::STATE_DELETED_FIRST) {
+                out.push(Command::Discard(id));
+            }
         }
         let pending = self.pending.remove(&checkpoint).expect("its manifest was being written");
         let stats = merge(pending.acknowledgements.values(), now - pending.triggered_us);
@@ -279,8 +283,12 @@ impl Coordinator {
         out
     }
 
-    /// The manifest could not be written. Whether it exists is unknown, so nothing is deleted.
+    /// The manifest could not be written. Whether it exists is unknown, so nothing is deleted, unless
+    /// a younger checkpoint is complete.
     pub fn on_manifest_failed(&mut self, checkpoint: CheckpointId, reason: &str) -> Vec<Command> {
+        if !self.pending.contains_key(&checkpoint) {
+            return vec![Command::Delete(checkpoint)];
+        }
         let mut out = self.on_declined(checkpoint, reason);
         if !mutants::is_active(mutants::DOUBTFUL_DISCARDED) {
             out.retain(|command| !matches!(command, Command::Discard(_)));
@@ -304,7 +312,11 @@ impl Coordinator {
             true => self.last_completed_us.map_or(0, |end| end.max(self.last_trigger_us)),
             false => self.last_trigger_us,
         };
-        let by_interval = since_us + self.config.interval_ms * 1000;
+        let interval_us = match mutants::is_active(mutants::TRIGGERS_TOO_OFTEN) {
+            true => self.config.interval_ms * 500,
+            false => self.config.interval_ms * 1000,
+        };
+        let by_interval = since_us + interval_us;
         let pause_since_us = match mutants::is_active(mutants::PAUSE_FROM_TRIGGER) {
             true => self.last_completed_us.map(|_| self.last_trigger_us),
             false => self.last_completed_us,

@@ -89,7 +89,7 @@ pub fn redistribute(
     }
     for ((vertex, name), snapshots) in keyed {
         let (old, new) = match_vertex(graph, manifest, vertex)?;
-        let shares = share_keyed(graph, old, new, snapshots)?;
+        let shares = share_keyed(graph, old, new, &snapshots)?;
         let named = shares.into_iter().map(|(subtask, keyed)| (subtask, name.clone(), keyed));
         vertices[new.id.index()].keyed.extend(named);
     }
@@ -149,7 +149,7 @@ fn share_keyed(
     graph: &ExecutionGraph,
     old: &ManifestVertex,
     new: &ExecutionVertex,
-    snapshots: Vec<KeyedSnapshot>,
+    snapshots: &[KeyedSnapshot],
 ) -> Result<BTreeMap<SubtaskIndex, KeyedSnapshot>, String> {
     if old.max_parallelism != graph.max_parallelism {
         return Err(format!(
@@ -159,7 +159,7 @@ fn share_keyed(
         ));
     }
     let mut shares: BTreeMap<SubtaskIndex, KeyedSnapshot> = BTreeMap::new();
-    for (group, key, value) in snapshots.into_iter().flat_map(|s| s.entries) {
+    for (group, key, value) in snapshots.iter().flat_map(KeyedSnapshot::iter) {
         if mutants::is_active(mutants::KEY_GROUP_DROPPED)
             && old.parallelism != new.parallelism
             && group.0 + 1 == graph.max_parallelism
@@ -170,7 +170,7 @@ fn share_keyed(
             true => SubtaskIndex(group.0 / (graph.max_parallelism / new.parallelism)),
             false => subtask_of_key_group(group, new.parallelism, graph.max_parallelism),
         };
-        shares.entry(owner).or_default().entries.push((group, key, value));
+        shares.entry(owner).or_default().push(group, key, value);
     }
     Ok(shares)
 }

@@ -28,7 +28,8 @@ pub fn manifest_path(checkpoint: CheckpointId) -> String {
 pub fn deletion_order(checkpoint: CheckpointId, mut files: Vec<String>) -> Vec<String> {
     let manifest = manifest_path(checkpoint);
     files.retain(|path| *path != manifest);
-    files.insert(0, manifest);
+    let is_last = mutants::is_active(mutants::STATE_DELETED_FIRST);
+    files.insert(if is_last { files.len() } else { 0 }, manifest);
     files
 }
 
@@ -184,7 +185,12 @@ fn load(
             Err(_) if mutants::is_active(mutants::UNREADABLE_IS_MISSING) => None,
             read => read?,
         };
-        let Some(bytes) = read else { return Ok(Err(format!("{path} is missing"))) };
+        let Some(bytes) = read else {
+            if mutants::is_active(mutants::MISSING_STATE_SKIPPED) {
+                continue;
+            }
+            return Ok(Err(format!("{path} is missing")));
+        };
         match read_state_file(&bytes, file.crc32) {
             Ok(read) => sections.extend(read),
             Err(what) => return Ok(Err(format!("{path}: {what}"))),

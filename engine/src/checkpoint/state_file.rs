@@ -74,16 +74,13 @@ impl StateFileWriter {
             };
             self.section(kind, vertex, subtask, name, items.len(), |body| {
                 for item in items {
-                    put_item(body, &[item]);
+                    put_item(body, item);
                 }
             });
         }
         for (name, keyed) in &state.keyed {
-            self.section(KEYED, vertex, subtask, name, keyed.entries.len(), |body| {
-                for (group, key, value) in &keyed.entries {
-                    let head = (group.0.to_le_bytes(), (key.len() as u32).to_le_bytes());
-                    put_item(body, &[&head.0, &head.1, key, value]);
-                }
+            self.section(KEYED, vertex, subtask, name, keyed.len(), |body| {
+                body.put_slice(keyed.items());
             });
         }
     }
@@ -98,7 +95,7 @@ impl StateFileWriter {
     ) {
         self.section(CHANNEL, vertex, first_subtask, upstream, records.len(), |body| {
             for record in records {
-                put_item(body, &[record.frame()]);
+                put_item(body, record.frame());
             }
         });
     }
@@ -137,11 +134,9 @@ impl StateFileWriter {
     }
 }
 
-fn put_item(body: &mut BytesMut, parts: &[&[u8]]) {
-    body.put_u32_le(parts.iter().map(|p| p.len()).sum::<usize>() as u32);
-    for part in parts {
-        body.put_slice(part);
-    }
+fn put_item(body: &mut BytesMut, item: &[u8]) {
+    body.put_u32_le(item.len() as u32);
+    body.put_slice(item);
 }
 
 /// Reads a state file.
@@ -216,13 +211,16 @@ impl Reader<'_> {
 }
 
 fn keyed_entries(items: &[Bytes]) -> Result<KeyedSnapshot, String> {
-    let entry = |item: &Bytes| {
-        let head: [u8; 6] = item.get(..6)?.try_into().ok()?;
-        let group = KeyGroup(u16::from_le_bytes([head[0], head[1]]));
-        let key_len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
-        let after = 6_usize.checked_add(key_len).filter(|after| *after <= item.len())?;
-        Some((group, item.slice(6..after), item.slice(after..)))
-    };
-    let entries: Option<Vec<_>> = items.iter().map(entry).collect();
-    Ok(KeyedSnapshot { entries: entries.ok_or("a keyed entry is cut off")? })
+    let mut snapshot = KeyedSnapshot::default();
+    for item in items {
+        let (group, key, value) = keyed_entry(item).ok_or("a keyed entry is cut off")?;
+        snapshot.push(group, key, value);
+    }
+    Ok(snapshot)
+}
+
+fn keyed_entry(item: &[u8]) -> Option<(KeyGroup, &[u8], &[u8])> {
+    let (&[a, b, c, d, e, f], entry) = item.split_first_chunk::<6>()?;
+    let (key, value) = entry.split_at_checked(u32::from_le_bytes([c, d, e, f]) as usize)?;
+    Some((KeyGroup(u16::from_le_bytes([a, b])), key, value))
 }

@@ -376,15 +376,18 @@ impl Inbox {
 
     /// Gives up the log of `checkpoint`, if there is one.
     pub fn abandon_capture(&mut self, checkpoint: CheckpointId) {
+        if mutants::is_active(mutants::ABORTED_LOG_GOES_ON) {
+            return;
+        }
         self.captures.retain(|c| c.checkpoint != checkpoint);
-    }
-
-    /// Gives up every log up to `checkpoint`.
-    pub fn abandon_captures(&mut self, checkpoint: CheckpointId) {
-        self.captures.retain(|c| c.checkpoint > checkpoint);
         if mutants::is_active(mutants::CAPTURES_CLEARED) {
             self.captures.clear();
         }
+    }
+
+    /// The checkpoints that in-flight records are logged for.
+    pub fn captures(&self) -> impl Iterator<Item = CheckpointId> {
+        self.captures.iter().map(|capture| capture.checkpoint)
     }
 
     /// The channels that are held.
@@ -472,6 +475,10 @@ impl Refunds {
         self.lane = lane;
         self.source = source;
         self.bytes += view.frame_bytes() as u64;
+        let lane = &inbox.lanes[lane as usize].lane;
+        if lane.is_large(view.frame_bytes()) {
+            lane.refund_large(view.frame_bytes() as u64);
+        }
     }
 
     /// Gives back what was gathered.

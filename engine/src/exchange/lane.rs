@@ -7,10 +7,15 @@
 //! by alignment is bounded by credit, and the receiver can always empty the lane: a held channel
 //! never blocks the others behind it. Buffers that nobody refers to any more go back to the
 //! sender: a lane in balance allocates nothing.
+//!
+//! A record that is larger than a buffer has one of its own. Two thousand subtasks with one of them
+//! each would be without bound what their credit bounds, so all large records of a lane share
+//! another credit. That cannot block a barrier: the subtasks of a group put theirs on a lane behind
+//! the same records, and need no credit for it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -80,9 +85,22 @@ pub struct Lane {
     credit_bytes: AtomicU64,
     /// By upstream subtask: bytes processed at which the sender wants to be woken.
     awaited: Vec<AtomicU64>,
+    large: Large,
     wake: Arc<dyn Wake>,
     wake_sender: Arc<dyn Wake>,
 }
+
+/// The credit that records larger than a buffer share.
+struct Large {
+    credit_bytes: u64,
+    /// Bytes of them processed since the beginning.
+    processed: AtomicU64,
+    /// Whether the sender wants to be woken when one of them is processed.
+    is_awaited: AtomicBool,
+}
+
+/// Bytes of large records that may be under way on a lane, unless it is told otherwise.
+const LARGE_CREDIT_BYTES: u64 = 32 << 20;
 
 /// Nobody waits for credit.
 const NOT_AWAITED: u64 = u64::MAX;
@@ -109,6 +127,11 @@ impl Lane {
         let queue = Mutex::new(VecDeque::new());
         let spare = Mutex::new(Vec::with_capacity(SPARE_BUFFERS));
         let credit_bytes = AtomicU64::new(credit_bytes);
+        let large = Large {
+            credit_bytes: LARGE_CREDIT_BYTES,
+            processed: AtomicU64::new(0),
+            is_awaited: AtomicBool::new(false),
+        };
         Self {
             queue,
             buffer_bytes,
@@ -117,9 +140,17 @@ impl Lane {
             sources,
             credit_bytes,
             awaited,
+            large,
             wake,
             wake_sender,
         }
+    }
+
+    /// The same with so much credit for large records together, in bytes.
+    #[must_use]
+    pub fn with_large_credit(mut self, credit_bytes: u64) -> Self {
+        self.large.credit_bytes = credit_bytes.max(1);
+        self
     }
 
     /// The upstream subtasks: those of the sending worker.
@@ -168,6 +199,44 @@ impl Lane {
     pub fn await_credit(&self, source: SubtaskIndex, processed_bytes: u64) {
         let local = (source.0 - self.sources.start) as usize;
         self.awaited[local].store(processed_bytes, Ordering::Relaxed);
+    }
+
+    /// Size of an ordinary buffer.
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+
+    /// Whether a frame of so many bytes is larger than a buffer: then it has one of its own.
+    #[inline]
+    pub fn is_large(&self, frame_bytes: usize) -> bool {
+        frame_bytes > self.buffer_bytes
+    }
+
+    /// Bytes of large records that may be under way.
+    pub fn large_credit_bytes(&self) -> u64 {
+        self.large.credit_bytes
+    }
+
+    /// Bytes of large records that were processed since the beginning.
+    pub fn large_processed_bytes(&self) -> u64 {
+        self.large.processed.load(Ordering::Relaxed)
+    }
+
+    /// Gives the credit of a large record back, besides that of its subtask. Called by the receiver
+    /// alone.
+    #[cold]
+    pub fn refund_large(&self, bytes: u64) {
+        let processed = self.large.processed.load(Ordering::Relaxed) + bytes;
+        self.large.processed.store(processed, Ordering::Relaxed);
+        if self.large.is_awaited.swap(false, Ordering::Relaxed) {
+            self.wake_sender.wake();
+        }
+    }
+
+    /// Asks to be woken once a large record is processed. Called by the sender alone; what
+    /// [`Lane::await_credit`] says of refunds at the same moment holds here, too.
+    pub fn await_large(&self) {
+        self.large.is_awaited.store(true, Ordering::Relaxed);
     }
 
     /// Gives the memory of a processed buffer back to the sender, unless somebody still refers to

@@ -28,17 +28,36 @@ struct LaneWriter {
     marks: Vec<Mark>,
     /// Bytes sent since the beginning, by upstream subtask of the group.
     sent: Vec<u64>,
+    /// Bytes of large records sent since the beginning.
+    sent_large: u64,
     sent_buffers: u64,
 }
 
 impl LaneWriter {
     fn new(lane: Arc<Lane>) -> Self {
         let sent = vec![0; lane.sources().len()];
-        Self { lane, open: BytesMut::new(), at: 0, marks: Vec::new(), sent, sent_buffers: 0 }
+        let (open, marks) = (BytesMut::new(), Vec::new());
+        Self { lane, open, at: 0, marks, sent, sent_large: 0, sent_buffers: 0 }
+    }
+
+    /// Bytes of large records that are under way.
+    fn large_under_way(&self) -> u64 {
+        self.sent_large - self.lane.large_processed_bytes()
+    }
+
+    /// Whether large records take up all that they may.
+    fn is_full_of_large(&self) -> bool {
+        if mutants::is_active(mutants::LARGE_UNBOUNDED) {
+            return false;
+        }
+        self.large_under_way() >= self.lane.large_credit_bytes()
     }
 
     /// What the subtask at `local` may still send.
     fn credit_left(&self, local: usize) -> u64 {
+        if self.is_full_of_large() {
+            return 0;
+        }
         let source = SubtaskIndex(self.lane.sources().start + local as u16);
         let processed = self.lane.processed_bytes(source);
         let sent = self.sent[local];
@@ -49,6 +68,9 @@ impl LaneWriter {
     /// Asks for a wake when half of the credit of the subtask at `local` is back: for less, a worker
     /// would wake up for every record of a receiver that is behind.
     fn await_credit(&self, local: usize) {
+        if self.is_full_of_large() {
+            return self.lane.await_large();
+        }
         let source = SubtaskIndex(self.lane.sources().start + local as u16);
         let half = self.lane.credit_bytes() / 2;
         self.lane.await_credit(source, self.sent[local].saturating_sub(half));
@@ -71,6 +93,9 @@ impl LaneWriter {
         self.flush();
         if self.open.len() < bytes {
             self.open = self.lane.buffer(bytes);
+        }
+        if self.lane.is_large(bytes) {
+            self.sent_large += bytes as u64;
         }
     }
 
@@ -100,6 +125,9 @@ pub struct OpenBuffer {
     pub bytes: usize,
     /// Buffers that the lane has been sent before it.
     pub after: u64,
+    /// Bytes of large records that the lane has been sent, this buffer included, and that are not
+    /// processed.
+    pub large_bytes: u64,
 }
 
 /// One edge out of the group: a selector and a lane to each worker.
@@ -147,6 +175,8 @@ pub struct Outputs {
     /// operator has overdrawn.
     allowance: Vec<Cell<i64>>,
     sight: Sight,
+    /// A frame that is larger is a large one.
+    buffer_bytes: usize,
     flush_interval_us: TimeUs,
     open_since_us: Option<TimeUs>,
 }
@@ -157,7 +187,17 @@ impl Outputs {
         let sources = edges.iter().find_map(OutputEdge::sources).unwrap_or_default();
         let allowance = sources.clone().map(|_| Cell::new(0)).collect();
         let first = sources.start;
-        Self { edges, first, allowance, sight, flush_interval_us, open_since_us: None }
+        let lanes = edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+        let buffer_bytes = lanes.map(|writer| writer.lane.buffer_bytes()).min();
+        Self {
+            edges,
+            first,
+            allowance,
+            sight,
+            buffer_bytes: buffer_bytes.unwrap_or(usize::MAX),
+            flush_interval_us,
+            open_since_us: None,
+        }
     }
 
     /// Whether `subtask` may emit: it has credit on every lane.
@@ -193,7 +233,8 @@ impl Outputs {
     /// Writes a record of `subtask` into the lane of its target. Never blocks and never refuses:
     /// credit is asked for before, and an operator that emits many records for one may overdraw.
     /// Returns the bytes of its frame.
-    #[inline]
+    // By order, as with the lane's writer.
+    #[inline(always)]
     pub fn emit(&mut self, subtask: SubtaskIndex, payload: &Payload<'_>, now_us: TimeUs) -> usize {
         let local = (subtask.0 - self.first) as usize;
         let bytes = payload.frame_bytes();
@@ -215,7 +256,19 @@ impl Outputs {
         if self.open_since_us.is_none() || mutants::is_active(mutants::FLUSH_PUT_OFF) {
             self.open_since_us = Some(now_us);
         }
+        if bytes > self.buffer_bytes {
+            self.note_large();
+        }
         bytes
+    }
+
+    /// Once a lane is full of large records every subtask has to look, whatever it was allowed.
+    #[cold]
+    fn note_large(&mut self) {
+        let mut lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+        if lanes.any(LaneWriter::is_full_of_large) {
+            self.allowance.iter().for_each(|allowance| allowance.set(allowance.get().min(0)));
+        }
     }
 
     /// Puts the same mark of each of `subtasks` on every lane and sends everything.
@@ -241,7 +294,11 @@ impl Outputs {
     /// The open buffer of each lane.
     pub fn open(&self) -> impl Iterator<Item = OpenBuffer> {
         let writers = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
-        writers.map(|writer| OpenBuffer { bytes: writer.at, after: writer.sent_buffers })
+        writers.map(|writer| OpenBuffer {
+            bytes: writer.at,
+            after: writer.sent_buffers,
+            large_bytes: writer.large_under_way(),
+        })
     }
 
     /// Sends what has waited long enough. Returns when the next flush is due.

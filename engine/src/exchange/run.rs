@@ -22,6 +22,8 @@ pub struct Run<'a> {
     /// Whose records were handed out last, and from where on they wait for their refund.
     source: SubtaskIndex,
     unsettled: usize,
+    /// Whether its buffer is that of one large record.
+    is_large: bool,
 }
 
 impl<'a> Run<'a> {
@@ -34,7 +36,8 @@ impl<'a> Run<'a> {
         budget: usize,
     ) -> Self {
         let source = SubtaskIndex(lane.sources().start);
-        Self { lane, buffer, at, end, budget, records: 0, source, unsettled: at }
+        let is_large = lane.is_large(buffer.len());
+        Self { lane, buffer, at, end, budget, records: 0, source, unsettled: at, is_large }
     }
 
     /// The next record, without taking it.
@@ -80,12 +83,16 @@ impl<'a> Run<'a> {
     }
 
     /// Gives back the credit of what was handed out.
-    #[inline]
+    // By order: it is asked for with each record where neighbours have different senders.
+    #[inline(always)]
     pub(super) fn settle(&mut self) {
         let bytes = (self.at - self.unsettled) as u64;
         self.unsettled = self.at;
         if bytes > 0 {
             self.lane.refund(self.source, bytes);
+            if self.is_large {
+                self.lane.refund_large(bytes);
+            }
         }
     }
 }

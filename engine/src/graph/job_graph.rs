@@ -56,7 +56,8 @@ pub struct Edge {
     pub partitioner: Partitioner,
 }
 
-/// A validated job graph.
+/// A validated job graph: a chain. A vertex with two inputs or outputs would need nothing new of
+/// barriers and channels, but no simulated job has one, so nothing would vouch for it.
 #[derive(Clone, Debug)]
 pub struct JobGraph {
     pub(crate) vertices: Vec<Vertex>,
@@ -169,6 +170,8 @@ impl JobGraphBuilder {
             VertexKind::Source(_) | VertexKind::Operator(_) if outputs == 0 => "has no output",
             VertexKind::Operator(_) | VertexKind::Sink(_) if inputs == 0 => "has no input",
             VertexKind::Sink(_) if outputs > 0 => "is a sink and has an output",
+            _ if inputs > 1 => "has more than one input, and a job here is a chain",
+            _ if outputs > 1 => "has more than one output, and a job here is a chain",
             _ => return Ok(()),
         };
         Err(EngineError::Config(format!("vertex '{}' {fault}; mend its edges", vertex.name)))

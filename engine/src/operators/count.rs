@@ -6,15 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{
-    Collector, GroupContext, GroupState, KeyedSnapshot, Operator, OperatorFactory, StateSnapshot,
-};
+use crate::api::{Collector, GroupContext, GroupState, Operator, OperatorFactory, StateSnapshot};
 use crate::connectors::sql::{RowMapper, RowView};
 use crate::error::{EngineError, Result};
 use crate::graph::key_group_of;
 use crate::ids::{CheckpointId, KeyGroup, SubtaskIndex};
 use crate::record::{Payload, RecordRef, RecordView};
-use bytes::Bytes;
 
 /// The keyed state's name.
 const COUNTS: &str = "counts";
@@ -60,8 +57,8 @@ impl OperatorFactory for CountFactory {
         let mut counts: Vec<Counts> = vec![Counts::new(); context.subtasks.len()];
         for (subtask, keyed) in state.keyed(COUNTS) {
             let table = &mut counts[context.local(subtask)];
-            for (group, key, value) in &keyed.entries {
-                let count: [u8; 8] = value.as_ref().try_into().map_err(|_| {
+            for (group, key, value) in keyed.iter() {
+                let count: [u8; 8] = value.try_into().map_err(|_| {
                     EngineError::Config(format!(
                         "state {COUNTS} of {}[{subtask}]: a count of {} bytes; the checkpoint was \
                          written by another job",
@@ -69,10 +66,7 @@ impl OperatorFactory for CountFactory {
                         value.len()
                     ))
                 })?;
-                table
-                    .entry(*group)
-                    .or_default()
-                    .insert(key.as_ref().into(), u64::from_le_bytes(count));
+                table.entry(group).or_default().insert(key.into(), u64::from_le_bytes(count));
             }
         }
         Ok(Box::new(Count { context, counts, emitted: Vec::new() }))
@@ -107,12 +101,9 @@ impl Operator for Count {
     ) -> Result<()> {
         let table = &self.counts[self.context.local(subtask)];
         let entries = table.iter().flat_map(|(group, keys)| {
-            keys.iter().map(|(key, count)| {
-                let value = Bytes::copy_from_slice(&count.to_le_bytes());
-                (*group, Bytes::copy_from_slice(key), value)
-            })
+            keys.iter().map(|(key, count)| (*group, key, count.to_le_bytes()))
         });
-        state.put_keyed(COUNTS, KeyedSnapshot { entries: entries.collect() });
+        state.put_keyed(COUNTS, entries.collect());
         Ok(())
     }
 }

@@ -43,7 +43,8 @@ impl Lanes {
                     let sources = from.placement.range(sender);
                     let (wake, wake_sender) = (wake(receiver), wake(sender));
                     let bytes = config.lane_buffer_bytes;
-                    let lane = Lane::new(sources, bytes, credit, wake, wake_sender);
+                    let lane = Lane::new(sources, bytes, credit, wake, wake_sender)
+                        .with_large_credit(large_credit_bytes(config, graph.workers));
                     lanes.insert((edge.id, sender, receiver), Arc::new(lane));
                 }
             }
@@ -62,6 +63,15 @@ fn credit_bytes(config: &ExchangeConfig, upstream: &ExecutionVertex) -> u64 {
     const SHARED_BYTES: u64 = 32 << 20;
     match config.credit_bytes as u64 {
         0 => (SHARED_BYTES / u64::from(upstream.parallelism)).clamp(16 << 10, 4 << 20),
+        given => given,
+    }
+}
+
+/// What large records of one worker may have under way to another: its share of 64 MiB.
+fn large_credit_bytes(config: &ExchangeConfig, workers: u16) -> u64 {
+    const SHARED_BYTES: u64 = 64 << 20;
+    match config.large_credit_bytes as u64 {
+        0 => SHARED_BYTES / u64::from(workers.max(1)),
         given => given,
     }
 }

@@ -121,6 +121,10 @@ pub struct ExchangeConfig {
     /// Bytes that one upstream subtask may have under way to one worker. 0 = chosen from the
     /// parallelism: a share of 32 MiB for each lane, between 16 KiB and 4 MiB.
     pub credit_bytes: usize,
+    /// Bytes of records larger than a lane buffer that one worker may have under way to another over
+    /// one edge, from all of its subtasks together; one more record may pass. 0 = a share of 64 MiB
+    /// for each worker.
+    pub large_credit_bytes: usize,
     /// When a receiver falls behind, credit shrinks until what is in flight takes it about so long
     /// to process (Flink's buffer debloating). 0 = credit never shrinks.
     pub in_flight_target_ms: u64,
@@ -135,6 +139,7 @@ impl Default for ExchangeConfig {
             lane_buffer_bytes: 32 * 1024,
             flush_interval_us: 2_000,
             credit_bytes: 0,
+            large_credit_bytes: 0,
             in_flight_target_ms: 100,
             records_per_step: 0,
         }

@@ -44,7 +44,9 @@ impl RestartPolicy {
             }
             RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, .. } => {
                 self.delay_ms = if self.is_in_a_row(quiet_us) {
-                    ((self.delay_ms as f64 * factor) as u64).clamp(initial_ms, max_ms)
+                    let has_end = !mutants::is_active(mutants::PAUSE_WITHOUT_END);
+                    let max_ms = if has_end { max_ms } else { u64::MAX };
+                    ((self.delay_ms as f64 * factor) as u64).clamp(initial_ms.min(max_ms), max_ms)
                 } else {
                     initial_ms
                 };

@@ -6,7 +6,7 @@
 //! confirmed what it had handed over before the barrier. An upload that outlives its checkpoint is
 //! still waited for, and told of when it has landed: nobody else knows that there is a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::StateSnapshot;
 use crate::checkpoint::{Acknowledgement, StateFileRef, StateFileWriter, checkpoint_folder};
@@ -61,7 +61,10 @@ pub(super) struct Snapshots {
     /// Uploads under way for checkpoints that are over here.
     abandoned: Vec<Upload>,
     declined: Vec<(CheckpointId, String)>,
+    /// Checkpoints up to this one are over.
     over: CheckpointId,
+    /// Younger ones that were given up, each for itself.
+    aborted: BTreeSet<CheckpointId>,
 }
 
 impl Snapshots {
@@ -82,6 +85,7 @@ impl Snapshots {
             abandoned: Vec::new(),
             declined: Vec::new(),
             over: CheckpointId::NONE,
+            aborted: BTreeSet::new(),
         }
     }
 
@@ -94,21 +98,39 @@ impl Snapshots {
 
     /// The part of `vertex` in `checkpoint`; `None` when the checkpoint has been given up.
     pub(super) fn part(&mut self, checkpoint: CheckpointId, vertex: VertexId) -> Option<&mut Part> {
-        if checkpoint <= self.over {
+        if self.is_over(checkpoint) {
             return None;
         }
         Some(self.pending.entry(checkpoint).or_default().parts.entry(vertex).or_default())
     }
 
-    /// Forgets a checkpoint that will never complete, and those before it.
-    pub(super) fn abort(&mut self, checkpoint: CheckpointId) {
-        if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
-            return;
-        }
+    fn is_over(&self, checkpoint: CheckpointId) -> bool {
+        checkpoint <= self.over || self.aborted.contains(&checkpoint)
+    }
+
+    /// Whether a checkpoint will never get the part of `vertex` from here, and is not given up.
+    pub(super) fn lacks(&self, checkpoint: CheckpointId, vertex: VertexId) -> bool {
+        let part = self.pending.get(&checkpoint).and_then(|pending| pending.parts.get(&vertex));
+        !self.is_over(checkpoint) && !part.is_some_and(|part| part.is_complete)
+    }
+
+    /// Notes that a checkpoint is complete: it is over, and so are those before it.
+    pub(super) fn complete(&mut self, checkpoint: CheckpointId) {
         self.over = self.over.max(checkpoint);
         let younger = self.pending.split_off(&checkpoint.next());
         let over = std::mem::replace(&mut self.pending, younger);
         self.abandoned.extend(over.into_values().filter_map(|pending| pending.upload));
+        self.aborted = self.aborted.split_off(&checkpoint.next());
+    }
+
+    /// Forgets a checkpoint that will never complete. Those before it may yet do so.
+    pub(super) fn abort(&mut self, checkpoint: CheckpointId) {
+        if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
+            return;
+        }
+        self.aborted.insert(checkpoint);
+        let upload = self.pending.remove(&checkpoint).and_then(|pending| pending.upload);
+        self.abandoned.extend(upload);
     }
 
     /// Checkpoints whose part of `vertex` is complete and not settled.

@@ -75,6 +75,11 @@ impl SourceGroup {
         self.outputs.open().collect()
     }
 
+    /// Whether subtasks have yet to take part in a checkpoint: those that stall.
+    pub(super) fn awaits(&self, checkpoint: CheckpointId) -> bool {
+        self.triggers.iter().any(|trigger| trigger.barrier.checkpoint == checkpoint)
+    }
+
     pub(super) fn is_committing(&self) -> bool {
         self.reader.is_committing()
     }
@@ -184,7 +189,11 @@ impl SourceGroup {
     }
 
     pub(super) fn on_aborted(&mut self, checkpoint: CheckpointId) {
-        self.triggers.retain(|t| t.barrier.checkpoint > checkpoint);
+        self.triggers.retain(|t| {
+            let is_younger = t.barrier.checkpoint > checkpoint;
+            t.barrier.checkpoint < checkpoint
+                || is_younger && !mutants::is_active(mutants::ABORT_TAKES_YOUNGER)
+        });
         self.reader.notify_checkpoint_aborted(checkpoint);
     }
 }

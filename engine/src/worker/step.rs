@@ -267,6 +267,28 @@ impl Worker {
         })
     }
 
+    /// Gates that log in-flight records for a checkpoint that is not under way there.
+    pub fn stray_logs(&self) -> impl Iterator<Item = (VertexId, CheckpointId)> {
+        self.groups.iter().filter_map(|group| {
+            let Group::Gated(gated) = group else { return None };
+            Some((gated.context().vertex, gated.stray_log()?))
+        })
+    }
+
+    /// A vertex whose group has no part in a checkpoint and will take none. Not to be asked of one
+    /// that the worker was not told of, or has acknowledged or declined.
+    pub fn has_forgotten(&self, checkpoint: CheckpointId) -> Option<VertexId> {
+        self.groups.iter().find_map(|group| {
+            let vertex = group.context().vertex;
+            let lacks = self.snapshots.lacks(checkpoint, vertex);
+            let will_act = match group {
+                Group::Source(source) => source.awaits(checkpoint),
+                Group::Gated(gated) => gated.awaits(checkpoint),
+            };
+            (lacks && !will_act).then_some(vertex)
+        })
+    }
+
     /// Whether the worker has done all it was told to.
     pub fn has_stopped(&self) -> bool {
         self.has_stopped
@@ -298,6 +320,7 @@ impl Worker {
                     }
                 }
                 Control::Notify(checkpoint) => {
+                    self.snapshots.complete(checkpoint);
                     for group in &mut self.groups {
                         self.at = Some(group.context().vertex);
                         match group {

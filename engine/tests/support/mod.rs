@@ -146,9 +146,9 @@ impl OperatorFactory for CountByKey {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Operator>> {
         let mut counts = vec![BTreeMap::new(); context.subtasks.len()];
         for (subtask, keyed) in state.keyed("counts") {
-            for (group, key, value) in &keyed.entries {
+            for (group, key, value) in keyed.iter() {
                 let count = u64::from_le_bytes(value[..].try_into().unwrap());
-                counts[context.local(subtask)].insert((*group, key.clone()), count);
+                counts[context.local(subtask)].insert((group, Bytes::copy_from_slice(key)), count);
             }
         }
         Ok(Box::new(Counter { context, counts }))
@@ -178,10 +178,8 @@ impl Operator for Counter {
         state: &mut StateSnapshot,
     ) -> Result<()> {
         let counts = &self.counts[self.context.local(subtask)];
-        let entry = |((group, key), count): (&(KeyGroup, Bytes), &u64)| {
-            (*group, key.clone(), Bytes::copy_from_slice(&count.to_le_bytes()))
-        };
-        state.put_keyed("counts", KeyedSnapshot { entries: counts.iter().map(entry).collect() });
+        let entries = counts.iter().map(|((group, key), count)| (*group, key, count.to_le_bytes()));
+        state.put_keyed("counts", entries.collect());
         Ok(())
     }
 }

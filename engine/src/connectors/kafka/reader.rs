@@ -216,7 +216,9 @@ impl KafkaReader {
                 event_time_us = record.event_time_us;
                 if !can_emit {
                     partition.split.next = Offset(record.offset.0 + 1);
-                } else if record.offset >= partition.split.next {
+                } else if record.offset >= partition.split.next
+                    || mutants::is_active(mutants::REPEATED_EMITTED)
+                {
                     emit(partition, attempt, record, out);
                     emitted += 1;
                 }

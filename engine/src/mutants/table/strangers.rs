@@ -17,8 +17,8 @@ mutants! {
         ["conservation", "no-loss", "duplicates-exact"];
     CLEANS_THE_YOUNGER = 46, "cleans-the-younger":
         "an attempt cleans away files of a younger checkpoint whose manifest is on its way";
-        by "kill while the manifest is being written, and once more soon after";
-        ["restore-landed", "restore-newest"];
+        by "kill with a checkpoint under way that is younger than the newest complete one";
+        ["own-files", "restore-landed", "restore-newest"];
     MARKS_CLEARED = 47, "marks-cleared":
         "an aborted checkpoint takes along what other checkpoints wait for at the sink";
         by "checkpoints that overlap at a slow database, one of them declined";
@@ -363,4 +363,56 @@ mutants! {
         "a checkpoint is given up for its age although its manifest is being written";
         by "a storage slower than the timeout of a checkpoint";
         ["checkpoint-expiry", "restore-landed"];
+    LARGE_UNBOUNDED = 142, "large-unbounded":
+        "each subtask may have a record larger than a buffer under way, however many subtasks there are";
+        by "records larger than a buffer, and a receiver that is behind";
+        ["bounded-in-flight"];
+    ABORTED_LOG_GOES_ON = 143, "aborted-log-goes-on":
+        "what is in flight is logged for a checkpoint that was given up, for good";
+        by "an unaligned checkpoint that fails";
+        ["bounded-in-flight"];
+    OTHER_DESIGN_DROPPED = 144, "other-design-dropped":
+        "a sink that flushes at barriers restores no buffer, for it would have written none";
+        by "a restart with another sink design";
+        ["no-loss", "conservation", "final-values"];
+    ABORT_DROPS_OLDER = 145, "abort-drops-older":
+        "a gate takes a checkpoint that was given up for the end of those before it, too";
+        by "two checkpoints under way, of which the younger one fails";
+        ["checkpoint-expiry"];
+    TIMEOUT_HOLDS_ON = 146, "timeout-holds-on":
+        "an alignment that has timed out goes on to hold its channels";
+        by "an alignment that times out";
+        ["alignment-holds", "liveness"];
+    ABORT_TAKES_YOUNGER = 147, "abort-takes-younger":
+        "a source takes a checkpoint that was given up for the end of those after it, too";
+        by "a stalled source subtask, and two checkpoints under way, of which the older one fails";
+        ["checkpoint-expiry"];
+    EMPTY_KEY_IS_NULL = 148, "empty-key-is-null":
+        "a key without bytes is taken for none";
+        by "an empty key";
+        ["final-values", "per-key-order"];
+    MISSING_STATE_SKIPPED = 149, "missing-state-skipped":
+        "a state file that is not there is restored as if it had been empty";
+        by "a state file that is lost";
+        ["restore-newest", "restore-landed", "no-loss"];
+    STATE_DELETED_FIRST = 150, "state-deleted-first":
+        "of a checkpoint that is not retained any more, the manifest is deleted last";
+        by "more checkpoints than are retained";
+        ["retention"];
+    PAUSE_WITHOUT_END = 151, "pause-without-end":
+        "the growing pause before restarts grows beyond its maximum";
+        by "failures one after the other";
+        ["restart-strategy", "liveness"];
+    REPEATED_EMITTED = 152, "repeated-emitted":
+        "a record that the log sends once more is read once more";
+        by "a log that repeats itself";
+        ["duplicates-exact", "no-orphans", "conservation"];
+    FRAME_LENGTH_WRAPS = 153, "frame-length-wraps":
+        "a frame passes for one whose length fits into two bytes before its header is counted";
+        by "records just below 64 KiB";
+        ["liveness", "no-loss", "final-values"];
+    TRIGGERS_TOO_OFTEN = 154, "triggers-too-often":
+        "checkpoints follow each other at half of their interval";
+        by "anything";
+        ["checkpoint-pace"];
 }

@@ -31,6 +31,20 @@ impl GatedGroup {
         (self.decisions.is_empty() && *held != aligned).then_some((held, aligned))
     }
 
+    /// A checkpoint that in-flight records are logged for although it is not under way. Not to be
+    /// told while a decision waits to be carried out.
+    pub(in crate::worker) fn stray_log(&self) -> Option<CheckpointId> {
+        let mut logged = self.inbox.captures();
+        logged.find(|c| self.decisions.is_empty() && !self.handler.is_logging(*c))
+    }
+
+    /// Whether there is something that this group waits for before it takes part in a checkpoint that
+    /// it was told of. Behind ended inputs no barrier comes.
+    pub(in crate::worker) fn awaits(&self, checkpoint: CheckpointId) -> bool {
+        let is_open = !self.handler.is_over(checkpoint) && !self.handler.has_ended();
+        !self.decisions.is_empty() || self.handler.is_pending(checkpoint) || is_open
+    }
+
     /// What is emitted and not sent, lane by lane.
     pub(in crate::worker) fn open_buffers(&self) -> Vec<OpenBuffer> {
         self.outputs.open().collect()
@@ -77,14 +91,14 @@ impl GatedGroup {
     pub(in crate::worker) fn on_aborted(&mut self, checkpoint: CheckpointId) {
         self.decisions.retain(|decision| match decision {
             Decision::Begun(barrier) | Decision::Snapshot { barrier, .. } => {
-                barrier.checkpoint > checkpoint
+                barrier.checkpoint != checkpoint
             }
-            Decision::Complete(id) | Decision::Decline(id, _) => *id > checkpoint,
+            Decision::Complete(id) | Decision::Decline(id, _) => *id != checkpoint,
             Decision::Hold(_) | Decision::Release => {
                 !mutants::is_active(mutants::ABORT_FORGETS_HOLDS)
             }
         });
-        self.inbox.abandon_captures(checkpoint);
+        self.inbox.abandon_capture(checkpoint);
         self.decisions.extend(self.handler.on_aborted(checkpoint));
         match &mut self.task {
             GatedTask::Operator(operator) => operator.notify_checkpoint_aborted(checkpoint),

@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use clap::ValueEnum;
 use stormproof_chaos::sim::{self, Plan};
-use stormproof_engine::api::{KeyedSnapshot, ListKind, StateSnapshot};
+use stormproof_engine::api::{ListKind, StateSnapshot};
 use stormproof_engine::checkpoint::{Section, StateFileWriter, read_state_file};
 use stormproof_engine::ids::{AttemptId, KeyGroup, Offset, PartitionId, SubtaskIndex, VertexId};
 use stormproof_engine::record::{Payload, Provenance, RecordView, Route, frame_len};
@@ -145,9 +145,9 @@ fn state(subtasks: u64) -> Result<(u64, u64)> {
         let mut state = StateSnapshot::default();
         let entry = |n: u64| {
             let group = KeyGroup(((subtask * 100 + n) % 4096) as u16);
-            (group, Bytes::from(format!("k{subtask:05}-{n:02}")), Bytes::from(vec![1; 8]))
+            (group, format!("k{subtask:05}-{n:02}"), [1; 8])
         };
-        state.put_keyed("counts", KeyedSnapshot { entries: (0..100).map(entry).collect() });
+        state.put_keyed("counts", (0..100).map(entry).collect());
         state.put_list("buffer", ListKind::EvenSplit, vec![row.clone(); 10]);
         writer.put(VertexId(1), SubtaskIndex(subtask as u16), &state);
     }
