@@ -88,6 +88,11 @@ impl Conduct {
         }
     }
 
+    /// Whether a rule has been broken.
+    pub(super) fn has_breaches(&self) -> bool {
+        !self.breaches.is_empty()
+    }
+
     /// The first breach of each rule.
     pub(super) fn into_breaches(mut self, store: &Store) -> Vec<Breach> {
         for Breach { rule, what } in store.breaches() {
@@ -343,8 +348,8 @@ impl Conduct {
         now_us: TimeUs,
         store: &Store,
     ) {
-        let claimed_us = store.claim_of(process).at_us;
-        if let Some(what) = self.restarts.on_begun(process, attempt, claimed_us) {
+        let asked_since = |from_us| store.asked_since(process, from_us);
+        if let Some(what) = self.restarts.on_begun(process, attempt, asked_since) {
             self.breach("restart-strategy", what);
         }
         let newest = store.newest_seen_by(process);

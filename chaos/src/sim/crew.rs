@@ -3,14 +3,15 @@
 //! Messages travel for a while, in order between any two ends. A panic of a subtask is caught, as
 //! a worker's thread would, and becomes a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use stormproof_engine::checkpoint::Acknowledgement;
 use stormproof_engine::error::EngineError;
-use stormproof_engine::exchange::{OpenBuffer, Wake};
-use stormproof_engine::ids::{VertexId, WorkerIndex};
+use stormproof_engine::exchange::{Barrier, OpenBuffer, Wake};
+use stormproof_engine::ids::{CheckpointId, VertexId, WorkerIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::runtime::{GroupBuilder, WorkerHost};
 use stormproof_engine::seam::TimeUs;
@@ -42,6 +43,13 @@ struct Slot {
     worker: Option<Worker>,
     last_control_us: TimeUs,
     last_report_us: TimeUs,
+    /// Checkpoints that it was told of, that it has not answered for, and that are not over.
+    waiting: BTreeSet<CheckpointId>,
+    /// Checkpoints that it has answered for, which may be before it was told of them: where it has
+    /// no source, the barriers of others may be faster.
+    answered: BTreeSet<CheckpointId>,
+    /// Checkpoints that are over, whether it has heard of that or not.
+    over: BTreeSet<CheckpointId>,
 }
 
 /// How a step of a worker ended.
@@ -109,6 +117,16 @@ impl Crew {
         };
         let has_stopped = worker.has_stopped();
         let reports: Vec<Report> = slot.reports.try_iter().collect();
+        for report in &reports {
+            match report {
+                Report::Acknowledged(Acknowledgement { checkpoint, .. })
+                | Report::Declined(checkpoint, _) => {
+                    slot.answered.insert(*checkpoint);
+                    slot.waiting.remove(checkpoint);
+                }
+                _ => {}
+            }
+        }
         if has_stopped || stepped.is_err() {
             slot.worker = None;
         }
@@ -127,7 +145,15 @@ impl Crew {
 
     /// A message has reached a worker.
     pub(super) fn deliver(&mut self, worker: WorkerIndex, message: Control) {
-        if let Some(slot) = self.slots.get(&worker) {
+        if let Some(slot) = self.slots.get_mut(&worker) {
+            match message {
+                Control::Trigger(Barrier { checkpoint: of, .. }) => {
+                    if !slot.answered.contains(&of) && !slot.over.contains(&of) {
+                        slot.waiting.insert(of);
+                    }
+                }
+                Control::Abort(_) | Control::Notify(_) | Control::Stop => {}
+            }
             // A worker that is gone has reported its failure, or is about to.
             let _ = slot.control.send(message);
         }
@@ -164,6 +190,19 @@ impl Crew {
     /// Gates on a worker that hold other channels than they should.
     pub(super) fn misheld(&self, worker: WorkerIndex) -> Option<Misheld> {
         self.slots.get(&worker)?.worker.as_ref()?.misheld().next()
+    }
+
+    /// A gate on a worker that logs in-flight records for a checkpoint that is not under way there.
+    pub(super) fn stray_log(&self, worker: WorkerIndex) -> Option<(VertexId, CheckpointId)> {
+        self.slots.get(&worker)?.worker.as_ref()?.stray_logs().next()
+    }
+
+    /// A checkpoint that a worker was told of and that waits for it, and a gate there that has no
+    /// part in it and will take none.
+    pub(super) fn forgotten(&self, worker: WorkerIndex) -> Option<(VertexId, CheckpointId)> {
+        let slot = self.slots.get(&worker)?;
+        let opened = slot.worker.as_ref()?;
+        slot.waiting.iter().find_map(|of| opened.has_forgotten(*of).map(|vertex| (vertex, *of)))
     }
 
     /// What each upstream subtask may have under way to a worker.
@@ -205,6 +244,9 @@ impl WorkerHost for Crew {
                 worker: None,
                 last_control_us: 0,
                 last_report_us: 0,
+                waiting: BTreeSet::new(),
+                answered: BTreeSet::new(),
+                over: BTreeSet::new(),
             };
             self.slots.insert(*worker, slot);
             let generation = self.generation;
@@ -216,6 +258,10 @@ impl WorkerHost for Crew {
 
     fn tell(&mut self, worker: WorkerIndex, message: Control) {
         let Some(slot) = self.slots.get_mut(&worker) else { return };
+        if let Control::Abort(checkpoint) | Control::Notify(checkpoint) = message {
+            slot.over.insert(checkpoint);
+            slot.waiting.remove(&checkpoint);
+        }
         let travelled_us = self.core.now() + self.core.draw(self.pace.message);
         let at_us = travelled_us.max(slot.last_control_us + 1);
         slot.last_control_us = at_us;

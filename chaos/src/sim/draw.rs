@@ -14,6 +14,7 @@ use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, ExchangeConfi
 use super::core::Span;
 use super::database::DatabaseTraits;
 use super::plan::{GrowingPause, Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
+use super::weather::{Disturbance, Window};
 use super::world::HEALED_US;
 
 struct Draw(Pcg64Mcg);
@@ -109,9 +110,27 @@ impl Plan {
             let feasible_ms = feasible_ms(&plan.load, &plan.sink);
             plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
         }
+        if plan.topology.parallelism[0].largest() <= 12 {
+            plan.exchange.large_credit_bytes = draw.of(&[0, 0, 300, 1_000]);
+            plan.topology.later_workers = draw.of(&[None, None, Some(1), Some(2), Some(3)]);
+            plan.sink.later_design =
+                draw.of(&[None, None, None, Some(other_than(plan.sink.design))]);
+        }
         // Transactions that were committed with a checkpoint cannot be taken back with it.
         if plan.sink.transactional_us.is_none() {
-            plan.services.rots_per_mille = draw.of(&[0, 0, 500, 1_000]);
+            plan.services.rots_per_mille = draw.of(&[0, 500, 1_000, 1_000]);
+            plan.services.rot_takes_files = draw.one_in(2);
+        }
+        plan.load.has_empty_key = draw.one_in(4);
+        if plan.topology.parallelism[0].largest() <= 4 && draw.one_in(8) {
+            // On both sides of what a frame's length has in two bytes.
+            plan.load.huge_value_bytes = draw.range(65_490, 65_540) as u32;
+            plan.load.records = plan.load.records.min(100);
+        }
+        if draw.one_in(6) {
+            let (disturbance, for_us) = (Disturbance::LogRepeats, plan.load.over_us);
+            let per_mille = draw.of(&[50, 300]);
+            plan.windows.push(Window { disturbance, from_us: 0, for_us, per_mille });
         }
         plan
     }
@@ -158,9 +177,11 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
     let workers = draw.of(&[1, 2, 2, 2, 3, 4]);
     // Drawn later: see `trouble`.
     let (is_bounded, is_direct, holds_in_union) = (false, false, false);
+    let later_workers = None;
     let hold_us = if draw.one_in(4) { draw.magnitude(100, 20_000) } else { 0 };
     Topology {
         workers,
+        later_workers,
         parallelism,
         max_parallelism,
         partitions,
@@ -183,6 +204,8 @@ fn load(topology: &Topology, draw: &mut Draw) -> Load {
         value_bytes: draw.of(&[0, 8, 24, 100]),
         // Drawn last of all.
         key_bytes: 0,
+        has_empty_key: false,
+        huge_value_bytes: 0,
         over_us: draw.magnitude(15_000, 150_000),
         burst: draw.of(&[1, 2, 5, 20]),
         skew_per_mille: draw.of(&[0, 0, 500, 900]),
@@ -232,6 +255,7 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
         credit_bytes: draw.of(&[0, 100, 400, 2_000, 4_000]),
         in_flight_target_ms: draw.of(&[0, 5, 5, 100]),
         // Drawn last of all.
+        large_credit_bytes: 0,
         records_per_step: 0,
     }
 }
@@ -239,6 +263,8 @@ fn exchange(draw: &mut Draw) -> ExchangeConfig {
 fn sink(draw: &mut Draw) -> SinkPlan {
     SinkPlan {
         design: draw.of(&[BufferDesign::BufferInState, BufferDesign::FlushOnBarrier]),
+        // Drawn last of all.
+        later_design: None,
         transactional_us: None,
         batch_rows: draw.of(&[1, 3, 10, 100]),
         batch_interval_ms: draw.of(&[1, 5, 20, 60]),
@@ -251,6 +277,13 @@ fn sink(draw: &mut Draw) -> SinkPlan {
         call_timeout_ms: draw.of(&[5, 50, 1_000]),
         fence_timeout_ms: draw.of(&[200, 2_000]),
         versions_guarded: true,
+    }
+}
+
+fn other_than(design: BufferDesign) -> BufferDesign {
+    match design {
+        BufferDesign::BufferInState => BufferDesign::FlushOnBarrier,
+        BufferDesign::FlushOnBarrier => BufferDesign::BufferInState,
     }
 }
 
@@ -269,8 +302,8 @@ fn pace(draw: &mut Draw) -> Pace {
 fn growing_pause(draw: &mut Draw) -> GrowingPause {
     GrowingPause {
         initial_ms: draw.of(&[1, 3]),
-        max_ms: draw.of(&[10, 40]),
-        growth_percent: draw.of(&[150, 200, 300]),
+        max_ms: draw.of(&[10, 40, 400]),
+        growth_percent: draw.of(&[150, 200, 300, 100_000]),
         reset_after_ms: draw.of(&[5, 20, 60]),
     }
 }
@@ -282,6 +315,7 @@ fn services(draw: &mut Draw) -> Services {
         torn_per_mille: draw.of(&[0, 0, 300]),
         // Drawn last of all.
         rots_per_mille: 0,
+        rot_takes_files: false,
         late_us: draw.of(&[0, 10_000, 60_000]),
         database: DatabaseTraits {
             latency: draw.span(20, 5_000),

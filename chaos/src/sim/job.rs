@@ -16,9 +16,10 @@ use stormproof_engine::seam::TimeUs;
 
 use super::bounded::Bounded;
 use super::connection::Backend;
+use super::core::ProcessId;
 use super::escrow::{Escrow, EscrowFactory};
 use super::hold::{Holding, Mistimed};
-use super::plan::{Load, Parallelism, Plan, VERTICES};
+use super::plan::{Load, Plan, VERTICES};
 use super::sieve::Sieved;
 use super::topic::{LogHandle, Stored};
 
@@ -30,11 +31,12 @@ pub(super) const RETRY_BACKOFF_MAX_MS: u64 = 20;
 /// The job's graph for one process.
 pub(super) fn graph(
     plan: &Plan,
-    parallelism: Parallelism,
+    process: ProcessId,
     log: LogHandle,
     (database, escrow): (Backend, Option<Arc<Escrow>>),
     mistimed: &Mistimed,
 ) -> Result<JobGraph> {
+    let parallelism = plan.parallelism_of(process.0);
     let mut source = KafkaSourceConfig { brokers: "simulated".to_owned(), ..Default::default() };
     if plan.services.starts_at_committed {
         source.start = StartFrom::Committed;
@@ -54,7 +56,7 @@ pub(super) fn graph(
         Some(escrow) => Arc::new(EscrowFactory(escrow)),
         None => {
             let backend = Arc::new(database);
-            Arc::new(SqlSinkFactory::with_backend(backend, sink_config(plan), mapper)?)
+            Arc::new(SqlSinkFactory::with_backend(backend, sink_config(plan, process), mapper)?)
         }
     };
     let mut graph = JobGraph::builder();
@@ -99,11 +101,11 @@ fn held_back<F: OperatorFactory + 'static>(
     }
 }
 
-fn sink_config(plan: &Plan) -> SqlSinkConfig {
+fn sink_config(plan: &Plan, process: ProcessId) -> SqlSinkConfig {
     let sink = &plan.sink;
     let usual = SqlSinkConfig::default();
     SqlSinkConfig {
-        design: sink.design,
+        design: plan.design_of(process.0),
         batch_rows: sink.batch_rows,
         batch_interval_ms: sink.batch_interval_ms,
         transaction_rows: sink.transaction_rows,
@@ -121,11 +123,11 @@ fn sink_config(plan: &Plan) -> SqlSinkConfig {
     }
 }
 
-/// The job's configuration.
-pub(super) fn config(plan: &Plan) -> JobConfig {
+/// The job's configuration for one process.
+pub(super) fn config(plan: &Plan, process: ProcessId) -> JobConfig {
     JobConfig {
         job: "storm".to_owned(),
-        workers: plan.topology.workers,
+        workers: plan.workers_of(process.0),
         max_parallelism: plan.topology.max_parallelism,
         checkpoint: plan.checkpoint.clone(),
         restart: plan.restart(),
@@ -213,8 +215,18 @@ fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored)
     let partition = if is_null { rng.random_range(0..partitions) } else { key % partitions };
     let mut value = id.to_le_bytes().to_vec();
     value.resize(8 + load.value_bytes as usize, id as u8);
+    if load.huge_value_bytes > 0 && rng.random_range(0..30) == 0 {
+        value.resize(load.huge_value_bytes as usize, id as u8);
+    }
+    let named = match load.has_empty_key && key == 0 {
+        true => String::new(),
+        false => format!("{:-<1$}", format!("key-{key}"), key_bytes),
+    };
+    if load.has_empty_key && key == 0 && !is_tombstone && rng.random_range(0..2) == 0 {
+        value.clear();
+    }
     let stored = Stored {
-        key: (!is_null).then(|| Bytes::from(format!("{:-<1$}", format!("key-{key}"), key_bytes))),
+        key: (!is_null).then(|| Bytes::from(named)),
         value: (!is_tombstone).then(|| Bytes::from(value)),
         event_time_us: at_us as i64,
     };

@@ -44,6 +44,9 @@ impl Parallelism {
 pub struct Topology {
     /// Workers.
     pub workers: u16,
+    /// Workers from the second process on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later_workers: Option<u16>,
     /// Parallelism of the n-th process; the last one goes on for all later ones.
     pub parallelism: Vec<Parallelism>,
     /// Key groups.
@@ -93,6 +96,12 @@ pub struct Load {
     /// Bytes of a key at least.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub key_bytes: u32,
+    /// Whether one of the keys is empty, which is another one than none.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub has_empty_key: bool,
+    /// Bytes of the value of one in thirty records; 0 is none that is larger than others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub huge_value_bytes: u32,
     /// The time over which records arrive.
     pub over_us: u64,
     /// Records that arrive together.
@@ -138,6 +147,9 @@ fn is_never(per_mille: &u32) -> bool {
 pub struct SinkPlan {
     /// Where buffered rows are at a checkpoint.
     pub design: BufferDesign,
+    /// Where they are from the second process on, which restores what the first one has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later_design: Option<BufferDesign>,
     /// A transactional sink in the place of the SQL sink: how long a prepared transaction lives,
     /// in microseconds.
     #[serde(default)]
@@ -195,6 +207,9 @@ pub struct Services {
     /// if there is another one to fall back on.
     #[serde(default, skip_serializing_if = "is_never")]
     pub rots_per_mille: u32,
+    /// Whether what such a kill leaves is a state file less instead.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub rot_takes_files: bool,
     /// How long after the death of its process a write under way may still land, in microseconds; 0
     /// is not later than it would have without.
     #[serde(default)]
@@ -304,6 +319,18 @@ impl Plan {
         let list = &self.topology.parallelism;
         let last = list.len() - 1;
         list[last.min(process as usize)]
+    }
+
+    /// Workers of the n-th process.
+    pub fn workers_of(&self, process: u32) -> u16 {
+        let Topology { workers, later_workers, .. } = self.topology;
+        later_workers.filter(|_| process > 0).unwrap_or(workers)
+    }
+
+    /// Where the sink of the n-th process has its buffered rows at a checkpoint.
+    pub fn design_of(&self, process: u32) -> BufferDesign {
+        let SinkPlan { design, later_design, .. } = self.sink;
+        later_design.filter(|_| process > 0).unwrap_or(design)
     }
 
     /// The restart strategy.

@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use stormproof_engine::checkpoint::{Manifest, manifest_path};
 use stormproof_engine::error::{EngineError, Result};
 use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::seam::{SnapshotStorage, Ticket, TicketSender, TimeUs};
 
-pub(super) use self::watch::{Claim, Sent};
+pub(super) use self::watch::Sent;
 use self::watch::{Watch, claimed_by};
 use super::core::{Actor, Core, Event, ProcessId, Span};
 use super::weather::{Disturbance, SLOWER, Weather};
@@ -46,6 +47,7 @@ enum Work {
 
 struct Operation {
     owner: Actor,
+    asked_us: TimeUs,
     path: String,
     work: Work,
     answer: Option<Answer>,
@@ -92,6 +94,8 @@ struct Disk {
     /// The newest checkpoint whose manifest was ever written in whole: from then on it is complete,
     /// whoever knows of it.
     newest_landed: CheckpointId,
+    /// The newest one that may be found whole: also a manifest that is torn in its last byte.
+    newest_found: CheckpointId,
     /// Checkpoints that may be left although nobody retains them: their deletion, or whoever would
     /// have deleted them, died.
     excused: usize,
@@ -133,9 +137,22 @@ impl Disk {
             }
             Work::Delete(rest) => {
                 for path in std::iter::once(&operation.path).chain(rest) {
-                    self.watch.on_delete(process, path, self.newest_landed);
+                    self.watch.on_delete(process, path, self.newest_landed.max(self.newest_found));
                 }
             }
+        }
+    }
+
+    /// What is deleted of a complete checkpoint is its manifest first: without its state it must not
+    /// be found. One that is completed while its files go was given up before.
+    fn look_at_deletion(&mut self, operation: &Operation) {
+        let Some(checkpoint) = checkpoint_of(&operation.path) else { return };
+        let manifest = manifest_path(checkpoint);
+        let landed_us = self.landed_us.get(&manifest);
+        let was_complete = landed_us.is_some_and(|us| *us < operation.asked_us);
+        let stands = was_complete && self.objects.contains_key(&manifest);
+        if stands && self.files_of(checkpoint).contains(&operation.path) {
+            self.watch.on_state_before_manifest(operation.owner.process, &operation.path);
         }
     }
 
@@ -198,8 +215,8 @@ impl Store {
         let at_us = self.core.now() + self.latency();
         let owner = self.core.current();
         let path = path.to_owned();
-        let operation =
-            Operation { owner, path, work, answer, outcome: None, is_owner_dead: false };
+        let (asked_us, outcome, is_owner_dead) = (self.core.now(), None, false);
+        let operation = Operation { owner, asked_us, path, work, answer, outcome, is_owner_dead };
         let latest = self.latest_claim();
         let id = {
             let mut disk = self.disk();
@@ -237,7 +254,10 @@ impl Store {
                     disk.keep(path, data, operation.owner.process, self.core.now());
                     true
                 }
-                Work::Delete(_) => disk.objects.remove(path).is_some(),
+                Work::Delete(_) => {
+                    disk.look_at_deletion(&operation);
+                    disk.objects.remove(path).is_some()
+                }
             };
             if in_doubt { Err("no answer came") } else { Ok(done) }
         };
@@ -277,7 +297,7 @@ impl Store {
     /// A process has died: what it had under way is done all the same, lost, or torn.
     pub(super) fn on_death(&self, process: ProcessId) {
         let mut disk = self.disk();
-        let Disk { objects, seen, operations, excused, undeleted, .. } = &mut *disk;
+        let Disk { objects, seen, operations, excused, undeleted, newest_found, .. } = &mut *disk;
         operations.retain(|_, operation| {
             if operation.owner.process != process || operation.outcome.is_some() {
                 operation.is_owner_dead |= operation.owner.process == process;
@@ -298,6 +318,10 @@ impl Store {
                     let kept = self.core.below(data.len() as u64 + 1) as usize;
                     self.core.trace(|| format!("store: {path} is torn at byte {kept}"));
                     let left = data.slice(..kept);
+                    if is_manifest(path) && Manifest::decode(&left).is_ok() {
+                        *newest_found =
+                            checkpoint_of(path).max(Some(*newest_found)).expect("one is");
+                    }
                     seen.entry(path.clone()).or_insert_with(|| left.clone());
                     objects.insert(path.clone(), left);
                     false

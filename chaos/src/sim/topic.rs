@@ -1,7 +1,8 @@
 //! The simulated log: one topic, one consumer group.
 //!
 //! The contract of the real one: records of a partition come in the order of their offsets, each
-//! once for each assignment; a position below the low watermark is an error, never a reset; a
+//! once for each assignment, unless the log repeats itself, which a reader notices by the offset; a
+//! position below the low watermark is an error, never a reset; a
 //! committed offset is whatever was committed last, whoever did it; a commit is answered late, or
 //! lost with its process.
 
@@ -254,9 +255,19 @@ impl LogService for LogHandle {
         let (topic, actor) = (Arc::clone(&self.0), self.0.core.current());
         inner.watch.on_opened(actor, id);
         drop(inner);
-        Ok(Box::new(Client { topic, actor, id, fetching: Vec::new(), is_broken: false }))
+        Ok(Box::new(Client {
+            topic,
+            actor,
+            id,
+            fetching: Vec::new(),
+            is_broken: false,
+            has_repeated: false,
+        }))
     }
 }
+
+/// How far back a record may lie that comes again.
+const REPEATED: u64 = 3;
 
 struct Client {
     topic: Arc<Topic>,
@@ -266,6 +277,8 @@ struct Client {
     fetching: Vec<(PartitionId, u64)>,
     /// It will never do anything again.
     is_broken: bool,
+    /// The last record was one that had been there before: what follows is new.
+    has_repeated: bool,
 }
 
 impl Client {
@@ -350,14 +363,21 @@ impl LogClient for Client {
         if next >= held.high || is_silent {
             return Polled::Empty;
         }
-        let visible = &held.records[next as usize..held.high as usize];
-        let found = (next..).zip(visible).find_map(|(offset, at)| Some((offset, at.clone()?)));
-        let Some((next, record)) = found else { return Polled::Empty };
-        self.fetching[index].1 = next + 1;
-        inner.positions.insert((self.actor.process, partition), next + 1);
+        let may_repeat = !std::mem::replace(&mut self.has_repeated, false);
+        let repeats = may_repeat && self.topic.weather.strikes(Disturbance::LogRepeats);
+        let from = if repeats { held.low.max(next.saturating_sub(REPEATED)) } else { next };
+        let visible = &held.records[from as usize..held.high as usize];
+        let found = (from..).zip(visible).find_map(|(offset, at)| Some((offset, at.clone()?)));
+        let Some((offset, record)) = found else { return Polled::Empty };
+        if offset < next {
+            self.has_repeated = true;
+        } else {
+            self.fetching[index].1 = offset + 1;
+            inner.positions.insert((self.actor.process, partition), offset + 1);
+        }
         drop(inner);
         take(LogRecord {
-            offset: Offset(next),
+            offset: Offset(offset),
             event_time_us: record.event_time_us,
             key: record.key.as_deref(),
             value: record.value.as_deref(),

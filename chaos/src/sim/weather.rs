@@ -54,6 +54,8 @@ pub enum Disturbance {
     LogUnreachable,
     /// A reader of the log reports that it has failed for good, and from then on does nothing.
     LogClientBreaks,
+    /// The log sends a record once more that was there before, as after a connection that was lost.
+    LogRepeats,
 }
 
 impl Disturbance {
@@ -77,6 +79,7 @@ impl Disturbance {
         Self::NotificationLost,
         Self::LogUnreachable,
         Self::LogClientBreaks,
+        Self::LogRepeats,
     ];
 }
 

@@ -51,6 +51,10 @@ pub(super) const HEALED_US: TimeUs = 100;
 /// A job that has begun so often will never end: faults are fewer by an order of magnitude.
 const ATTEMPTS_AT_MOST: u32 = 500;
 
+/// Once all is healed, a job that has broken a rule is waited for no longer than this: what it is
+/// convicted of is known, and it may never end.
+const CONVICTED_US: TimeUs = 200_000;
+
 /// Since when an attempt has read everything.
 #[derive(Clone, Copy, Debug)]
 struct ReadingEnded {
@@ -196,7 +200,9 @@ impl<'a> World<'a> {
                 self.end = Some(SimEnd::Stuck("nothing is left to happen".to_owned()));
                 break;
             };
-            if self.core.now() > limit_us {
+            let healed_us = self.core.now().saturating_sub(self.plan.safety_us);
+            let is_long = healed_us > CONVICTED_US && self.is_convicted();
+            if self.core.now() > limit_us || is_long {
                 self.end = Some(SimEnd::Stuck(self.what_is_awaited()));
                 break;
             }
@@ -258,6 +264,11 @@ impl<'a> World<'a> {
         }
     }
 
+    fn is_convicted(&self) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.conduct.has_breaches()
+    }
+
     /// Whether messages of this attempt still count.
     fn is_current(&self, process: ProcessId, generation: u32) -> bool {
         self.processes.get(&process).is_some_and(|p| p.crew.generation == generation)
@@ -274,7 +285,6 @@ impl<'a> World<'a> {
         probe.set_armed(self.armory.has_armed());
         let log = LogHandle(Arc::clone(&self.topic));
         let backend = Backend::new(Arc::clone(&self.core), Arc::clone(&self.database));
-        let parallelism = self.plan.parallelism_of(id.0);
         let seams = JobSeams {
             clock: Arc::clone(&self.core) as _,
             storage: Arc::new(StoreHandle(Arc::clone(&self.store))),
@@ -283,8 +293,8 @@ impl<'a> World<'a> {
             events: self.listener(id),
         };
         let machine =
-            job::graph(self.plan, parallelism, log, (backend, self.escrow.clone()), &self.mistimed)
-                .and_then(|graph| JobMachine::new(&graph, job::config(self.plan), seams));
+            job::graph(self.plan, id, log, (backend, self.escrow.clone()), &self.mistimed)
+                .and_then(|graph| JobMachine::new(&graph, job::config(self.plan, id), seams));
         match machine {
             Ok(machine) => {
                 let crew = Crew::new(Arc::clone(&self.core), id, self.plan.pace);
@@ -355,6 +365,8 @@ impl<'a> World<'a> {
                 self.look_at_buffers(id, worker);
                 self.look_at_alignments(id, worker);
                 self.look_at_holds(id, worker);
+                self.look_at_logs(id, worker);
+                self.look_at_forgotten(id, worker);
             }
             _ => {
                 self.buffers.forget(actor);

@@ -33,6 +33,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         seed,
         topology: Topology {
             workers: 2,
+            later_workers: None,
             parallelism: vec![Parallelism { source: 4, count: 4, sink: 4 }],
             max_parallelism: 128,
             partitions: 4,
@@ -52,6 +53,7 @@ pub(super) fn calm(seed: u64) -> Plan {
         exchange: ExchangeConfig::default(),
         sink: SinkPlan {
             design: BufferDesign::BufferInState,
+            later_design: None,
             transactional_us: None,
             batch_rows: 10,
             batch_interval_ms: 10,
@@ -72,6 +74,8 @@ pub(super) fn calm(seed: u64) -> Plan {
             hot_per_mille: 0,
             value_bytes: 8,
             key_bytes: 0,
+            has_empty_key: false,
+            huge_value_bytes: 0,
             over_us,
             burst: 1,
             skew_per_mille: 0,
@@ -90,6 +94,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             store: span(200, 2_000),
             torn_per_mille: 0,
             rots_per_mille: 0,
+            rot_takes_files: false,
             late_us: 0,
             database: DatabaseTraits {
                 latency: span(200, 2_000),

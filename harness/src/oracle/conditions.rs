@@ -89,6 +89,8 @@ pub struct Commits {
 /// The pace that checkpoints were asked to keep, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
+    /// From one trigger to the next.
+    pub interval_us: i64,
     /// From the completion of one to the trigger of the next.
     pub min_pause_us: i64,
     /// From the trigger to the last acknowledgement.

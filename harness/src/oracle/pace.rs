@@ -1,4 +1,4 @@
-//! Pace: checkpoints keep their minimum pause, their timeout and their number.
+//! Pace: checkpoints keep their interval, their minimum pause, their timeout and their number.
 //!
 //! All are read off the manifests. A last checkpoint before a stop (a savepoint) does not wait.
 
@@ -45,9 +45,22 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
                 });
             }
         }
+        let pairs = || cuts.windows(2).filter(|pair| pair[1].manifest.kind == "checkpoint");
+        for pair in pairs() {
+            let after_us = pair[1].manifest.triggered_us - pair[0].manifest.triggered_us;
+            if after_us < pace.interval_us {
+                faults.add(Site::default().at(pair[1].id()).of(attempt.id), || {
+                    format!(
+                        "checkpoint {} was triggered {after_us} us after {}, the interval is {} us",
+                        pair[1].id(),
+                        pair[0].id(),
+                        pace.interval_us
+                    )
+                });
+            }
+        }
         // Without a pause, checkpoints may be under way at the same time.
-        let pairs = cuts.windows(2).filter(|_| pace.min_pause_us > 0);
-        for pair in pairs.filter(|pair| pair[1].manifest.kind == "checkpoint") {
+        for pair in pairs().filter(|_| pace.min_pause_us > 0) {
             let pause_us = pair[1].manifest.triggered_us - pair[0].manifest.completed_us;
             if pause_us < pace.min_pause_us {
                 faults.add(Site::default().at(pair[1].id()).of(attempt.id), || {
@@ -65,7 +78,7 @@ pub(super) fn check(case: &Case<'_>) -> Result<Finding, NotJudged> {
     let checkpoints = history.cuts.len() as u64;
     let finding = Finding::from_cases(
         [&faults],
-        format!("{checkpoints} checkpoints kept their pause and their timeout"),
+        format!("{checkpoints} checkpoints kept their interval, their pause and their timeout"),
         |cases| format!("{cases} checkpoints came too early or too late"),
     );
     Ok(finding.figure("checkpoints", checkpoints))

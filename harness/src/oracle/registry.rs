@@ -145,8 +145,8 @@ pub static RULES: [Rule; 17] = [
     Rule {
         id: "checkpoint-pace",
         title: "Checkpoints keep their pace",
-        text: "Within one attempt a checkpoint is triggered no earlier than the minimum pause \
-               after the last completed one, none completes after its timeout, and no more are \
+        text: "Within one attempt a checkpoint is triggered no earlier than the interval after the \
+               trigger of the last completed one and the minimum pause after its completion, none completes after its timeout, and no more are \
                under way than may be.",
         source: "minimum pause counts from completion; an expired checkpoint is aborted",
         checkers: ["pace", "plain::attempts"],

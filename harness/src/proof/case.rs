@@ -181,15 +181,22 @@ impl Shrinkable for Case {
         };
         let list = &plan.topology.parallelism;
         add(list.len() > 1, &|plan| plan.topology.parallelism.truncate(1));
+        add(plan.topology.later_workers.is_some(), &|plan| plan.topology.later_workers = None);
+        add(plan.sink.later_design.is_some(), &|plan| plan.sink.later_design = None);
+        add(plan.exchange.large_credit_bytes > 0, &|plan| plan.exchange.large_credit_bytes = 0);
+        add(plan.exchange.records_per_step > 0, &|plan| plan.exchange.records_per_step = 0);
         add(plan.topology.hold_us > 0, &|plan| plan.topology.hold_us = 0);
         add(plan.load.null_keys_per_mille > 0, &|plan| plan.load.null_keys_per_mille = 0);
         add(plan.load.hot_per_mille > 0, &|plan| plan.load.hot_per_mille = 0);
         add(plan.load.skew_per_mille > 0, &|plan| plan.load.skew_per_mille = 0);
         add(plan.load.value_bytes > 0, &|plan| plan.load.value_bytes = 0);
         add(plan.load.key_bytes > 0, &|plan| plan.load.key_bytes = 0);
+        add(plan.load.has_empty_key, &|plan| plan.load.has_empty_key = false);
+        add(plan.load.huge_value_bytes > 0, &|plan| plan.load.huge_value_bytes = 0);
         add(plan.growing_pause.is_some(), &|plan| plan.growing_pause = None);
         add(plan.services.torn_per_mille > 0, &|plan| plan.services.torn_per_mille = 0);
         add(plan.services.rots_per_mille > 0, &|plan| plan.services.rots_per_mille = 0);
+        add(plan.services.rot_takes_files, &|plan| plan.services.rot_takes_files = false);
         add(plan.services.late_us > 0, &|plan| plan.services.late_us = 0);
         add(plan.pace.late_credit_per_mille > 0, &|plan| plan.pace.late_credit_per_mille = 0);
         add(plan.checkpoint.alignment_timeout_ms.is_some(), &|plan| {

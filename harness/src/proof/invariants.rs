@@ -84,10 +84,10 @@ const OF_RUNS: [Invariant; 22] = [
     },
     Invariant {
         id: "own-files",
-        title: "Nobody deletes what a later attempt has written",
-        text: "No process deletes a file of an attempt that was claimed after its own, unless a \
-               younger checkpoint is complete: a process that was taken for dead may have begun a \
-               checkpoint of the same number.",
+        title: "Nobody deletes what may be of use to others",
+        text: "No attempt deletes a file that another has written, unless a younger checkpoint is \
+               complete: what has no manifest yet may have one on its way, and a process that was \
+               taken for dead may have begun a checkpoint of the same number.",
         source: "Flink's checkpoint cleaners delete the handles of their own attempt's checkpoints",
         checkers: &["sim::store"],
         is_end_state: false,

@@ -59,6 +59,9 @@ pub struct Recorded {
     /// Minimum pause and timeout of checkpoints, in milliseconds.
     #[serde(default)]
     pub pace_ms: Option<(u64, u64)>,
+    /// The interval of checkpoints, in milliseconds.
+    #[serde(default)]
+    pub interval_ms: u64,
     /// What the log itself lost of what it had acknowledged.
     #[serde(default)]
     pub log_lost: Vec<LostRange>,
@@ -93,6 +96,7 @@ impl Recorded {
             },
             retained_checkpoints: Some(scenario.checkpoint.retained),
             pace_ms: Some((scenario.checkpoint.min_pause_ms, scenario.checkpoint.timeout_ms)),
+            interval_ms: scenario.checkpoint.interval_ms,
             log_lost: Vec::new(),
         }
     }
@@ -139,6 +143,7 @@ impl Recorded {
             concurrent_checkpoints: self.concurrent_checkpoints,
             retained_checkpoints: self.retained_checkpoints,
             pace: self.pace_ms.map(|(min_pause_ms, timeout_ms)| Pace {
+                interval_us: self.interval_ms as i64 * 1000,
                 min_pause_us: min_pause_ms as i64 * 1000,
                 timeout_us: timeout_ms as i64 * 1000,
                 slack_us: ACKNOWLEDGED_LATE_US,

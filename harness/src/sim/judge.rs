@@ -145,6 +145,7 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
             _ => 1,
         },
         pace: (!has_doubt).then_some(Pace {
+            interval_us: plan.checkpoint.interval_ms as i64 * 1000,
             min_pause_us: plan.checkpoint.min_pause_ms as i64 * 1000,
             timeout_us: plan.checkpoint.timeout_ms as i64 * 1000,
             slack_us: NOTICED_LATE_US,

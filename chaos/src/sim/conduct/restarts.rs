@@ -9,15 +9,17 @@ use stormproof_engine::runtime::RestartStrategy;
 use stormproof_engine::seam::TimeUs;
 
 use super::EVENT_LATE_US;
+use crate::fault::FaultAction;
 use crate::sim::core::ProcessId;
 use crate::sim::plan::Plan;
+use crate::sim::weather::{Disturbance, SLOWER, Window};
 
 /// With this word an error says that a later attempt has taken over.
 pub(super) const FENCED: &str = "fenced";
 
-/// How long, beside the pause, a process may take to claim its next attempt's number: what is on its
-/// way to a slow storage is waited for.
-const CLAIM_WITHIN_US: TimeUs = 2_000_000;
+/// How long, beside the pause and what is waited for, a process may take to claim its next attempt's
+/// number.
+const CLAIM_WITHIN_US: TimeUs = 100_000;
 
 /// What has failed in a process so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,12 +35,23 @@ struct Failures {
 #[derive(Debug)]
 pub(super) struct Restarts {
     strategy: RestartStrategy,
+    /// How much longer than the pause it may take: what is on its way to the storage is waited for,
+    /// and the process may be made to stand still.
+    late_us: TimeUs,
     failures: BTreeMap<ProcessId, Failures>,
 }
 
 impl Restarts {
     pub(super) fn of(plan: &Plan) -> Self {
-        Self { strategy: plan.restart(), failures: BTreeMap::new() }
+        let is_slow = |window: &Window| window.disturbance == Disturbance::StoreSlow;
+        let slower = if plan.windows.iter().any(is_slow) { SLOWER } else { 1 };
+        let pauses = plan.faults.iter().map(|fault| match fault.action {
+            FaultAction::Pause { ms } | FaultAction::Delay { ms } => ms * 1_000,
+            _ => 0,
+        });
+        let late_us =
+            CLAIM_WITHIN_US + 2 * plan.services.store.max_us * slower + pauses.sum::<u64>();
+        Self { strategy: plan.restart(), late_us, failures: BTreeMap::new() }
     }
 
     /// How many restarts there may be.
@@ -59,12 +72,13 @@ impl Restarts {
         failures.was_fenced |= cause.starts_with(FENCED);
     }
 
-    /// An attempt begins that was claimed at `claimed_us`: what is wrong with that.
+    /// An attempt begins; `asked_since` says when its process has first asked for one since a moment:
+    /// what is wrong with that.
     pub(super) fn on_begun(
         &self,
         process: ProcessId,
         attempt: AttemptId,
-        claimed_us: TimeUs,
+        asked_since: impl Fn(TimeUs) -> Option<TimeUs>,
     ) -> Option<String> {
         let Failures { count, last_us, was_fenced, pause_us } = *self.failures.get(&process)?;
         if was_fenced {
@@ -78,11 +92,10 @@ impl Restarts {
             ));
         }
         let pause_us = pause_us?;
-        let due_us = last_us + pause_us;
-        (!(due_us..=due_us + CLAIM_WITHIN_US).contains(&claimed_us)).then(|| {
-            let after_us = claimed_us.saturating_sub(last_us);
+        let after_us = asked_since(last_us)? - last_us;
+        (!(pause_us..=pause_us + self.late_us).contains(&after_us)).then(|| {
             format!(
-                "attempt {attempt} was claimed {after_us} us after failure {count} in {process}, and \
+                "attempt {attempt} was asked for {after_us} us after failure {count} in {process}, and \
                  the pause is {pause_us} us"
             )
         })

@@ -383,7 +383,7 @@ fn target(step: Step, plan: &Plan, draw: &mut Draw) -> FaultTarget {
 /// What few jobs are: a bounded input, a transactional sink, nothing between source and sink, union
 /// state.
 fn kind(plan: &mut Plan, draw: &mut Draw) {
-    plan.topology.is_bounded = draw.one_in(5);
+    plan.topology.is_bounded = draw.one_in(4);
     if draw.one_in(6) {
         let patience_us = draw.of(&[PATIENT_US, 30_000, 10_000]);
         plan.sink.transactional_us = Some(patience_us);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use stormproof_engine::ids::{AttemptId, CheckpointId};
 use stormproof_engine::seam::TimeUs;
 
-use super::{Claim, Looked, Sent, Store, checkpoint_of, claimed_by, is_manifest};
+use super::{Looked, Sent, Store, checkpoint_of, claimed_by, is_manifest};
 use crate::sim::core::ProcessId;
 use crate::sim::evidence::Breach;
 
@@ -61,10 +61,15 @@ impl Store {
         let is_complete = |checkpoint: CheckpointId| {
             disk.objects.keys().any(|p| is_manifest(p) && checkpoint_of(p) == Some(checkpoint))
         };
+        let may_complete = |checkpoint: CheckpointId| {
+            let mut written = disk.operations.values().filter(|o| o.completes_a_checkpoint());
+            written.any(|operation| checkpoint_of(&operation.path) == Some(checkpoint))
+        };
         let is_under_way =
             |path: &str| disk.operations.values().any(|operation| operation.is_about(path));
         let strays = disk.objects.keys().filter(|path| {
-            let is_unfinished = checkpoint_of(path).is_some_and(|of| !is_complete(of));
+            let is_unfinished =
+                checkpoint_of(path).is_some_and(|of| !is_complete(of) && !may_complete(of));
             is_unfinished && !is_under_way(path) && !disk.undeleted.contains(*path)
         });
         // What a death has torn never landed.
@@ -79,9 +84,13 @@ impl Store {
         claims.max().unwrap_or(AttemptId(0))
     }
 
-    /// The last claim of a process.
-    pub(in crate::sim) fn claim_of(&self, process: ProcessId) -> Claim {
-        self.disk().watch.claim_of(process)
+    /// When a process has first asked for an attempt since `from_us`.
+    pub(in crate::sim) fn asked_since(
+        &self,
+        process: ProcessId,
+        from_us: TimeUs,
+    ) -> Option<TimeUs> {
+        self.disk().watch.asked_since(process, from_us)
     }
 
     /// Whether an attempt has sent the manifest of a checkpoint off.

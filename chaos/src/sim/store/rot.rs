@@ -1,4 +1,4 @@
-//! Bit rot: what was written in whole is not what is read.
+//! Bit rot: what was written in whole is not what is read, or is not there.
 
 use bytes::Bytes;
 use stormproof_engine::checkpoint::{Manifest, manifest_path};
@@ -8,25 +8,38 @@ use super::{Disk, Operation, Store, checkpoint_of, is_manifest};
 use crate::sim::core::ProcessId;
 
 impl Store {
-    /// Changes one byte of the last checkpoint of a process that was just killed and was the only
+    /// Changes one byte of the last checkpoint, or takes a state file away, of a process that was just killed and was the only
     /// one, if nobody has restored that checkpoint and there is another one to fall back on.
-    pub(in crate::sim) fn rot(&self, process: ProcessId) {
+    pub(in crate::sim) fn rot(&self, process: ProcessId, takes_files: bool) {
         let mut disk = self.disk();
         let Some((checkpoint, fallback)) = disk.last_two_of(process) else { return };
-        let of = |path: &&String| checkpoint_of(path) == Some(checkpoint);
-        let files: Vec<String> = disk.objects.keys().filter(of).cloned().collect();
+        // What a manifest does not name belongs to nothing.
+        let mut files = disk.files_of(checkpoint);
+        if !takes_files {
+            files.push(manifest_path(checkpoint));
+        }
         let path = &files[self.core.below(files.len() as u64) as usize];
+        if takes_files {
+            self.core.trace(|| format!("store: {path} is gone"));
+            disk.objects.remove(path);
+            disk.seen.remove(path);
+        } else {
+            self.change_a_bit(&mut disk, path);
+        }
+        disk.newest_landed = fallback;
+        // It is no checkpoint any more, and nobody deletes it: it is evidence.
+        disk.excused += 1;
+        disk.landed_us.retain(|path, _| checkpoint_of(path) != Some(checkpoint));
+    }
+
+    fn change_a_bit(&self, disk: &mut Disk, path: &str) {
         let mut bytes = disk.objects[path].to_vec();
         let at = self.core.below(bytes.len() as u64) as usize;
         bytes[at] ^= 1 << self.core.below(8);
         self.core.trace(|| format!("store: byte {at} of {path} is another"));
         let bytes = Bytes::from(bytes);
-        disk.objects.insert(path.clone(), bytes.clone());
-        disk.seen.insert(path.clone(), bytes);
-        disk.newest_landed = fallback;
-        // It is no checkpoint any more, and nobody deletes it: it is evidence.
-        disk.excused += 1;
-        disk.landed_us.retain(|path, _| checkpoint_of(path) != Some(checkpoint));
+        disk.objects.insert(path.to_owned(), bytes.clone());
+        disk.seen.insert(path.to_owned(), bytes);
     }
 }
 
@@ -55,16 +68,21 @@ impl Disk {
         may.then_some((newest, fallback))
     }
 
+    /// The state files that the manifest of a checkpoint names; none without one.
+    pub(super) fn files_of(&self, checkpoint: CheckpointId) -> Vec<String> {
+        let manifest = self.objects.get(&manifest_path(checkpoint));
+        let manifest = manifest.and_then(|file| Manifest::decode(file).ok());
+        let files = manifest.map_or(Vec::new(), |manifest| manifest.files);
+        files.into_iter().map(|file| file.path).collect()
+    }
+
     fn is_whole_and_stays(&self, checkpoint: CheckpointId) -> bool {
         let is_of = |path: &&String| checkpoint_of(path) == Some(checkpoint);
         let mut files = self.objects.keys().filter(is_of);
-        let manifest = manifest_path(checkpoint);
-        let is_sound = self.landed_us.contains_key(&manifest);
-        let manifest = self.objects.get(&manifest).and_then(|file| Manifest::decode(file).ok());
-        let has_all = |manifest: Manifest| {
-            manifest.files.iter().all(|file| self.objects.contains_key(&file.path))
-        };
-        let is_whole = is_sound && manifest.is_some_and(has_all);
+        let is_sound = self.landed_us.contains_key(&manifest_path(checkpoint));
+        let named = self.files_of(checkpoint);
+        let has_all = named.iter().all(|path| self.objects.contains_key(path));
+        let is_whole = is_sound && !named.is_empty() && has_all;
         is_whole && files.all(|path| !self.operations.values().any(|o| o.is_about(path)))
     }
 }

@@ -11,22 +11,16 @@ use super::{checkpoint_of, is_manifest};
 use crate::sim::core::ProcessId;
 use crate::sim::evidence::Breach;
 
-/// An attempt that a process has asked for: its own from then on, unless it was refused.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::sim) struct Claim {
-    pub(in crate::sim) attempt: AttemptId,
-    /// When it asked.
-    pub(in crate::sim) at_us: TimeUs,
-}
-
 /// When an attempt has sent the manifest of a checkpoint off: everybody had acknowledged it by then.
 pub(in crate::sim) type Sent = BTreeMap<(AttemptId, CheckpointId), TimeUs>;
 
 /// Notes of the storage.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// The last claim of each process.
-    claims: BTreeMap<ProcessId, Claim>,
+    /// The attempt that each process has asked for last: its own, unless it was refused.
+    claims: BTreeMap<ProcessId, AttemptId>,
+    /// When each process has asked for an attempt: also for one that somebody else had.
+    asked_us: BTreeMap<ProcessId, Vec<TimeUs>>,
     /// The attempt of whoever wrote a path last.
     writers: BTreeMap<String, AttemptId>,
     sent: Sent,
@@ -41,8 +35,13 @@ pub(super) fn claimed_by(path: &str) -> Option<AttemptId> {
 
 impl Watch {
     /// The last claim of a process.
-    pub(super) fn claim_of(&self, process: ProcessId) -> Claim {
-        self.claims.get(&process).copied().unwrap_or_default()
+    fn claim_of(&self, process: ProcessId) -> AttemptId {
+        self.claims.get(&process).copied().unwrap_or(AttemptId(0))
+    }
+
+    /// When a process has first asked for an attempt since `from_us`.
+    pub(super) fn asked_since(&self, process: ProcessId, from_us: TimeUs) -> Option<TimeUs> {
+        self.asked_us.get(&process)?.iter().copied().find(|us| *us >= from_us)
     }
 
     /// The manifests that were sent off.
@@ -64,10 +63,11 @@ impl Watch {
         now_us: TimeUs,
     ) {
         if let Some(attempt) = claimed_by(path) {
-            self.claims.insert(process, Claim { attempt, at_us: now_us });
+            self.claims.insert(process, attempt);
+            self.asked_us.entry(process).or_default().push(now_us);
             return;
         }
-        let own = self.claim_of(process).attempt;
+        let own = self.claim_of(process);
         let Some(checkpoint) = checkpoint_of(path).filter(|_| is_manifest(path)) else { return };
         self.sent.entry((own, checkpoint)).or_insert(now_us);
         if own < latest {
@@ -78,19 +78,24 @@ impl Watch {
 
     /// A write of a process takes effect.
     pub(super) fn on_landed(&mut self, process: ProcessId, path: &str) {
-        self.writers.insert(path.to_owned(), self.claim_of(process).attempt);
+        self.writers.insert(path.to_owned(), self.claim_of(process));
     }
 
     /// A process sends a deletion off; `newest` is the newest complete checkpoint. What lies before
-    /// that is nobody's any more.
+    /// that is nobody's any more; the rest may yet become complete, or is.
     pub(super) fn on_delete(&mut self, process: ProcessId, path: &str, newest: CheckpointId) {
-        let own = self.claim_of(process).attempt;
+        let own = self.claim_of(process);
         let is_subsumed = checkpoint_of(path).is_none_or(|checkpoint| checkpoint < newest);
-        let Some(writer) = self.writers.get(path).filter(|writer| **writer > own) else { return };
+        let Some(writer) = self.writers.get(path).filter(|writer| **writer != own) else { return };
         if !is_subsumed {
             let what = format!("attempt {own} of {process} deletes {path} of attempt {writer}");
             self.breach("own-files", what);
         }
+    }
+
+    /// A state file of a checkpoint goes, and its manifest is still there.
+    pub(super) fn on_state_before_manifest(&mut self, process: ProcessId, path: &str) {
+        self.breach("retention", format!("{process} deleted {path} before its manifest"));
     }
 
     fn breach(&mut self, rule: &'static str, what: String) {

@@ -45,6 +45,30 @@ impl World<'_> {
         }
     }
 
+    /// Looks for logs of in-flight records that no checkpoint needs.
+    pub(super) fn look_at_logs(&mut self, id: ProcessId, worker: WorkerIndex) {
+        let stray = self.processes.get(&id).and_then(|process| process.crew.stray_log(worker));
+        if let Some((vertex, checkpoint)) = stray {
+            let what = format!(
+                "vertex {vertex} at {id}/w{worker} logs what is in flight for checkpoint \
+                 {checkpoint}, which is not under way there"
+            );
+            self.tell_conduct(|conduct| conduct.breach("bounded-in-flight", what));
+        }
+    }
+
+    /// Looks for a checkpoint that waits in vain: it is not given up, and a gate takes no part in it.
+    pub(super) fn look_at_forgotten(&mut self, id: ProcessId, worker: WorkerIndex) {
+        let forgotten = self.processes.get(&id).and_then(|process| process.crew.forgotten(worker));
+        if let Some((vertex, checkpoint)) = forgotten {
+            let what = format!(
+                "{id}/w{worker} was told of checkpoint {checkpoint} and not that it is over, and \
+                 vertex {vertex} there takes no part in it"
+            );
+            self.tell_conduct(|conduct| conduct.breach("checkpoint-expiry", what));
+        }
+    }
+
     pub(super) fn look_at_alignments(&mut self, id: ProcessId, worker: WorkerIndex) {
         let Some(timeout_ms) = self.plan.checkpoint.alignment_timeout_ms else { return };
         let Some(process) = self.processes.get(&id) else { return };

@@ -4,6 +4,7 @@ use super::{HEALED_US, World};
 use crate::fault::{Fault, FaultAction};
 use crate::sim::core::{Actor, Event, ProcessId};
 use crate::sim::hook::Strike;
+use crate::sim::plan::Services;
 
 impl World<'_> {
     pub(super) fn kill(&mut self, id: ProcessId, down_us: u64) {
@@ -13,8 +14,9 @@ impl World<'_> {
         self.core.trace(|| format!("{id} is killed"));
         self.bury(id);
         if self.current == Some(id) {
-            if self.processes.is_empty() && self.core.chance(self.plan.services.rots_per_mille) {
-                self.store.rot(id);
+            let Services { rots_per_mille, rot_takes_files, .. } = self.plan.services;
+            if self.processes.is_empty() && self.core.chance(rots_per_mille) {
+                self.store.rot(id, rot_takes_files);
             }
             let after_us = self.core.draw(self.plan.pace.restart) + down_us;
             self.core.at(self.core.now() + after_us, Event::Start);

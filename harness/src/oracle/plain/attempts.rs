@@ -144,12 +144,12 @@ pub(super) fn committed(run: &Run<'_>) -> Option<Answer> {
     Some(Answer::from_cases(id, cases, otherwise))
 }
 
-/// Checkpoints keep their pause and their timeout; `None` when nobody said what those are.
+/// Checkpoints keep their interval, their pause and their timeout; `None` when nobody said what those are.
 pub(super) fn pace(run: &Run<'_>) -> Option<Answer> {
     let pace = run.conditions.pace?;
     let mut cases = BTreeSet::new();
-    // The last checkpoint of each attempt so far, and when it was completed.
-    let mut last: BTreeMap<AttemptId, i64> = BTreeMap::new();
+    // The last checkpoint of each attempt so far: when it was triggered, and when completed.
+    let mut last: BTreeMap<AttemptId, (i64, i64)> = BTreeMap::new();
     let mut completed: BTreeMap<AttemptId, Vec<i64>> = BTreeMap::new();
     for (id, cut) in &run.cuts {
         let (manifest, maker) = (&cut.manifest, cut.manifest.attempt);
@@ -164,10 +164,12 @@ pub(super) fn pace(run: &Run<'_>) -> Option<Answer> {
         if manifest.completed_us > manifest.triggered_us + pace.timeout_us + pace.slack_us {
             cases.insert(site);
         }
-        let before = last.insert(maker, manifest.completed_us);
-        let earliest = before.map(|completed_us| completed_us + pace.min_pause_us);
-        let too_early = pace.min_pause_us > 0
-            && earliest.is_some_and(|earliest| manifest.triggered_us < earliest);
+        let before = last.insert(maker, (manifest.triggered_us, manifest.completed_us));
+        let too_early = before.is_some_and(|(triggered_us, completed_us)| {
+            let is_paced = manifest.triggered_us >= triggered_us + pace.interval_us;
+            let is_rested = manifest.triggered_us >= completed_us + pace.min_pause_us;
+            !is_paced || (pace.min_pause_us > 0 && !is_rested)
+        });
         if too_early && manifest.kind == "checkpoint" && run.attempts.contains_key(&maker) {
             cases.insert(site);
         }

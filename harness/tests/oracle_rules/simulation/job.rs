@@ -384,7 +384,8 @@ impl<'a> Job<'a> {
         let offsets = all.map(|(p, next)| (PartitionId(p as u32), Offset(*next))).collect();
         conditions.commits = Some(Commits { offsets, is_settled: true });
         conditions.committed = committed;
-        conditions.pace = Some(Pace { min_pause_us: 400, timeout_us: 1_000, slack_us: 0 });
+        conditions.pace =
+            Some(Pace { interval_us: 500, min_pause_us: 400, timeout_us: 1_000, slack_us: 0 });
         let audit: MemoryAudit = self.tables.into_audit();
         let ledger = builder.finish().expect("a valid ledger");
         History { ledger, audit, checkpoints: self.checkpoints, conditions }

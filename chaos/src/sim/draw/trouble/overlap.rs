@@ -10,6 +10,7 @@ use stormproof_engine::seam::Step;
 
 use super::{at_step, struck};
 use crate::fault::{Fault, FaultAction, FaultTarget, FaultTrigger};
+use crate::sim::core::Span;
 use crate::sim::draw::Draw;
 use crate::sim::plan::{Plan, VERTICES};
 use crate::sim::weather::{Disturbance, Window};
@@ -22,6 +23,11 @@ pub(super) fn make_room(plan: &mut Plan, draw: &mut Draw) {
     checkpoint.tolerable_failures = draw.of(&[1, 2, 3, 10]);
     if plan.topology.parallelism[0].largest() < 200 {
         checkpoint.interval_ms = checkpoint.interval_ms.min(draw.range(2, 6));
+    }
+    if draw.one_in(2) {
+        // What one worker was told of a checkpoint another hears much later.
+        plan.topology.workers = plan.topology.workers.max(2);
+        plan.pace.message = Span { min_us: 50, max_us: 10_000 };
     }
     if plan.sink.transactional_us.is_none() && !draw.one_in(4) {
         // Several wait at the sink for one slow database.
