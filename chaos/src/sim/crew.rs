@@ -146,13 +146,11 @@ impl Crew {
     /// A message has reached a worker.
     pub(super) fn deliver(&mut self, worker: WorkerIndex, message: Control) {
         if let Some(slot) = self.slots.get_mut(&worker) {
-            match message {
-                Control::Trigger(Barrier { checkpoint: of, .. }) => {
-                    if !slot.answered.contains(&of) && !slot.over.contains(&of) {
-                        slot.waiting.insert(of);
-                    }
-                }
-                Control::Abort(_) | Control::Notify(_) | Control::Stop => {}
+            if let Control::Trigger(Barrier { checkpoint: of, .. }) = message
+                && !slot.answered.contains(&of)
+                && !slot.over.contains(&of)
+            {
+                slot.waiting.insert(of);
             }
             // A worker that is gone has reported its failure, or is about to.
             let _ = slot.control.send(message);

@@ -318,10 +318,9 @@ impl Store {
                     let kept = self.core.below(data.len() as u64 + 1) as usize;
                     self.core.trace(|| format!("store: {path} is torn at byte {kept}"));
                     let left = data.slice(..kept);
-                    if is_manifest(path) && Manifest::decode(&left).is_ok() {
-                        *newest_found =
-                            checkpoint_of(path).max(Some(*newest_found)).expect("one is");
-                    }
+                    let is_whole = is_manifest(path) && Manifest::decode(&left).is_ok();
+                    let found = checkpoint_of(path).filter(|_| is_whole);
+                    *newest_found = found.unwrap_or(CheckpointId::NONE).max(*newest_found);
                     seen.entry(path.clone()).or_insert_with(|| left.clone());
                     objects.insert(path.clone(), left);
                     false

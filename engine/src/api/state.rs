@@ -14,7 +14,7 @@ pub enum ListKind {
 }
 
 /// Keyed state of one subtask: entries of (key group, key, value), back to back as a state file has
-/// them (docs/formats.md). So the subtask stands still for one copy of each entry and no allocation.
+/// them (docs/formats.md). So the subtask stands still for one copy of each entry, without an allocation for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyedSnapshot {
     items: Vec<u8>,

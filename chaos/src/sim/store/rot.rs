@@ -8,8 +8,9 @@ use super::{Disk, Operation, Store, checkpoint_of, is_manifest};
 use crate::sim::core::ProcessId;
 
 impl Store {
-    /// Changes one byte of the last checkpoint, or takes a state file away, of a process that was just killed and was the only
-    /// one, if nobody has restored that checkpoint and there is another one to fall back on.
+    /// Changes one bit of the last checkpoint of a process that was just killed and was the only one,
+    /// or takes a state file of it away, if nobody has restored that checkpoint and there is another
+    /// one to fall back on.
     pub(in crate::sim) fn rot(&self, process: ProcessId, takes_files: bool) {
         let mut disk = self.disk();
         let Some((checkpoint, fallback)) = disk.last_two_of(process) else { return };

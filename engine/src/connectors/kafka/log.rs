@@ -119,7 +119,8 @@ pub trait LogClient: Send {
     /// The next error of the client as a whole. Asked on every step.
     fn poll_errors(&mut self) -> Option<LogError>;
 
-    /// Takes the next record of the partition at `index`, if one is there.
+    /// Takes the next record of the partition at `index`, if one is there. One that was there before may
+    /// come once more: whoever reads knows it by its offset.
     fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled;
 
     /// Commits offsets for the consumer group. A ticket without an answer: nobody will say.
