@@ -258,14 +258,19 @@ impl Conduct {
         for (attempt, last) in &self.drained {
             found = found.or_else(|| {
                 audit.iter().find_map(|row| {
-                    let (partition, offset, at) = (row.partition, row.offset, row.sink_attempt);
-                    let record = format!("partition {partition}, offset {offset}");
-                    let drained = format!("attempt {attempt}, which had drained with {last}");
-                    if at == *attempt && row.checkpoint >= *last {
-                        return Some(format!("{record} was written after that by {drained}"));
-                    }
+                    let at = row.sink_attempt;
+                    let is_after = at == *attempt && row.checkpoint >= *last;
                     let is_left = at > *attempt && row.source_attempt <= *attempt;
-                    is_left.then(|| format!("{record} was left to attempt {at} by {drained}"))
+                    let what = match (is_after, is_left) {
+                        (true, _) => "was written after that".to_owned(),
+                        (_, true) => format!("was left to attempt {at}"),
+                        (false, false) => return None,
+                    };
+                    let (partition, offset) = (row.partition, row.offset);
+                    Some(format!(
+                        "partition {partition}, offset {offset} {what} by attempt {attempt}, which \
+                         had drained with {last}"
+                    ))
                 })
             });
         }

@@ -82,34 +82,41 @@ pub(super) enum Event {
     Heal,
 }
 
+/// When an event happens; ordered by its fields as they stand here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Scheduled {
     at_us: TimeUs,
     /// Among events of one moment the order is drawn.
     tie: u32,
     serial: u64,
-    event: Event,
+    /// Where the event lies.
+    place: usize,
 }
 
-impl Scheduled {
-    fn key(&self) -> (TimeUs, u32, u64) {
-        (self.at_us, self.tie, self.serial)
-    }
+/// What will happen, in order. Events lie still; what the order moves is small.
+#[derive(Default)]
+struct Agenda {
+    order: BinaryHeap<Reverse<Scheduled>>,
+    events: Vec<Option<Event>>,
+    free: Vec<usize>,
+    serial: u64,
 }
 
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+impl Agenda {
+    fn push(&mut self, at_us: TimeUs, tie: u32, event: Event) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
+        self.serial += 1;
+        self.order.push(Reverse(Scheduled { at_us, tie, serial: self.serial, place }));
     }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+
+    fn pop(&mut self) -> Option<(TimeUs, Event)> {
+        let Reverse(Scheduled { at_us, place, .. }) = self.order.pop()?;
+        self.free.push(place);
+        self.events[place].take().map(|event| (at_us, event))
     }
 }
 
@@ -125,8 +132,7 @@ pub struct Span {
 
 struct Inner {
     rng: Pcg64Mcg,
-    queue: BinaryHeap<Reverse<Scheduled>>,
-    serial: u64,
+    agenda: Agenda,
     current: Actor,
     /// Until when processes stand still.
     paused: BTreeMap<ProcessId, TimeUs>,
@@ -163,8 +169,7 @@ impl Core {
     pub(super) fn new(seed: u64, is_traced: bool) -> Arc<Self> {
         let inner = Inner {
             rng: Pcg64Mcg::seed_from_u64(seed),
-            queue: BinaryHeap::new(),
-            serial: 0,
+            agenda: Agenda::default(),
             current: Actor::default(),
             paused: BTreeMap::new(),
             woken: Vec::new(),
@@ -193,10 +198,8 @@ impl Core {
     /// Lets `event` happen at `at_us`, or now if that has passed.
     pub(super) fn at(&self, at_us: TimeUs, event: Event) {
         let mut inner = self.lock();
-        inner.serial += 1;
-        let (serial, tie) = (inner.serial, inner.rng.random());
-        let at_us = at_us.max(self.now());
-        inner.queue.push(Reverse(Scheduled { at_us, tie, serial, event }));
+        let tie = inner.rng.random();
+        inner.agenda.push(at_us.max(self.now()), tie, event);
     }
 
     /// Lets `event` happen after a duration of `span`. Returns when.
@@ -209,12 +212,12 @@ impl Core {
     /// Takes the next event and moves time on to it, unless it is late.
     pub(super) fn next(&self) -> Option<Event> {
         let mut inner = self.lock();
-        let Reverse(scheduled) = inner.queue.pop()?;
+        let (at_us, event) = inner.agenda.pop()?;
         inner.events += 1;
-        let now_us = self.now().max(scheduled.at_us);
+        let now_us = self.now().max(at_us);
         self.now_us.store(now_us, Ordering::Relaxed);
         self.step_began_us.store(now_us, Ordering::Relaxed);
-        Some(scheduled.event)
+        Some(event)
     }
 
     /// A duration.
@@ -257,8 +260,9 @@ impl Core {
         }
     }
 
-    pub(super) fn take_woken(&self) -> Vec<Actor> {
-        std::mem::take(&mut self.lock().woken)
+    /// Moves the woken actors into `out`, which is empty.
+    pub(super) fn take_woken(&self, out: &mut Vec<Actor>) {
+        std::mem::swap(&mut self.lock().woken, out);
     }
 
     /// Until when a process stands still, if it does.

@@ -10,12 +10,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use stormproof_engine::checkpoint::Acknowledgement;
 use stormproof_engine::error::EngineError;
-use stormproof_engine::exchange::{Barrier, OpenBuffer, Wake};
+use stormproof_engine::exchange::{Barrier, Wake};
 use stormproof_engine::ids::{CheckpointId, VertexId, WorkerIndex};
 use stormproof_engine::metrics::WorkerMetrics;
 use stormproof_engine::runtime::{GroupBuilder, WorkerHost};
 use stormproof_engine::seam::TimeUs;
-use stormproof_engine::worker::{Alignment, Control, Misheld, Progress, Report, Worker};
+use stormproof_engine::worker::{Control, Progress, Report, Worker};
 
 use super::core::{Actor, Core, Event, ProcessId};
 use super::hook::Killed;
@@ -50,6 +50,39 @@ struct Slot {
     answered: BTreeSet<CheckpointId>,
     /// Checkpoints that are over, whether it has heard of that or not.
     over: BTreeSet<CheckpointId>,
+}
+
+/// A worker that has opened, seen from outside.
+#[derive(Clone, Copy)]
+pub(super) struct Opened<'a> {
+    pub(super) worker: &'a Worker,
+    metrics: &'a WorkerMetrics,
+    waiting: &'a BTreeSet<CheckpointId>,
+}
+
+impl Opened<'_> {
+    /// Bytes that wait to be processed.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.metrics.in_flight_bytes.get() + self.metrics.held_bytes.get()
+    }
+
+    /// What each upstream subtask may have under way to here.
+    pub(super) fn credit_bytes(&self) -> u64 {
+        self.metrics.credit_bytes.get()
+    }
+
+    /// Rows that the sink has taken and not confirmed.
+    pub(super) fn pending_rows(&self) -> u64 {
+        self.metrics.sink_pending_records.get()
+    }
+
+    /// A checkpoint that the worker was told of and that waits for it, and a gate there that has no
+    /// part in it and will take none.
+    pub(super) fn forgotten(&self) -> Option<(VertexId, CheckpointId)> {
+        self.waiting
+            .iter()
+            .find_map(|of| self.worker.has_forgotten(*of).map(|vertex| (vertex, *of)))
+    }
 }
 
 /// How a step of a worker ended.
@@ -167,50 +200,10 @@ impl Crew {
         self.core.at(at_us, Event::Report { process, generation, report });
     }
 
-    /// Bytes that wait at a worker to be processed.
-    pub(super) fn waiting_bytes(&self, worker: WorkerIndex) -> u64 {
-        let Some(slot) = self.slots.get(&worker) else { return 0 };
-        slot.metrics.in_flight_bytes.get() + slot.metrics.held_bytes.get()
-    }
-
-    /// What subtasks of each vertex on a worker have emitted and not sent, lane by lane.
-    pub(super) fn open_buffers(&self, worker: WorkerIndex) -> Vec<(VertexId, Vec<OpenBuffer>)> {
-        let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
-        worker.map_or(Vec::new(), |worker| worker.open_buffers().collect())
-    }
-
-    /// The oldest alignment of each gate on a worker.
-    pub(super) fn alignments(&self, worker: WorkerIndex) -> Vec<Alignment> {
-        let worker = self.slots.get(&worker).and_then(|slot| slot.worker.as_ref());
-        worker.map_or(Vec::new(), |worker| worker.alignments().collect())
-    }
-
-    /// Gates on a worker that hold other channels than they should.
-    pub(super) fn misheld(&self, worker: WorkerIndex) -> Option<Misheld> {
-        self.slots.get(&worker)?.worker.as_ref()?.misheld().next()
-    }
-
-    /// A gate on a worker that logs in-flight records for a checkpoint that is not under way there.
-    pub(super) fn stray_log(&self, worker: WorkerIndex) -> Option<(VertexId, CheckpointId)> {
-        self.slots.get(&worker)?.worker.as_ref()?.stray_logs().next()
-    }
-
-    /// A checkpoint that a worker was told of and that waits for it, and a gate there that has no
-    /// part in it and will take none.
-    pub(super) fn forgotten(&self, worker: WorkerIndex) -> Option<(VertexId, CheckpointId)> {
-        let slot = self.slots.get(&worker)?;
-        let opened = slot.worker.as_ref()?;
-        slot.waiting.iter().find_map(|of| opened.has_forgotten(*of).map(|vertex| (vertex, *of)))
-    }
-
-    /// What each upstream subtask may have under way to a worker.
-    pub(super) fn credit_bytes(&self, worker: WorkerIndex) -> u64 {
-        self.slots.get(&worker).map_or(0, |slot| slot.metrics.credit_bytes.get())
-    }
-
-    /// Rows that a worker's sink has taken and not confirmed.
-    pub(super) fn pending_rows(&self, worker: WorkerIndex) -> u64 {
-        self.slots.get(&worker).map_or(0, |slot| slot.metrics.sink_pending_records.get())
+    /// A worker, if it has opened.
+    pub(super) fn opened(&self, worker: WorkerIndex) -> Option<Opened<'_>> {
+        let Slot { worker, metrics, waiting, .. } = self.slots.get(&worker)?;
+        Some(Opened { worker: worker.as_ref()?, metrics, waiting })
     }
 
     /// Workers that are there, for messages.

@@ -262,13 +262,13 @@ impl Database {
         }
         tables.calls.get_mut(&id).expect("it is in this phase").phase = Phase::WaitOwner;
         tables.owner_queue.push_back(id);
-        let patience_us = self.core.now() + self.traits.lock_timeout_us;
         drop(tables);
-        let event = DatabaseEvent::ServerTimeout(id, Phase::WaitOwner);
-        if !is_fence || self.traits.lock_timeout_us > 0 {
-            self.core.at(patience_us, Event::Database(event));
-        }
         self.grant();
+        let patience_us = self.traits.lock_timeout_us;
+        if self.is_in(id, Phase::WaitOwner) && (!is_fence || patience_us > 0) {
+            let event = DatabaseEvent::ServerTimeout(id, Phase::WaitOwner);
+            self.core.at(self.core.now() + patience_us, Event::Database(event));
+        }
     }
 
     /// Hands the owner's row to whoever may have it, first come first served.

@@ -290,7 +290,7 @@ fn other_than(design: BufferDesign) -> BufferDesign {
 fn pace(draw: &mut Draw) -> Pace {
     Pace {
         step: draw.span(5, 2_000),
-        poll_us: draw.of(&[1_000, 2_000, 5_000]),
+        poll_us: draw.of(&[2_000, 5_000, 20_000]),
         message: draw.span(5, 3_000),
         open: draw.span(50, 5_000),
         restart: draw.span(500, 20_000),

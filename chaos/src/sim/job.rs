@@ -1,5 +1,6 @@
 //! The simulated job: the main job of the harness over simulated services, and its load.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -218,10 +219,11 @@ fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored)
     if load.huge_value_bytes > 0 && rng.random_range(0..30) == 0 {
         value.resize(load.huge_value_bytes as usize, id as u8);
     }
-    let named = match load.has_empty_key && key == 0 {
-        true => String::new(),
-        false => format!("{:-<1$}", format!("key-{key}"), key_bytes),
-    };
+    let mut named = String::new();
+    if !(load.has_empty_key && key == 0) {
+        write!(named, "key-{key}").expect("a string takes everything");
+        named.push_str(&"-".repeat(key_bytes.saturating_sub(named.len())));
+    }
     if load.has_empty_key && key == 0 && !is_tombstone && rng.random_range(0..2) == 0 {
         value.clear();
     }

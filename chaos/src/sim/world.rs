@@ -10,6 +10,7 @@ mod checkpoints;
 mod drain;
 mod heard;
 mod in_flight;
+mod looks;
 mod nemesis;
 mod report;
 
@@ -98,6 +99,8 @@ pub(super) struct World<'a> {
     current: Option<ProcessId>,
     started: u32,
     turnouts: BTreeMap<Actor, Turnout>,
+    /// Room for those who are woken.
+    woken: Vec<Actor>,
     produced: u64,
     is_healed: bool,
     reading_ended: Option<ReadingEnded>,
@@ -150,6 +153,7 @@ impl<'a> World<'a> {
             current: None,
             started: 0,
             turnouts: BTreeMap::new(),
+            woken: Vec::new(),
             produced: 0,
             is_healed: false,
             reading_ended: None,
@@ -332,11 +336,14 @@ impl<'a> World<'a> {
 
     fn follow_wakes(&mut self) {
         let now = self.core.now();
-        for actor in self.core.take_woken() {
+        let mut woken = std::mem::take(&mut self.woken);
+        self.core.take_woken(&mut woken);
+        for actor in woken.drain(..) {
             if self.processes.contains_key(&actor.process) {
                 self.plan_step(actor, now + 1);
             }
         }
+        self.woken = woken;
     }
 
     fn on_step(&mut self, actor: Actor, ticket: u64) {
@@ -360,14 +367,7 @@ impl<'a> World<'a> {
         self.core.set_current(actor);
         let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
         match stepped {
-            Stepped::Alive(_) if !opens => {
-                self.look_at_in_flight(id, worker);
-                self.look_at_buffers(id, worker);
-                self.look_at_alignments(id, worker);
-                self.look_at_holds(id, worker);
-                self.look_at_logs(id, worker);
-                self.look_at_forgotten(id, worker);
-            }
+            Stepped::Alive(_) if !opens => self.look_at_worker(id, worker),
             _ => {
                 self.buffers.forget(actor);
                 self.alignments.forget(actor);

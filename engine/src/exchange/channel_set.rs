@@ -32,7 +32,14 @@ impl ChannelSet {
 
     /// The channels in the set.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..self.bound).filter(|channel| self.contains(*channel))
+        self.words.iter().enumerate().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(at * 64 + bit)
+            })
+        })
     }
 
     /// How many channels are in the set.

@@ -7,7 +7,7 @@ use super::snapshots::Snapshots;
 use super::stalls::Stalls;
 use crate::api::{Emission, GroupContext, SourceReader, StateSnapshot};
 use crate::error::Result;
-use crate::exchange::{Barrier, MarkKind, OpenBuffer, Outputs};
+use crate::exchange::{Barrier, MarkKind, Outputs};
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
 use crate::record::Payload;
@@ -70,9 +70,8 @@ impl SourceGroup {
         self.finished.iter().all(|f| *f)
     }
 
-    /// What is emitted and not sent, lane by lane.
-    pub(super) fn open_buffers(&self) -> Vec<OpenBuffer> {
-        self.outputs.open().collect()
+    pub(super) fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Whether subtasks have yet to take part in a checkpoint: those that stall.

@@ -13,7 +13,7 @@ use super::source::SourceGroup;
 use crate::api::GroupContext;
 use crate::checkpoint::Acknowledgement;
 use crate::error::{EngineError, Result};
-use crate::exchange::{Barrier, OpenBuffer};
+use crate::exchange::{Barrier, OpenBuffer, Outputs};
 use crate::ids::{AttemptId, CheckpointId, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
 #[cfg(feature = "mutants")]
@@ -105,6 +105,13 @@ impl Group {
         match self {
             Self::Source(group) => group.is_finished(),
             Self::Gated(group) => group.is_finished(),
+        }
+    }
+
+    fn outputs(&self) -> &Outputs {
+        match self {
+            Self::Source(group) => group.outputs(),
+            Self::Gated(group) => group.outputs(),
         }
     }
 
@@ -241,10 +248,10 @@ impl Worker {
     }
 
     /// What subtasks of each vertex have emitted and not sent, lane by lane.
-    pub fn open_buffers(&self) -> impl Iterator<Item = (VertexId, Vec<OpenBuffer>)> {
-        self.groups.iter().map(|group| match group {
-            Group::Source(source) => (source.context().vertex, source.open_buffers()),
-            Group::Gated(gated) => (gated.context().vertex, gated.open_buffers()),
+    pub fn open_buffers(&self) -> impl Iterator<Item = (VertexId, OpenBuffer)> {
+        self.groups.iter().flat_map(|group| {
+            let vertex = group.context().vertex;
+            group.outputs().open().map(move |buffer| (vertex, buffer))
         })
     }
 
@@ -280,12 +287,11 @@ impl Worker {
     pub fn has_forgotten(&self, checkpoint: CheckpointId) -> Option<VertexId> {
         self.groups.iter().find_map(|group| {
             let vertex = group.context().vertex;
-            let lacks = self.snapshots.lacks(checkpoint, vertex);
             let will_act = match group {
                 Group::Source(source) => source.awaits(checkpoint),
                 Group::Gated(gated) => gated.awaits(checkpoint),
             };
-            (lacks && !will_act).then_some(vertex)
+            (!will_act && self.snapshots.lacks(checkpoint, vertex)).then_some(vertex)
         })
     }
 

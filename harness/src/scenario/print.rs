@@ -132,7 +132,11 @@ fn restart(page: &mut Page, strategy: &RestartStrategy) {
             page.value("initial_ms", initial_ms, "the first delay");
             page.value("max_ms", max_ms, "the largest delay");
             page.value("factor", toml::Value::Float(*factor), "growth; at least 1");
-            page.value("reset_after_ms", reset_after_ms, "quiet so long, it starts over");
+            page.value(
+                "reset_after_ms",
+                reset_after_ms,
+                "so long after a pause without a failure, it starts over",
+            );
         }
     }
 }

@@ -119,12 +119,18 @@ fn pause_us(strategy: &RestartStrategy, before: Failures, now_us: TimeUs) -> Opt
         RestartStrategy::None => None,
         RestartStrategy::FixedDelay { delay_ms, .. } => Some(delay_ms * 1_000),
         RestartStrategy::ExponentialDelay { initial_ms, max_ms, factor, reset_after_ms } => {
-            let (quiet_us, reset_us) = (now_us - before.last_us, reset_after_ms * 1_000);
-            if before.count > 0 && quiet_us.abs_diff(reset_us) < EVENT_LATE_US {
-                return None;
-            }
-            if before.count == 0 || quiet_us > reset_us {
+            if before.count == 0 {
                 return Some(initial_ms * 1_000);
+            }
+            // Quiet is what follows the pause; of an unknown one, that it is not longer than any.
+            let since_us = now_us - before.last_us;
+            let quiet_us = since_us.saturating_sub(before.pause_us.unwrap_or(max_ms * 1_000));
+            let reset_us = reset_after_ms * 1_000;
+            if quiet_us > reset_us + EVENT_LATE_US {
+                return Some(initial_ms * 1_000);
+            }
+            if quiet_us + EVENT_LATE_US > reset_us {
+                return None;
             }
             // It grows by whole milliseconds.
             let grown_ms = (before.pause_us? as f64 / 1_000.0 * factor).floor();

@@ -7,17 +7,16 @@
 use std::collections::BTreeMap;
 
 use stormproof_engine::exchange::{DEBLOAT_FLOOR_BYTES, DEBLOAT_PERIOD_US, OpenBuffer};
-use stormproof_engine::ids::{VertexId, WorkerIndex};
 use stormproof_engine::seam::TimeUs;
 
-use super::World;
-use crate::sim::core::{Actor, ProcessId};
+use super::looks::{Broken, Look};
+use crate::sim::core::Actor;
 
 /// What was seen of the workers' buffers and credit.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// The buffer that each lane of a vertex had open last, and since when.
-    open: BTreeMap<(Actor, VertexId, usize), (OpenBuffer, TimeUs)>,
+    /// The buffer that each lane of a worker had open last, and since when.
+    open: BTreeMap<Actor, Vec<(OpenBuffer, TimeUs)>>,
     credits: BTreeMap<Actor, Credit>,
 }
 
@@ -32,26 +31,47 @@ struct Credit {
 impl Buffers {
     /// A worker begins anew.
     pub(super) fn forget(&mut self, actor: Actor) {
-        self.open.retain(|(of, _, _), _| *of != actor);
+        self.open.remove(&actor);
         self.credits.remove(&actor);
     }
 
-    /// How long a lane's buffer has been open with something in it.
-    fn waited_us(
-        &mut self,
-        lane: (Actor, VertexId, usize),
-        buffer: OpenBuffer,
-        now_us: TimeUs,
-    ) -> TimeUs {
-        let (seen, since_us) = self.open.entry(lane).or_insert((buffer, now_us));
-        if seen.bytes == 0 || seen.after != buffer.after {
-            *since_us = now_us;
+    /// How long each lane's buffer has been open with something in it.
+    pub(super) fn look_at_lanes(&mut self, look: &Look<'_>) -> Option<Broken> {
+        let may_us = look.plan.exchange.flush_interval_us;
+        let lanes = self.open.entry(look.actor).or_default();
+        let mut broken = None;
+        for (at, (vertex, buffer)) in look.opened.worker.open_buffers().enumerate() {
+            if at == lanes.len() {
+                lanes.push((buffer, look.began_us));
+            }
+            let (seen, since_us) = &mut lanes[at];
+            if buffer.bytes == 0 || seen.bytes == 0 || seen.after != buffer.after {
+                *since_us = look.began_us;
+            }
+            *seen = buffer;
+            let waited_us = look.began_us - *since_us;
+            if waited_us > may_us {
+                let (bytes, at) = (buffer.bytes, look.actor);
+                let what = format!(
+                    "{bytes} bytes of vertex {vertex} at {at} have waited for {waited_us} us to be \
+                     sent, and {may_us} us is the flush interval"
+                );
+                broken = Some(("sent-in-time", what));
+            }
         }
-        *seen = buffer;
-        if buffer.bytes == 0 { 0 } else { now_us - *since_us }
+        broken
     }
 
     /// What is wrong with a worker's credit.
+    pub(super) fn look_at_credit(&mut self, look: &Look<'_>) -> Option<Broken> {
+        if look.plan.exchange.in_flight_target_ms == 0 {
+            return None;
+        }
+        let (credit, is_dry) = (look.opened.credit_bytes(), look.opened.waiting_bytes() == 0);
+        let what = self.judge(look.actor, credit, is_dry, look.began_us)?;
+        Some(("credit", format!("{}: {what}", look.actor)))
+    }
+
     fn judge(&mut self, actor: Actor, credit: u64, is_dry: bool, now_us: TimeUs) -> Option<String> {
         let nothing = Credit { largest_bytes: credit, dry_since: None };
         let seen = self.credits.entry(actor).or_insert(nothing);
@@ -73,37 +93,5 @@ impl Buffers {
             let dry_us = now_us - since_us;
             format!("nothing has waited for {dry_us} us, and credit went from {before} to {credit}")
         })
-    }
-}
-
-impl World<'_> {
-    pub(super) fn look_at_buffers(&mut self, id: ProcessId, worker: WorkerIndex) {
-        let Some(process) = self.processes.get(&id) else { return };
-        let actor = Actor { process: id, worker: Some(worker) };
-        let now_us = self.core.step_began_us();
-        let may_us = self.plan.exchange.flush_interval_us;
-        let mut breaches = Vec::new();
-        for (vertex, lanes) in process.crew.open_buffers(worker) {
-            for (lane, buffer) in lanes.into_iter().enumerate() {
-                let waited_us = self.buffers.waited_us((actor, vertex, lane), buffer, now_us);
-                if waited_us > may_us {
-                    let what = format!(
-                        "{} bytes of vertex {vertex} at {actor} have waited for {waited_us} us to \
-                         be sent, and {may_us} us is the flush interval",
-                        buffer.bytes
-                    );
-                    breaches.push(("sent-in-time", what));
-                }
-            }
-        }
-        if self.plan.exchange.in_flight_target_ms > 0 {
-            let (credit, waiting) =
-                (process.crew.credit_bytes(worker), process.crew.waiting_bytes(worker));
-            let wrong = self.buffers.judge(actor, credit, waiting == 0, now_us);
-            breaches.extend(wrong.map(|what| ("credit", format!("{actor}: {what}"))));
-        }
-        for (rule, what) in breaches {
-            self.tell_conduct(|conduct| conduct.breach(rule, what));
-        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{GatedGroup, GatedTask};
 use crate::checkpoint::Decision;
 use crate::error::Result;
-use crate::exchange::{Barrier, ChannelSet, OpenBuffer};
+use crate::exchange::{Barrier, ChannelSet, Outputs};
 use crate::ids::CheckpointId;
 use crate::mutants;
 use crate::seam::{Step, TimeUs};
@@ -27,8 +27,13 @@ impl GatedGroup {
     /// The channels that are held, and those that must be, where these are not the same. Not to be
     /// told while a decision waits to be carried out.
     pub(in crate::worker) fn misheld(&self) -> Option<(&ChannelSet, ChannelSet)> {
-        let (held, aligned) = (self.inbox.held(), self.handler.aligned());
-        (self.decisions.is_empty() && *held != aligned).then_some((held, aligned))
+        let held = self.inbox.held();
+        let is_quiet = held.is_empty() && !self.handler.is_aligning();
+        if is_quiet || !self.decisions.is_empty() {
+            return None;
+        }
+        let aligned = self.handler.aligned();
+        (*held != aligned).then_some((held, aligned))
     }
 
     /// A checkpoint that in-flight records are logged for although it is not under way. Not to be
@@ -45,9 +50,8 @@ impl GatedGroup {
         !self.decisions.is_empty() || self.handler.is_pending(checkpoint) || is_open
     }
 
-    /// What is emitted and not sent, lane by lane.
-    pub(in crate::worker) fn open_buffers(&self) -> Vec<OpenBuffer> {
-        self.outputs.open().collect()
+    pub(in crate::worker) fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Records taken by a sink and not confirmed.
