@@ -66,11 +66,6 @@ impl Opened<'_> {
         self.metrics.in_flight_bytes.get() + self.metrics.held_bytes.get()
     }
 
-    /// What each upstream subtask may have under way to here.
-    pub(super) fn credit_bytes(&self) -> u64 {
-        self.metrics.credit_bytes.get()
-    }
-
     /// Rows that the sink has taken and not confirmed.
     pub(super) fn pending_rows(&self) -> u64 {
         self.metrics.sink_pending_records.get()

@@ -59,7 +59,10 @@ impl Debloat {
         } else {
             let in_flight = taken.saturating_mul(self.target_us) / period_us;
             // Halfway at a time: one slow period is not a trend.
-            (self.credit_bytes + in_flight / self.sources) / 2
+            match mutants::is_active(mutants::CREDIT_NEVER_SHRINKS) {
+                true => self.credit_bytes,
+                false => (self.credit_bytes + in_flight / self.sources) / 2,
+            }
         };
         self.period_began_us = now_us;
         self.taken_before = taken_bytes;

@@ -16,4 +16,4 @@ mod step;
 
 pub use gated::{GatedGroup, GatedTask};
 pub use source::SourceGroup;
-pub use step::{Alignment, Control, Group, Misheld, Progress, Report, Worker, WorkerLinks};
+pub use step::{Alignment, Control, Flow, Group, Misheld, Progress, Report, Worker, WorkerLinks};

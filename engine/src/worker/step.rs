@@ -20,6 +20,21 @@ use crate::metrics::WorkerMetrics;
 use crate::mutants;
 use crate::seam::{SnapshotStorage, Step, TimeUs};
 
+/// The flow into a gate.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// The gate's vertex.
+    pub vertex: VertexId,
+    /// How many upstream subtasks there are.
+    pub sources: u64,
+    /// What each of them may have under way, bytes.
+    pub credit_bytes: u64,
+    /// What waits to be processed, bytes.
+    pub waiting_bytes: u64,
+    /// What was taken in since the beginning, bytes.
+    pub taken_bytes: u64,
+}
+
 /// From the coordinator to a worker.
 #[derive(Clone, Debug)]
 pub enum Control {
@@ -252,6 +267,14 @@ impl Worker {
         self.groups.iter().flat_map(|group| {
             let vertex = group.context().vertex;
             group.outputs().open().map(move |buffer| (vertex, buffer))
+        })
+    }
+
+    /// The flow into each gate.
+    pub fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.groups.iter().filter_map(|group| {
+            let Group::Gated(gated) = group else { return None };
+            Some(gated.flow())
         })
     }
 

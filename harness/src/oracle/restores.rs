@@ -71,8 +71,11 @@ pub(super) fn check_newest(case: &Case<'_>) -> Result<Finding, NotJudged> {
             continue;
         }
         let newer = newer_than_restored(history, at, attempt);
-        let before = &history.lineage.attempts[..at];
-        let highest = before.iter().map(|earlier| earlier.restored).max();
+        // Where an earlier attempt may have looked later, only one that has completed something has
+        // surely looked before: nobody completes anything once a later attempt is claimed.
+        let earlier = history.lineage.attempts[..at].iter();
+        let before = earlier.filter(|of| case.conditions.restores_alone || !of.cuts.is_empty());
+        let highest = before.map(|of| of.restored).max();
         if let Some(back) = highest.filter(|highest| newer.contains(highest)) {
             faults.add(site, || {
                 format!(

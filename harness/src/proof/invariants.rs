@@ -215,8 +215,9 @@ const OF_RUNS: [Invariant; 22] = [
     Invariant {
         id: "credit",
         title: "Credit shrinks to a floor, and comes back",
-        text: "Debloating leaves every upstream subtask a few records' worth, and doubles its credit \
-               each period in which the receiver ran dry, up to where it began.",
+        text: "While a receiver is behind, debloating takes its upstream subtasks' credit halfway \
+               each period to what is taken in within the target time, never below a few records' \
+               worth; each period in which the receiver ran dry doubles it, up to where it began.",
         source: "Flink's BufferDebloater (FLIP-183)",
         checkers: &["sim::world::buffers"],
         is_end_state: false,

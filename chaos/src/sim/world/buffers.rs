@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use stormproof_engine::exchange::{DEBLOAT_FLOOR_BYTES, DEBLOAT_PERIOD_US, OpenBuffer};
 use stormproof_engine::seam::TimeUs;
+use stormproof_engine::worker::Flow;
 
 use super::looks::{Broken, Look};
 use crate::sim::core::Actor;
@@ -17,16 +18,31 @@ use crate::sim::core::Actor;
 pub(super) struct Buffers {
     /// The buffer that each lane of a worker had open last, and since when.
     open: BTreeMap<Actor, Vec<(OpenBuffer, TimeUs)>>,
-    credits: BTreeMap<Actor, Credit>,
+    credits: BTreeMap<Actor, Vec<Credit>>,
 }
 
-/// What was seen of a worker's credit.
+/// What was seen of a gate's credit.
 #[derive(Clone, Copy, Debug)]
 struct Credit {
     largest_bytes: u64,
     /// Since when nothing has waited at any look, and what the credit was then.
     dry_since: Option<(TimeUs, u64)>,
+    behind: Option<Behind>,
 }
+
+/// Something has waited at every look for a while.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    since_us: TimeUs,
+    /// What had been taken in before.
+    taken_bytes: u64,
+    /// Periods so far, and when the last of them ended. In each, credit was reconsidered.
+    periods: u32,
+    counted_us: TimeUs,
+}
+
+/// A gate that is behind goes halfway towards its target in each period; the first may not count.
+const PERIODS_BEHIND: u32 = 5;
 
 impl Buffers {
     /// A worker begins anew.
@@ -62,36 +78,78 @@ impl Buffers {
         broken
     }
 
-    /// What is wrong with a worker's credit.
+    /// What is wrong with the credit of a worker's gates.
     pub(super) fn look_at_credit(&mut self, look: &Look<'_>) -> Option<Broken> {
-        if look.plan.exchange.in_flight_target_ms == 0 {
+        let target_us = look.plan.exchange.in_flight_target_ms * 1_000;
+        if target_us == 0 {
             return None;
         }
-        let (credit, is_dry) = (look.opened.credit_bytes(), look.opened.waiting_bytes() == 0);
-        let what = self.judge(look.actor, credit, is_dry, look.began_us)?;
-        Some(("credit", format!("{}: {what}", look.actor)))
+        let gates = self.credits.entry(look.actor).or_default();
+        let mut broken = None;
+        for (at, flow) in look.opened.worker.flows().enumerate() {
+            if at == gates.len() {
+                let largest_bytes = flow.credit_bytes;
+                gates.push(Credit { largest_bytes, dry_since: None, behind: None });
+            }
+            let gate = &mut gates[at];
+            let what = match flow.waiting_bytes {
+                0 => gate.judge_dry(flow.credit_bytes, look.began_us),
+                _ => gate.judge_behind(&flow, target_us, look.began_us),
+            };
+            let what = what.or_else(|| gate.judge_floor(flow.credit_bytes));
+            let (vertex, actor) = (flow.vertex, look.actor);
+            broken = broken
+                .or(what.map(|what| ("credit", format!("vertex {vertex} at {actor}: {what}"))));
+        }
+        broken
+    }
+}
+
+impl Credit {
+    fn judge_floor(&self, credit: u64) -> Option<String> {
+        let floor = DEBLOAT_FLOOR_BYTES.min(self.largest_bytes);
+        (credit < floor).then(|| format!("the credit is {credit} bytes, and {floor} must be left"))
     }
 
-    fn judge(&mut self, actor: Actor, credit: u64, is_dry: bool, now_us: TimeUs) -> Option<String> {
-        let nothing = Credit { largest_bytes: credit, dry_since: None };
-        let seen = self.credits.entry(actor).or_insert(nothing);
-        let floor = DEBLOAT_FLOOR_BYTES.min(seen.largest_bytes);
-        if credit < floor {
-            return Some(format!("the credit is {credit} bytes, and {floor} must be left"));
-        }
-        if !is_dry {
-            seen.dry_since = None;
-            return None;
-        }
-        let (since_us, before) = *seen.dry_since.get_or_insert((now_us, credit));
+    /// Nothing waits: credit comes back.
+    fn judge_dry(&mut self, credit: u64, now_us: TimeUs) -> Option<String> {
+        self.behind = None;
+        let (since_us, before) = *self.dry_since.get_or_insert((now_us, credit));
         if now_us < since_us + DEBLOAT_PERIOD_US {
             return None;
         }
-        seen.dry_since = Some((now_us, credit));
-        let wanted = (before * 2).min(seen.largest_bytes);
+        self.dry_since = Some((now_us, credit));
+        let wanted = (before * 2).min(self.largest_bytes);
         (credit < wanted).then(|| {
             let dry_us = now_us - since_us;
             format!("nothing has waited for {dry_us} us, and credit went from {before} to {credit}")
+        })
+    }
+
+    /// Something waits: credit goes to what is taken in within the target time.
+    fn judge_behind(&mut self, flow: &Flow, target_us: TimeUs, now_us: TimeUs) -> Option<String> {
+        self.dry_since = None;
+        let (taken_bytes, credit) = (flow.taken_bytes, flow.credit_bytes);
+        let nothing = Behind { since_us: now_us, taken_bytes, periods: 0, counted_us: now_us };
+        let behind = self.behind.get_or_insert(nothing);
+        if now_us >= behind.counted_us + DEBLOAT_PERIOD_US {
+            behind.periods += 1;
+            behind.counted_us = now_us;
+        }
+        if behind.periods < PERIODS_BEHIND {
+            return None;
+        }
+        // No period took in more than all of them.
+        let taken = taken_bytes - behind.taken_bytes;
+        let target = taken * target_us / DEBLOAT_PERIOD_US / flow.sources;
+        let may = (target + (self.largest_bytes >> (PERIODS_BEHIND - 2))).max(DEBLOAT_FLOOR_BYTES);
+        (credit > may).then(|| {
+            let behind_us = now_us - behind.since_us;
+            format!(
+                "something has waited for {behind_us} us in which {taken} bytes were taken in, and \
+                 the credit of each of {} upstream subtasks is {credit} bytes: {may} at most",
+                flow.sources
+            )
         })
     }
 }

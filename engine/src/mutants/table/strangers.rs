@@ -415,4 +415,8 @@ mutants! {
         "checkpoints follow each other at half of their interval";
         by "anything";
         ["checkpoint-pace"];
+    CREDIT_NEVER_SHRINKS = 155, "credit-never-shrinks":
+        "debloating leaves a receiver that is behind as much in flight as before";
+        by "a receiver that is behind for a while";
+        ["credit"];
 }

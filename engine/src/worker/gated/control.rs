@@ -7,6 +7,7 @@ use crate::exchange::{Barrier, ChannelSet, Outputs};
 use crate::ids::CheckpointId;
 use crate::mutants;
 use crate::seam::{Step, TimeUs};
+use crate::worker::Flow;
 
 impl GatedGroup {
     /// Bytes that wait here: between emission and processing, and held back by alignment.
@@ -17,6 +18,17 @@ impl GatedGroup {
     /// What each upstream subtask may have under way to here, bytes.
     pub(in crate::worker) fn credit_bytes(&self) -> u64 {
         self.inbox.credit_bytes()
+    }
+
+    /// The flow into this gate.
+    pub(in crate::worker) fn flow(&self) -> Flow {
+        Flow {
+            vertex: self.context.vertex,
+            sources: self.inbox.channels() as u64,
+            credit_bytes: self.inbox.credit_bytes(),
+            waiting_bytes: self.inbox.queued_bytes() + self.parked.bytes(),
+            taken_bytes: self.inbox.taken_bytes(),
+        }
     }
 
     /// The oldest checkpoint that is aligned here and may time out, and since when.

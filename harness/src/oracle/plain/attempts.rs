@@ -29,7 +29,8 @@ pub(super) fn order(run: &Run<'_>) -> Answer {
 }
 
 /// What is restored is whole, and the newest there is; those that a dying attempt completed while
-/// the next one already looked are forgiven, unless one had been restored before.
+/// the next one already looked are forgiven, unless one had surely been restored before: where
+/// attempts may begin side by side, by one that has completed a checkpoint of its own.
 pub(super) fn newest(run: &Run<'_>) -> Answer {
     if run.fences.is_empty() {
         return Answer::unknown("restore-newest");
@@ -60,7 +61,10 @@ pub(super) fn newest(run: &Run<'_>) -> Answer {
             })
             .map(|(id, _)| *id)
             .collect();
-        let before = run.attempts.range(..*attempt).map(|(_, fence)| fence.restored).max();
+        let has_made = |of: &AttemptId| run.cuts.values().any(|cut| cut.manifest.attempt == *of);
+        let before = run.attempts.range(..*attempt);
+        let before = before.filter(|(of, _)| run.conditions.restores_alone || has_made(of));
+        let before = before.map(|(_, fence)| fence.restored).max();
         let went_back = before.is_some_and(|highest| {
             let is_left = run.cuts.contains_key(&highest) || run.torn.contains(&highest);
             newer.contains(&highest) || highest > restored && !is_left

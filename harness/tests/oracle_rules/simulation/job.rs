@@ -379,6 +379,7 @@ impl<'a> Job<'a> {
         });
         let mut conditions = Conditions::new(self.plan.mode);
         conditions.faults_landed = u64::from(crashes);
+        conditions.restores_alone = true;
         conditions.unconfirmed_at_snapshot = self.plan.retries || self.plan.pipelined;
         let all = self.completed.iter().flat_map(|completed| completed.cuts.iter().enumerate());
         let offsets = all.map(|(p, next)| (PartitionId(p as u32), Offset(*next))).collect();
