@@ -50,6 +50,10 @@ struct Slot {
     answered: BTreeSet<CheckpointId>,
     /// Checkpoints that are over, whether it has heard of that or not.
     over: BTreeSet<CheckpointId>,
+    /// The newest checkpoint whose completion it was told of and has not seen in a step.
+    completed: Option<CheckpointId>,
+    /// The one that it saw in its last step.
+    seen_completed: Option<CheckpointId>,
 }
 
 /// A worker that has opened, seen from outside.
@@ -58,6 +62,8 @@ pub(super) struct Opened<'a> {
     pub(super) worker: &'a Worker,
     metrics: &'a WorkerMetrics,
     waiting: &'a BTreeSet<CheckpointId>,
+    /// The newest checkpoint whose completion it was told of in its last step.
+    pub(super) completed: Option<CheckpointId>,
 }
 
 impl Opened<'_> {
@@ -137,6 +143,7 @@ impl Crew {
         let now_us = self.core.now();
         let Some(slot) = self.slots.get_mut(&index) else { return Stepped::Gone };
         let Some(worker) = &mut slot.worker else { return Stepped::Gone };
+        slot.seen_completed = slot.completed.take();
         let stepped = match catch_unwind(AssertUnwindSafe(|| worker.step(now_us))) {
             Ok(Ok(progress)) => Ok(progress),
             Ok(Err(error)) => Err(error),
@@ -180,6 +187,9 @@ impl Crew {
             {
                 slot.waiting.insert(of);
             }
+            if let Control::Notify(of) = message {
+                slot.completed = Some(of);
+            }
             // A worker that is gone has reported its failure, or is about to.
             let _ = slot.control.send(message);
         }
@@ -197,8 +207,8 @@ impl Crew {
 
     /// A worker, if it has opened.
     pub(super) fn opened(&self, worker: WorkerIndex) -> Option<Opened<'_>> {
-        let Slot { worker, metrics, waiting, .. } = self.slots.get(&worker)?;
-        Some(Opened { worker: worker.as_ref()?, metrics, waiting })
+        let Slot { worker, metrics, waiting, seen_completed, .. } = self.slots.get(&worker)?;
+        Some(Opened { worker: worker.as_ref()?, metrics, waiting, completed: *seen_completed })
     }
 
     /// Workers that are there, for messages.
@@ -233,6 +243,8 @@ impl WorkerHost for Crew {
                 waiting: BTreeSet::new(),
                 answered: BTreeSet::new(),
                 over: BTreeSet::new(),
+                completed: None,
+                seen_completed: None,
             };
             self.slots.insert(*worker, slot);
             let generation = self.generation;

@@ -181,7 +181,11 @@ impl Database {
             Work::Fence { .. } => None,
         };
         if let Some(batch) = batch {
-            self.tables().patience.on_call(batch, self.core.now());
+            let patience = &mut self.tables().patience;
+            patience.on_call(batch, self.core.now());
+            if let Work::Write { batch_try, .. } = &work {
+                patience.on_write(batch, batch_try.number);
+            }
         }
         let call = Call {
             owner: self.core.current(),

@@ -171,6 +171,18 @@ impl Topic {
         }
     }
 
+    /// Whether a reader that reads something, and was just told of a complete checkpoint, has no commit
+    /// under way.
+    pub(super) fn owes_commit(&self, reader: Actor) -> bool {
+        let inner = self.inner();
+        let mut listeners = inner.listeners.values().flatten();
+        let Some(client) = listeners.find(|l| l.actor == reader).map(|l| l.client) else {
+            return false;
+        };
+        let is_under_way = inner.commits.values().any(|commit| commit.client == client);
+        !is_under_way && !inner.watch.waits_in_vain(client)
+    }
+
     /// A process has died: its commits under way are done all the same, or lost.
     pub(super) fn on_death(&self, process: ProcessId) {
         self.inner().commits.retain(|_, commit| {

@@ -159,7 +159,8 @@ pub static RULES: [Rule; 17] = [
         text: "The group's committed offsets are those of a completed checkpoint, never ahead; a \
                lost notification is made up for by the next one. Where a checkpoint that was complete once cannot \
                be read any more, offsets that no other explains may be its own: nobody can tell. In simulation: no commit is \
-               sent while another has no answer, and none is forgotten that was refused.",
+               sent while another has no answer, none is forgotten that was refused, and a reader that hears of a complete \
+               checkpoint has one under way.",
         source: "commit ahead of snapshot",
         checkers: ["committed", "plain::attempts"],
         applies: |conditions| conditions.committed.is_some(),

@@ -188,8 +188,8 @@ const OF_RUNS: [Invariant; 22] = [
         id: "retry-bound",
         title: "A batch is tried again as often as it may",
         text: "A batch that has failed, or whose outcome is not known, is not sent or looked for again \
-               once it has failed more often than may be tried again; and no attempt gives a batch \
-               up before that.",
+               once it has failed more often than may be tried again; no attempt gives a batch up \
+               before that; and what is written after a try in doubt has another number.",
         source: "the sink's `max_retries`",
         checkers: &["sim::database::patience"],
         is_end_state: false,

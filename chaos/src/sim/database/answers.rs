@@ -129,8 +129,9 @@ impl Database {
         if matches!(self.tables().calls[&id].work, Some(Work::Fence { .. })) {
             return;
         }
-        if let Some((Work::Write { answer, batch, .. }, owner)) = self.take_work(id) {
-            self.tables().patience.on_failed((batch.attempt, batch.number.0));
+        if let Some((Work::Write { answer, batch, batch_try, .. }, owner)) = self.take_work(id) {
+            let batch = (batch.attempt, batch.number.0);
+            self.tables().patience.on_doubt(batch, batch_try.number);
             self.core.trace(|| format!("database: call {id} of {owner} is in doubt: {what}"));
             answer.fulfil(WriteOutcome::InDoubt(format!("simulated database: {what}")));
         }

@@ -1,7 +1,7 @@
 //! How batches that fail are tried again: after a pause, and as often as the sink may, no more and
 //! no less.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::TimeUs;
@@ -23,6 +23,8 @@ pub(super) struct Patience {
     refused_us: BTreeMap<BatchId, TimeUs>,
     /// How often a batch, or a look for it, has failed or was left in doubt.
     failures: BTreeMap<BatchId, u32>,
+    /// Tries whose outcome was left in doubt, by their numbers.
+    doubted: BTreeSet<(BatchId, u32)>,
     breaches: Vec<Breach>,
 }
 
@@ -38,6 +40,24 @@ impl Patience {
     /// The client hears that a batch was not written, or that nobody knows.
     pub(super) fn on_failed(&mut self, batch: BatchId) {
         *self.failures.entry(batch).or_default() += 1;
+    }
+
+    /// The client hears that nobody knows what became of a try.
+    pub(super) fn on_doubt(&mut self, batch: BatchId, try_number: u32) {
+        self.doubted.insert((batch, try_number));
+        self.on_failed(batch);
+    }
+
+    /// A batch comes, to be written.
+    pub(super) fn on_write(&mut self, batch: BatchId, try_number: u32) {
+        if self.doubted.contains(&(batch, try_number)) {
+            let (attempt, number) = batch;
+            let what = format!(
+                "batch {number} of attempt {attempt} is written again as try {try_number}, which \
+                 was left in doubt"
+            );
+            self.breach("retry-bound", what);
+        }
     }
 
     /// The database has refused a batch, or a look for it.

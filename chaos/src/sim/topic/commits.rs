@@ -2,7 +2,7 @@
 //! may land last; and a reader that ends the job with its last commit refused, and not tried as often
 //! as a source promises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stormproof_engine::connectors::Split;
 use stormproof_engine::seam::TimeUs;
@@ -31,6 +31,8 @@ pub(super) struct CommitWatch {
     clients: BTreeMap<Actor, u64>,
     /// The last commit of each reader, if it was refused, and how often it was.
     refused: BTreeMap<Actor, (Vec<Split>, u32)>,
+    /// Clients that wait for an answer which never comes.
+    waits_in_vain: BTreeSet<u64>,
     breach: Option<Breach>,
 }
 
@@ -68,12 +70,20 @@ impl CommitWatch {
         }
         let before = self.refused.remove(&reader);
         let tries = before.filter(|(same, _)| same == splits).map_or(0, |(_, tries)| tries);
+        if end == End::Unanswered {
+            self.waits_in_vain.insert(client);
+        }
         match end {
             End::Done => {}
             End::Refused => _ = self.refused.insert(reader, (splits.to_vec(), tries + 1)),
             // How often the reader counts it is its own affair.
             End::Unanswered => _ = self.refused.insert(reader, (splits.to_vec(), TRIES)),
         }
+    }
+
+    /// Whether a reader may wait for an answer that never comes.
+    pub(super) fn waits_in_vain(&self, client: u64) -> bool {
+        self.waits_in_vain.contains(&client)
     }
 
     /// A process has ended the job.

@@ -79,7 +79,14 @@ impl World<'_> {
             look.at_logs(),
             look.at_forgotten(),
         ];
-        for (rule, what) in looked.into_iter().flatten() {
+        let completed = opened.completed.filter(|_| !self.plan.topology.is_bounded);
+        let owed = completed.filter(|_| self.topic.owes_commit(actor)).map(|of| {
+            let what = format!(
+                "{actor} was told that checkpoint {of} is complete, and has no commit under way"
+            );
+            ("committed-offsets", what)
+        });
+        for (rule, what) in looked.into_iter().chain([owed]).flatten() {
             heard.conduct.breach(rule, what);
         }
     }

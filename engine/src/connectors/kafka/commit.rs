@@ -65,6 +65,9 @@ impl OffsetCommits {
     }
 
     pub(super) fn aborted(&mut self, checkpoint: CheckpointId) {
+        if mutants::is_active(mutants::ABORT_FORGETS_OFFSETS) {
+            self.snapshots = self.snapshots.split_off(&checkpoint);
+        }
         self.snapshots.remove(&checkpoint);
     }
 

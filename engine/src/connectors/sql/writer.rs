@@ -236,7 +236,8 @@ impl Writer {
                     self.wait(in_flight, failure, is_in_doubt, around)
                 }
                 Some(ResolveOutcome::Missing) => {
-                    in_flight.try_number += 1;
+                    let is_same = mutants::is_active(mutants::TRY_NUMBER_STAYS);
+                    in_flight.try_number += u32::from(!is_same);
                     if mutants::is_active(mutants::MISSING_STARTS_OVER) {
                         in_flight.failures = 0;
                     }

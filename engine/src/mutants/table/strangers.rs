@@ -419,4 +419,12 @@ mutants! {
         "debloating leaves a receiver that is behind as much in flight as before";
         by "a receiver that is behind for a while";
         ["credit"];
+    TRY_NUMBER_STAYS = 156, "try-number-stays":
+        "a batch in doubt that is not there is written again under the number of the try in doubt";
+        by "a commit whose answer is lost, and which was not done";
+        ["retry-bound"];
+    ABORT_FORGETS_OFFSETS = 157, "abort-forgets-offsets":
+        "a checkpoint that is given up takes along the offsets of those before it";
+        by "two checkpoints under way, of which the younger one fails first";
+        ["committed-offsets"];
 }
