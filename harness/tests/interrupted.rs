@@ -118,6 +118,27 @@ fn an_interrupted_matrix_leaves_the_table_of_what_was_reached() {
     }
 }
 
+#[test]
+fn a_campaign_that_is_interrupted_says_what_ran_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut soak = Running::start(
+        &["soak", "--jobs", "1", "--first-seed", "1", "--out", "out"],
+        folder.path(),
+    );
+    soak.hear("schedules in", A_WHILE);
+    soak.signal(Signal::SIGTERM);
+    assert_eq!(soak.end(SOON), Some(2));
+    let summary = json(&folder.path().join("out/summary.json"));
+    assert_eq!(summary["was_interrupted"], true);
+    assert!(summary["schedules"].as_u64() >= Some(2_000), "{summary}");
+
+    let mut sim = Running::start(&["sim", "--jobs", "1", "--seeds", "10000000"], folder.path());
+    sim.hear("schedules,", A_WHILE);
+    sim.signal(Signal::SIGINT);
+    sim.hear("interrupted", SOON);
+    assert_eq!(sim.end(SOON), Some(2));
+}
+
 /// What the engine process does when its parent is killed.
 #[derive(Debug)]
 enum Doing {

@@ -89,7 +89,7 @@ mod with_seeded_bugs {
             only: None,
             time_limit: Some(Duration::from_secs(240)),
         };
-        let report = hunt.run(&|_, _| {});
+        let report = hunt.run(&Interrupt::default(), &|_, _| {});
         let missed: Vec<u32> = report.missed().map(|hunted| hunted.number).collect();
         assert_eq!(missed, [] as [u32; 0], "{report:#?}");
         assert_eq!(report.mutants.len(), mutants::ALL.len());

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stormproof_chaos::sim::{self, Plan};
+use stormproof_harness::run::Interrupt;
 use stormproof_harness::sim::campaign::Campaign;
 use stormproof_harness::sim::{Outcome, Saved, judge};
 
@@ -43,7 +44,7 @@ fn a_correct_engine_is_never_convicted() {
         parallelism: None,
         out: None,
     };
-    let summary = campaign.run(&|_| {}).expect("nothing is saved");
+    let summary = campaign.run(&Interrupt::default(), &|_| {}).expect("nothing is saved");
     assert_eq!(summary.failures, [], "seeds from {first_seed}");
     assert_eq!(summary.schedules, 3_000);
     assert!(summary.of(Outcome::Proven) > 500, "seeds from {first_seed}: {summary:?}");

@@ -200,6 +200,7 @@ pub(super) fn tally(
 /// The case of a seed, changed.
 pub(super) fn drawn(seed: u64, mutant: u32, change: impl Fn(&mut Plan)) -> Case {
     let mut plan = Plan::draw(seed);
+    plan.sink.versions_guarded = true;
     change(&mut plan);
     Case { plan, mutant }
 }

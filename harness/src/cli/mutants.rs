@@ -10,6 +10,7 @@ use crate::error::{Result, scenario};
 use crate::output::Console;
 use crate::proof::hunt::{Caught, Hunt, Hunted, Report};
 use crate::proof::parallel_cores;
+use crate::run::Interrupt;
 
 /// What `mutants` is asked to do.
 #[derive(Clone, Debug, Args)]
@@ -43,7 +44,7 @@ impl MutantsArgs {
 }
 
 /// Hunts; returns the exit code: 0 all convicted, 1 one missed or the sound engine convicted, 2
-/// the time was up.
+/// the time was up, or somebody interrupted it.
 pub(super) fn mutants(args: &MutantsArgs) -> Result<u8> {
     if cfg!(not(feature = "mutants")) {
         return Err(scenario("the seeded bugs are not compiled in")
@@ -64,7 +65,8 @@ pub(super) fn mutants(args: &MutantsArgs) -> Result<u8> {
         only: args.mutant,
         time_limit: args.time_limit.map(Duration::from_secs),
     };
-    let report = hunt.run(&|done, all| console.remark(&format!("{done} of {all} rounds")));
+    let look = |done, all| console.remark(&format!("{done} of {all} rounds"));
+    let report = hunt.run(&Interrupt::listen()?, &look);
     show(console, &hunt, &report);
     let is_bad = !report.sound_convicted.is_empty() || report.missed().next().is_some();
     Ok(match (is_bad, report.was_cut_short) {

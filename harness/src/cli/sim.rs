@@ -9,6 +9,7 @@ use stormproof_chaos::sim::{self, Plan, SimRun};
 use super::args::OutputArgs;
 use crate::error::Result;
 use crate::output::Console;
+use crate::run::Interrupt;
 use crate::sim::campaign::{Campaign, Summary};
 use crate::sim::{Outcome, SimJudgement, judge};
 
@@ -77,7 +78,7 @@ pub(super) fn sim(args: &SimArgs) -> Result<u8> {
         "{} seeds from {} on {} threads",
         campaign.seeds, campaign.first_seed, campaign.jobs
     ));
-    let summary = campaign.run(&|so_far| console.remark(&line(so_far)))?;
+    let summary = campaign.run(&Interrupt::listen()?, &|so_far| console.remark(&line(so_far)))?;
     Ok(show_all(console, &campaign, &summary))
 }
 
@@ -119,8 +120,11 @@ fn show_all(console: Console, campaign: &Campaign, summary: &Summary) -> u8 {
             console.result(&format!("saved in {}", folder.display()));
         }
     }
+    if summary.was_interrupted {
+        console.remark("interrupted: this is what ran until then");
+    }
     match summary.failed {
-        0 if summary.of(Outcome::Proven) > 0 => 0,
+        0 if summary.of(Outcome::Proven) > 0 && !summary.was_interrupted => 0,
         0 => 2,
         _ => 1,
     }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::output::Console;
 use crate::proof::parallel_cores;
 use crate::proof::soak::{Rolling, Soak};
+use crate::run::Interrupt;
 use crate::sim::Outcome;
 
 /// What `soak` is asked to do.
@@ -66,8 +67,7 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8> {
         out: args.out.clone(),
     };
     console.remark(&format!("from seed {} for {:?}", soak.first_seed, soak.time_limit));
-    let rolling = soak.run(&|so_far| console.remark(&line(so_far)))?;
-    soak.save(&rolling)?;
+    let rolling = soak.run(&Interrupt::listen()?, &|so_far| console.remark(&line(so_far)))?;
     if console.json {
         console.result(&serde_json::to_string_pretty(&rolling).expect("sums are plain data"));
     } else {
@@ -76,8 +76,11 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8> {
             console.result(&format!("violated: seed {seed}: {}", broken.join(", ")));
         }
     }
+    if rolling.was_interrupted {
+        console.remark("interrupted: this is what ran until then");
+    }
     Ok(match rolling.failed {
-        0 if rolling.of(Outcome::Proven) > 0 => 0,
+        0 if rolling.of(Outcome::Proven) > 0 && !rolling.was_interrupted => 0,
         0 => super::UNKNOWN,
         _ => 1,
     })

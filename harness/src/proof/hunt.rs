@@ -13,6 +13,7 @@ use stormproof_engine::mutants::{self, Mutant};
 use super::case::Case;
 use super::invariants::is_telling;
 use super::parallel;
+use crate::run::Interrupt;
 
 /// What to hunt.
 #[derive(Clone, Debug)]
@@ -125,10 +126,12 @@ fn median(values: impl Iterator<Item = u64>) -> u64 {
 }
 
 impl Hunt {
-    /// Hunts; `look` sees how many of how many rounds are over.
-    pub fn run(&self, look: &(dyn Fn(usize, usize) + Sync)) -> Report {
+    /// Hunts until all is over, the time is up or somebody interrupts it; `look` sees how many of how
+    /// many rounds are over.
+    pub fn run(&self, interrupt: &Interrupt, look: &(dyn Fn(usize, usize) + Sync)) -> Report {
         let started = Instant::now();
-        let is_over = || self.time_limit.is_some_and(|limit| started.elapsed() >= limit);
+        let is_late = || self.time_limit.is_some_and(|limit| started.elapsed() >= limit);
+        let is_over = || is_late() || interrupt.is_raised();
         let chosen = mutants::ALL.iter().filter(|m| self.only.is_none_or(|only| only == m.number));
         let rounds: Vec<(&Mutant, u64)> =
             chosen.flat_map(|m| (0..self.rounds).map(move |round| (m, round))).collect();

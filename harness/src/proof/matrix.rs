@@ -209,6 +209,7 @@ fn plan_of(aim: Aim, seed: u64) -> Plan {
     plan.checkpoint.interval_ms = plan.checkpoint.interval_ms.min(10);
     plan.topology.parallelism.truncate(1);
     (plan.topology.later_workers, plan.sink.later_design) = (None, None);
+    plan.sink.versions_guarded = true;
     plan.max_restarts = 1000;
     plan.growing_pause = None;
     plan.load.over_us = plan.load.over_us.max(60_000);

@@ -10,6 +10,7 @@ use stormproof_chaos::sim::Plan;
 
 use super::case::Case;
 use crate::error::{Result, folder};
+use crate::run::Interrupt;
 use crate::sim::campaign::{Campaign, Summary};
 use crate::sim::{Outcome, Saved};
 
@@ -64,6 +65,9 @@ pub struct Rolling {
     pub seconds: f64,
     /// Resident memory of this process at the end, in bytes.
     pub resident_bytes: u64,
+    /// Whether somebody ended it before its time.
+    #[serde(default)]
+    pub was_interrupted: bool,
 }
 
 impl Rolling {
@@ -94,14 +98,18 @@ impl Rolling {
 }
 
 impl Soak {
-    /// Runs until the time is up; `look` sees the summary after each chunk of seeds.
+    /// Runs until the time is up or somebody interrupts it; `look` sees the summary after each chunk
+    /// of seeds, and so does the folder.
     ///
     /// # Errors
-    /// When a failing schedule cannot be saved.
-    pub fn run(&self, look: &(dyn Fn(&Rolling) + Sync)) -> Result<Rolling> {
+    /// When the summary or a failing schedule cannot be saved.
+    pub fn run(&self, interrupt: &Interrupt, look: &(dyn Fn(&Rolling) + Sync)) -> Result<Rolling> {
         let started = Instant::now();
         let mut rolling = Rolling { first_seed: self.first_seed, ..Rolling::default() };
-        while rolling.schedules < self.seeds && started.elapsed() < self.time_limit {
+        while rolling.schedules < self.seeds
+            && started.elapsed() < self.time_limit
+            && !interrupt.is_raised()
+        {
             let campaign = Campaign {
                 first_seed: self.first_seed.wrapping_add(rolling.schedules),
                 seeds: CHUNK.min(self.seeds - rolling.schedules),
@@ -111,22 +119,21 @@ impl Soak {
                 out: Some(self.out.clone()),
             };
             let known = rolling.failures.len();
-            rolling.add(&campaign.run(&|_| {})?);
+            rolling.add(&campaign.run(interrupt, &|_| {})?);
+            rolling.was_interrupted = interrupt.is_raised();
             rolling.seconds = started.elapsed().as_secs_f64();
             rolling.resident_bytes = resident_bytes();
             for (seed, broken) in &rolling.failures[known..] {
                 self.shrink(*seed, &broken[0])?;
             }
+            self.save(&rolling)?;
             look(&rolling);
         }
         Ok(rolling)
     }
 
     /// Writes the summary beside the failing schedules.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn save(&self, rolling: &Rolling) -> Result<()> {
+    fn save(&self, rolling: &Rolling) -> Result<()> {
         let file = self.out.join("summary.json");
         let mut json = serde_json::to_string_pretty(rolling).expect("sums are plain data");
         json.push('\n');

@@ -11,6 +11,7 @@ use stormproof_chaos::sim::{self, Plan};
 
 use super::{Outcome, Saved, judge};
 use crate::error::Result;
+use crate::run::Interrupt;
 
 /// Failing seeds that are kept by name.
 const FAILURES_KEPT: usize = 100;
@@ -68,6 +69,8 @@ pub struct Summary {
     pub failed: u64,
     /// Wall-clock seconds.
     pub seconds: f64,
+    /// Whether somebody ended it before its time.
+    pub was_interrupted: bool,
 }
 
 impl Summary {
@@ -95,18 +98,23 @@ impl Campaign {
         }
     }
 
-    /// Runs it; `progress` is shown the summary so far, every second.
+    /// Runs it until it is over or interrupted; `progress` is shown the summary so far, every second.
     ///
     /// # Errors
     /// When a failing plan cannot be saved.
-    pub fn run(&self, progress: &(dyn Fn(&Summary) + Sync)) -> Result<Summary> {
+    pub fn run(
+        &self,
+        interrupt: &Interrupt,
+        progress: &(dyn Fn(&Summary) + Sync),
+    ) -> Result<Summary> {
         let started = Instant::now();
         let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
         let summary: Mutex<(Summary, Result<()>)> = Mutex::new((Summary::default(), Ok(())));
         let work = || {
             while !is_over.load(Ordering::Relaxed) {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                if n >= self.seeds || self.time_limit.is_some_and(|l| started.elapsed() >= l) {
+                let is_late = self.time_limit.is_some_and(|l| started.elapsed() >= l);
+                if n >= self.seeds || is_late || interrupt.is_raised() {
                     break;
                 }
                 let outcome = self.one(self.first_seed.wrapping_add(n), &summary);
@@ -132,6 +140,7 @@ impl Campaign {
         let (mut summary, outcome) = summary.into_inner().expect("no thread panics here");
         outcome?;
         summary.seconds = started.elapsed().as_secs_f64();
+        summary.was_interrupted = interrupt.is_raised();
         summary.failures.sort();
         Ok(summary)
     }
