@@ -24,7 +24,7 @@ fn run(which: &[&str]) -> (i32, Claims) {
 
 #[test]
 fn what_the_simulation_shows_is_exact() {
-    let (code, claims) = run(&["2", "6", "11", "13", "16", "--schedules", "150"]);
+    let (code, claims) = run(&["2", "6", "11", "13", "16", "--schedules", "400"]);
     for claim in &claims.claims {
         assert_eq!(claim.contradiction(), None, "{claim:#?}");
         assert_eq!(claim.answer(), Answer::Found(claim.expected), "{claim:#?}");
@@ -45,7 +45,7 @@ fn the_simulated_sawtooth_is_exact() {
 #[cfg(feature = "mutants")]
 #[test]
 fn the_first_barrier_loses_a_record_by_a_schedule_that_is_shown() {
-    let (code, claims) = run(&["first-barrier", "list-buffer", "list-state", "--schedules", "150"]);
+    let (code, claims) = run(&["first-barrier", "list-buffer", "list-state", "--schedules", "400"]);
     for claim in &claims.claims {
         assert_eq!(claim.contradiction(), None, "{claim:#?}");
     }

@@ -139,13 +139,14 @@ fn what_was_restored_must_be_whole_and_the_newest() {
 fn an_attempt_that_completed_nothing_may_have_looked_after_the_next_one() {
     let mut history = history();
     let last = *history.audit.fences.last().unwrap();
-    let first = history.restored()[0];
-    assert!(first < last.restored);
+    // What the one before it had restored.
+    let before = *history.restored().iter().rev().nth(1).unwrap();
+    assert!(before < last.restored);
     history.checkpoints.checkpoints.retain(|(_, checkpoint)| {
         checkpoint.as_ref().is_ok_and(|checkpoint| checkpoint.0.attempt != last.attempt)
     });
     let attempt = AttemptId(last.attempt.0 + 1);
-    history.audit.fences.push(Fence { attempt, restored: first, ..last });
+    history.audit.fences.push(Fence { attempt, restored: before, ..last });
     let went_back = |history: &mut History| {
         let check = history.judge().check("restore-newest").unwrap().clone();
         check.witnesses.iter().any(|w| w.text.contains("went back to checkpoint"))
