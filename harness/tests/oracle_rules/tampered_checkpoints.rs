@@ -139,11 +139,13 @@ fn what_was_restored_must_be_whole_and_the_newest() {
 fn an_attempt_that_completed_nothing_may_have_looked_after_the_next_one() {
     let mut history = history();
     let last = *history.audit.fences.last().unwrap();
-    // What the one before it had restored.
-    let before = *history.restored().iter().rev().nth(1).unwrap();
-    assert!(before < last.restored);
+    // What those before had restored who restored something else.
+    let others = history.restored().into_iter().filter(|id| *id < last.restored);
+    let before = others.max().unwrap();
+    let of_it = history.audit.fences.iter().filter(|fence| fence.restored == last.restored);
+    let idle: Vec<AttemptId> = of_it.map(|fence| fence.attempt).collect();
     history.checkpoints.checkpoints.retain(|(_, checkpoint)| {
-        checkpoint.as_ref().is_ok_and(|checkpoint| checkpoint.0.attempt != last.attempt)
+        checkpoint.as_ref().is_ok_and(|checkpoint| !idle.contains(&checkpoint.0.attempt))
     });
     let attempt = AttemptId(last.attempt.0 + 1);
     history.audit.fences.push(Fence { attempt, restored: before, ..last });
