@@ -39,7 +39,7 @@ pub struct SqlSinkConfig {
     /// which is the newest one only as long as every replay comes to its end: an attempt that goes
     /// back writes older values; if it dies before it has caught up, and a checkpoint of the attempt
     /// before lands meanwhile, the next one restores that and does not write the newer ones again.
-    /// Found by simulation, in 3 of 100,000 schedules; for showing such anomalies, not recommended.
+    /// For showing such anomalies, not recommended.
     pub versions_guarded: bool,
     /// Backpressure begins with so many flushed and unconfirmed rows on a worker...
     pub max_pending_rows: usize,
