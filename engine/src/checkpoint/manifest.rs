@@ -73,8 +73,14 @@ impl Manifest {
     /// The manifest as a file: a line of JSON and its checksum.
     pub fn encode(&self) -> Bytes {
         let json = serde_json::to_string(self).expect("a manifest is plain data");
-        let crc32 = crc32fast::hash(json.as_bytes());
-        Bytes::from(format!("{json}\ncrc32:{crc32:08x}\n"))
+        let trailer = Self::trailer(&json);
+        Bytes::from(json + "\n" + &trailer)
+    }
+
+    /// The checksum's line. It has one spelling: a reader that took another for the same would
+    /// restore from a file that was changed after it was written.
+    fn trailer(json: &str) -> String {
+        format!("crc32:{:08x}\n", crc32fast::hash(json.as_bytes()))
     }
 
     /// Reads a manifest file.
@@ -84,12 +90,11 @@ impl Manifest {
     pub fn decode(file: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(file).map_err(|_| "it is not text".to_owned())?;
         let (json, trailer) = text.split_once('\n').ok_or("it is cut off")?;
-        let written = trailer
-            .strip_prefix("crc32:")
-            .and_then(|t| t.strip_suffix('\n'))
-            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-            .ok_or("its checksum line is cut off")?;
-        if crc32fast::hash(json.as_bytes()) != written {
+        let whole = Self::trailer(json);
+        if trailer.len() < whole.len() {
+            return Err("its checksum line is cut off".to_owned());
+        }
+        if trailer != whole {
             return Err("its checksum does not match".to_owned());
         }
         let manifest: Self = serde_json::from_str(json).map_err(|e| format!("it reads {e}"))?;
