@@ -145,7 +145,10 @@ impl Payload<'_> {
 
     #[cold]
     fn write_wide<'f>(&self, route: Route, frame: &'f mut [u8]) -> &'f mut [u8] {
-        let Provenance { partition, offset, index, source_attempt } = self.provenance;
+        let Provenance { partition, offset, mut index, source_attempt } = self.provenance;
+        if mutants::is_active(mutants::OUTPUT_INDEX_LOST) {
+            index = 0;
+        }
         let len = frame.len() as u32;
         let (header, body) = frame.split_first_chunk_mut::<WIDE_HEADER_BYTES>().expect("a frame");
         let first = u64::from(self.nulls() | IS_WIDE) | route.word();

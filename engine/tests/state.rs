@@ -105,9 +105,8 @@ fn a_state_file_reads_back() {
 #[test]
 fn a_checksum_in_capitals_is_a_damaged_manifest() {
     let file = manifest(2).encode();
-    let letters: Vec<usize> = (file.len() - 9..file.len())
-        .filter(|at| file[*at].is_ascii_lowercase())
-        .collect();
+    let letters: Vec<usize> =
+        (file.len() - 9..file.len()).filter(|at| file[*at].is_ascii_lowercase()).collect();
     assert!(!letters.is_empty(), "{}", String::from_utf8_lossy(&file));
     for at in letters {
         let mut damaged = file.to_vec();

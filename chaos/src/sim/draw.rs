@@ -144,6 +144,11 @@ impl Plan {
         if plan.is_keyed() && plan.is_ordered() && comes_to_its_end {
             plan.sink.versions_guarded = !draw.one_in(2);
         }
+        if !plan.topology.is_direct && !plan.topology.holds_in_union && draw.one_in(6) {
+            plan.topology.outputs = draw.range(2, 3) as u32;
+            // As many rows as before.
+            plan.load.records = (plan.load.records / plan.topology.outputs).max(20);
+        }
         plan
     }
 }
@@ -201,6 +206,7 @@ fn topology(size: u16, draw: &mut Draw) -> Topology {
         hold_us,
         holds_in_union,
         is_direct,
+        outputs: 1,
         into_count,
         into_sink,
     }

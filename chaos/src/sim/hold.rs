@@ -22,7 +22,7 @@ use stormproof_engine::record::{Payload, Record, RecordRef, Route};
 use stormproof_engine::seam::TimeUs;
 
 use super::core::{Actor, Core};
-use super::sieve::owner_of;
+use super::shape::owner_of;
 
 /// The list state's name.
 const HELD: &str = "held";

@@ -21,7 +21,7 @@ use super::core::ProcessId;
 use super::escrow::{Escrow, EscrowFactory};
 use super::hold::{Holding, Mistimed};
 use super::plan::{Load, Plan, VERTICES};
-use super::sieve::Sieved;
+use super::shape::Shaped;
 use super::topic::{LogHandle, Stored};
 
 /// The shortest pause before a batch is tried again.
@@ -82,9 +82,13 @@ pub(super) fn commit_timeout_us(plan: &Plan) -> TimeUs {
 }
 
 fn counting(plan: &Plan, mistimed: &Mistimed) -> Arc<dyn OperatorFactory> {
-    match plan.topology.into_count {
-        Partitioner::Broadcast => held_back(Sieved(CountFactory), plan, mistimed),
-        _ => held_back(CountFactory, plan, mistimed),
+    let takes_its_own = plan.topology.into_count == Partitioner::Broadcast;
+    match plan.topology.outputs {
+        1 if !takes_its_own => held_back(CountFactory, plan, mistimed),
+        outputs => {
+            let shaped = Shaped { inner: CountFactory, takes_its_own, outputs };
+            held_back(shaped, plan, mistimed)
+        }
     }
 }
 

@@ -29,7 +29,7 @@ mod job;
 mod plan;
 mod quiet;
 mod services;
-mod sieve;
+mod shape;
 mod store;
 mod topic;
 mod weather;
@@ -43,6 +43,7 @@ pub use evidence::{
 pub use job::{ArrivalOf, arrivals};
 pub use plan::{Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, Truncation, VERTICES};
 pub use services::{KeyValue, SimServices};
+pub use shape::{key_of_output, output_of_key};
 pub use weather::{Disturbance, Window};
 
 /// Runs a plan; `is_traced` keeps a line for each event.

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 use stormproof_engine::connectors::sql::BufferDesign;
 use stormproof_engine::graph::Partitioner;
-use stormproof_engine::runtime::{CheckpointConfig, ExchangeConfig, RestartStrategy};
+use stormproof_engine::runtime::{
+    CheckpointConfig, CheckpointMode, ExchangeConfig, RestartStrategy,
+};
 
 use super::core::Span;
 use super::database::{DatabaseTraits, LATER};
@@ -67,6 +69,10 @@ pub struct Topology {
     /// Whether there is no counting operator: `into_count` leads right into the sinks.
     #[serde(default, skip_serializing_if = "is_not")]
     pub is_direct: bool,
+    /// How many records the counting operator sends on for each that it takes, each under a key of
+    /// its own. Not with union state, which is found by key.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub outputs: u32,
     /// From the sources to the counting operator. What is broadcast is counted by the subtask that
     /// owns its key.
     pub into_count: Partitioner,
@@ -77,6 +83,15 @@ pub struct Topology {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_not(flag: &bool) -> bool {
     !*flag
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(n: &u32) -> bool {
+    *n == 1
 }
 
 /// The input.
@@ -363,6 +378,15 @@ impl Plan {
     pub fn may_refuse(&self) -> bool {
         !self.truncations.is_empty()
             || self.sink.transactional_us.is_some_and(|limit| limit < PATIENT_US)
+    }
+
+    /// Whether checkpoints may hold records in flight.
+    pub fn logs_records(&self) -> bool {
+        match self.checkpoint.mode {
+            CheckpointMode::AtLeastOnce => false,
+            CheckpointMode::ExactlyOnce => self.checkpoint.alignment_timeout_ms.is_some(),
+            CheckpointMode::ExactlyOnceUnaligned | CheckpointMode::AtLeastOnceFirstBarrier => true,
+        }
     }
 
     /// Whether records are partitioned by key.

@@ -288,7 +288,14 @@ impl GatedGroup {
     /// A record in flight as one record for each subtask that it is for.
     fn addressed(&self, record: Record) -> Vec<Record> {
         if record.view().target() == EVERY_SUBTASK {
-            self.context.each_subtask().map(|s| record.retargeted(s)).collect()
+            let mut subtasks: Vec<SubtaskIndex> = self.context.each_subtask().collect();
+            if mutants::is_active(mutants::COPY_UNLOGGED) {
+                subtasks.pop();
+            }
+            if mutants::is_active(mutants::COPIES_TO_ONE) {
+                subtasks = vec![subtasks[0]; subtasks.len()];
+            }
+            subtasks.into_iter().map(|s| record.retargeted(s)).collect()
         } else {
             vec![record]
         }

@@ -41,6 +41,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             hold_us: 0,
             holds_in_union: false,
             is_direct: false,
+            outputs: 1,
             into_count: Partitioner::KeyBy,
             into_sink: Partitioner::Forward,
         },

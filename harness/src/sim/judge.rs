@@ -1,16 +1,13 @@
 //! The judgement of a simulated run.
 
 use serde::{Deserialize, Serialize};
-use stormproof_chaos::sim::{Disturbance, Evidence, Landed, Plan, SimEnd, SimRun};
+use stormproof_chaos::sim::{Disturbance, Landed, Plan, SimEnd, SimRun};
 use stormproof_engine::runtime::CheckpointMode;
 
-use crate::oracle::checkpoint_reader::{CheckpointObjects, Mode};
-use crate::oracle::evidence::{Effect, Fence, StoredResult};
-use crate::oracle::{
-    self, AttemptId, CheckpointId, Commits, Conditions, Input, Judgement, MemoryAudit, Pace,
-    Required, Verdict,
-};
-use crate::workload::ledger::{Ledger, LedgerBuilder, LedgerError, Offset, PartitionId};
+use super::records::{Checkpoints, Outputs};
+use crate::oracle::checkpoint_reader::Mode;
+use crate::oracle::{self, Commits, Conditions, Input, Judgement, Pace, Required, Verdict};
+use crate::workload::ledger::{Ledger, LedgerError, PartitionId};
 
 /// What became of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,7 +42,8 @@ const NOTICED_LATE_US: i64 = 1_000_000;
 
 /// Judges a run of `plan`.
 pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
-    let judgement = match ledger_of(&run.evidence) {
+    let outputs = Outputs(plan.topology.outputs);
+    let judgement = match outputs.ledger(&run.evidence) {
         Ok(ledger) => ask(plan, run, &ledger),
         Err(error) => return unreadable(&error),
     };
@@ -110,13 +108,12 @@ fn unreadable(error: &LedgerError) -> SimJudgement {
 
 fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
     let evidence = &run.evidence;
+    let outputs = Outputs(plan.topology.outputs);
     let is_drained = run.end == SimEnd::Drained;
-    let committed = evidence
-        .committed
-        .iter()
-        .map(|(partition, offset)| (PartitionId(partition.0), Offset(offset.0)))
-        .collect();
-    let commits = evidence.commits.iter().map(|(p, o)| (PartitionId(p.0), Offset(o.0)));
+    let committed = evidence.committed.iter();
+    let committed = committed.map(|(p, o)| (PartitionId(p.0), outputs.place(o.0))).collect();
+    let commits = evidence.commits.iter();
+    let commits = commits.map(|(p, o)| (PartitionId(p.0), outputs.place(o.0)));
     // The pause counts from a completion that the job knows of.
     let doubts = [Disturbance::StoreWriteInDoubt, Disturbance::ManifestInDoubt];
     let doubts = doubts.map(|doubt| format!("{doubt:?}"));
@@ -153,8 +150,8 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         transactional_sink: plan.sink.transactional_us.is_some(),
         ..Conditions::new(mode_of(plan.checkpoint.mode))
     };
-    let mut checkpoints = CheckpointObjects::new(&evidence.objects);
-    let mut audit = audit_of(evidence);
+    let mut checkpoints = Checkpoints::new(plan, evidence);
+    let mut audit = outputs.audit(evidence);
     oracle::judge(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions })
 }
 
@@ -166,46 +163,4 @@ fn mode_of(mode: CheckpointMode) -> Mode {
         CheckpointMode::AtLeastOnce => Mode::AtLeastOnce,
         CheckpointMode::AtLeastOnceFirstBarrier => Mode::AtLeastOnceFirstBarrier,
     }
-}
-
-fn ledger_of(evidence: &Evidence) -> Result<Ledger, LedgerError> {
-    let mut builder = LedgerBuilder::new();
-    for (partition, end) in (0..).zip(&evidence.ends) {
-        builder.set_bounds(PartitionId(partition), Offset(0), Offset(*end));
-    }
-    for record in &evidence.input {
-        let (partition, offset) = (PartitionId(record.partition.0), Offset(record.offset.0));
-        builder.push(partition, offset, record.key.as_deref(), record.value.as_deref())?;
-    }
-    builder.finish()
-}
-
-/// The tables in the oracle's own words.
-pub fn audit_of(evidence: &Evidence) -> MemoryAudit {
-    let effects = evidence.audit.iter().map(|row| Effect {
-        seq: row.seq,
-        partition: PartitionId(row.partition.0),
-        offset: Offset(row.offset.0),
-        index: row.index,
-        source_attempt: AttemptId(row.source_attempt.0),
-        sink_attempt: AttemptId(row.sink_attempt.0),
-        subtask: u32::from(row.subtask.0),
-        tag: CheckpointId(row.checkpoint.0),
-        batch: row.batch,
-        batch_try: row.batch_try,
-        sent_us: row.sent_us as i64,
-    });
-    let fences = evidence.fences.iter().map(|row| Fence {
-        attempt: AttemptId(row.attempt.0),
-        restored: CheckpointId(row.restored.0),
-        after_seq: row.after_seq,
-    });
-    let results = evidence.results.iter().map(|row| StoredResult {
-        key_hash: u128::from_be_bytes(row.key_hash),
-        key: row.key.to_vec(),
-        value: row.value.as_ref().map(|value| value.to_vec()),
-        version: row.version,
-        record_count: row.record_count,
-    });
-    MemoryAudit { effects: effects.collect(), fences: fences.collect(), results: results.collect() }
 }

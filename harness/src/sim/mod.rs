@@ -6,7 +6,9 @@
 
 pub mod campaign;
 mod judge;
+mod records;
 mod saved;
 
-pub use judge::{Outcome, SimJudgement, audit_of, judge};
+pub use judge::{Outcome, SimJudgement, judge};
+pub use records::audit_of;
 pub use saved::Saved;

@@ -404,16 +404,21 @@ fn kind(plan: &mut Plan, draw: &mut Draw) {
     }
 }
 
-/// Every counting subtask gets every record, and some stand still while the others go on. Not where
-/// records in flight are logged: a broadcast has as many copies of them as there are subtasks.
+/// Every counting subtask gets every record, and some stand still while the others go on. Copies in
+/// flight are for a subtask each: where they are logged, a restore has as many subtasks.
 fn broadcast(plan: &mut Plan, draw: &mut Draw) -> Vec<Fault> {
-    let logs_nothing = match plan.checkpoint.mode {
-        CheckpointMode::AtLeastOnce => true,
-        CheckpointMode::ExactlyOnce => plan.checkpoint.alignment_timeout_ms.is_none(),
-        CheckpointMode::ExactlyOnceUnaligned | CheckpointMode::AtLeastOnceFirstBarrier => false,
-    };
-    if !logs_nothing || plan.topology.is_direct {
+    if plan.topology.is_direct {
         return Vec::new();
+    }
+    if plan.logs_records() {
+        let topology = &mut plan.topology;
+        let count = topology.parallelism[0].count;
+        for shape in &mut topology.parallelism {
+            shape.count = count;
+            if topology.into_sink == Partitioner::Forward {
+                shape.sink = count;
+            }
+        }
     }
     plan.topology.into_count = Partitioner::Broadcast;
     plan.exchange.credit_bytes = draw.of(&[100, 400, plan.exchange.credit_bytes]);

@@ -1,7 +1,7 @@
 //! What waits at a worker is bounded by credit.
 //!
-//! An upstream subtask may send while it has credit left, so it has at most its credit and one
-//! record under way on each lane, wherever at the receiver they lie: queued, parked or held. What a
+//! An upstream subtask may send while it has credit left, so it has at most its credit and what one
+//! record becomes under way on each lane, wherever at the receiver they lie: queued, parked or held. What a
 //! restore brings along, and what an operator emits of its own (a timer's records), has no credit.
 
 use stormproof_engine::graph::Partitioner;
@@ -38,7 +38,7 @@ impl Look<'_> {
         if credit == 0 || self.plan.topology.hold_us > 0 {
             return None;
         }
-        let may = credit + self.largest_frame();
+        let may = credit + self.largest_emission();
         let mut lanes = self.opened.worker.open_buffers();
         let (vertex, lane) = lanes.find(|(_, lane)| lane.large_bytes > may)?;
         let (bytes, at) = (lane.large_bytes, self.actor);
@@ -69,7 +69,7 @@ impl Look<'_> {
             }
             _ => 1,
         };
-        let may = upstream * (credit + self.largest_frame()) * u64::from(copies);
+        let may = upstream * (credit + self.largest_emission()) * u64::from(copies);
         let broken = || {
             let what = format!(
                 "{waiting_bytes} bytes wait at {at}; {upstream} upstream subtasks may have {may} \
@@ -80,9 +80,11 @@ impl Look<'_> {
         (waiting_bytes > may).then(broken)
     }
 
-    fn largest_frame(&self) -> u64 {
+    /// What one record becomes leaves together.
+    fn largest_emission(&self) -> u64 {
         let load = &self.plan.load;
         let value = u64::from(load.value_bytes.max(load.huge_value_bytes));
-        FRAME_BYTES + NUMBER_BYTES + u64::from(load.key_bytes) + value
+        let frame = FRAME_BYTES + NUMBER_BYTES + u64::from(load.key_bytes) + value;
+        u64::from(self.plan.topology.outputs) * frame
     }
 }

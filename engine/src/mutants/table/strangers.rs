@@ -427,4 +427,16 @@ mutants! {
         "a checkpoint that is given up takes along the offsets of those before it";
         by "two checkpoints under way, of which the younger one fails first";
         ["committed-offsets"];
+    COPY_UNLOGGED = 158, "copy-unlogged":
+        "of a record in flight to every subtask, the last one's copy is not logged";
+        by "a broadcast that barriers overtake";
+        ["no-loss", "conservation", "final-values"];
+    COPIES_TO_ONE = 159, "copies-to-one":
+        "the copies of a record in flight to every subtask are all logged for the first one";
+        by "a broadcast that barriers overtake";
+        ["no-loss", "conservation", "final-values"];
+    OUTPUT_INDEX_LOST = 160, "output-index-lost":
+        "of the records that one became, all say that they are the first";
+        by "an operator that makes several records of one";
+        ["conservation", "single-effect-per-attempt", "final-values"];
 }
