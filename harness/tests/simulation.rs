@@ -4,9 +4,11 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stormproof_chaos::sim::{self, Plan};
+use stormproof_engine::mutants;
+use stormproof_harness::proof::case::{Case, Ran};
 use stormproof_harness::run::Interrupt;
 use stormproof_harness::sim::campaign::Campaign;
-use stormproof_harness::sim::{Outcome, Saved, judge};
+use stormproof_harness::sim::{Outcome, Saved, judge, second_opinion};
 
 /// Seeds that no earlier run of this test has seen.
 fn fresh_seed() -> u64 {
@@ -50,6 +52,26 @@ fn a_correct_engine_is_never_convicted() {
     assert!(summary.of(Outcome::Proven) > 500, "seeds from {first_seed}: {summary:?}");
     assert!(summary.restores > 500 && summary.cells.len() > 50, "{summary:?}");
     eprintln!("fresh seeds {first_seed} to {}", first_seed + 2_999);
+}
+
+/// Of the sound engine and, where they are compiled in, of one with a seeded bug in every second
+/// schedule: what breaks a rule for one checker breaks it for the other, with the same witness.
+#[test]
+fn the_plain_checker_sees_the_same_schedules() {
+    let first = fresh_seed();
+    let bugs = if cfg!(feature = "mutants") { mutants::ALL } else { &[] };
+    let mut violated = 0;
+    for n in 0..400 {
+        let bug = (n as usize / 2).checked_rem(bugs.len()).map(|at| &bugs[at]);
+        let mutant = bug.filter(|_| n % 2 == 1).map_or(0, |bug| bug.number);
+        let case = Case { plan: Plan::draw(first + n), mutant };
+        let Ran { run, judged } = case.run(false);
+        violated += u32::from(judged.outcome == Outcome::Violated);
+        let differences = second_opinion(&case.plan, &run, &judged).expect("it is in memory");
+        assert_eq!(differences, [], "seed {}, mutant {mutant}", first + n);
+    }
+    assert!(violated > 10 || bugs.is_empty(), "{violated} of the seeds from {first}");
+    eprintln!("fresh seeds {first} to {}", first + 399);
 }
 
 #[test]

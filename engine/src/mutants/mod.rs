@@ -48,19 +48,22 @@ pub fn on_this_thread<T>(number: u32, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Whether a mutant is on.
+/// The mutant that is on; 0 is none.
 #[inline]
-pub fn is_active(number: u32) -> bool {
+pub fn active() -> u32 {
     #[cfg(feature = "mutants")]
     {
         let here = HERE.get();
-        number == if here == 0 { ACTIVE.load(Ordering::Relaxed) } else { here }
+        if here == 0 { ACTIVE.load(Ordering::Relaxed) } else { here }
     }
     #[cfg(not(feature = "mutants"))]
-    {
-        let _ = number;
-        false
-    }
+    0
+}
+
+/// Whether a mutant is on.
+#[inline]
+pub fn is_active(number: u32) -> bool {
+    cfg!(feature = "mutants") && active() == number
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use stormproof_engine::runtime::CheckpointMode;
 
 use super::records::{Checkpoints, Outputs};
 use crate::oracle::checkpoint_reader::Mode;
-use crate::oracle::{self, Commits, Conditions, Input, Judgement, Pace, Required, Verdict};
+use crate::oracle::evidence::EvidenceError;
+use crate::oracle::{
+    self, Commits, Conditions, Disagreement, Input, Judgement, Pace, Required, Verdict,
+};
 use crate::workload::ledger::{Ledger, LedgerError, PartitionId};
 
 /// What became of a schedule.
@@ -44,7 +47,7 @@ const NOTICED_LATE_US: i64 = 1_000_000;
 pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
     let outputs = Outputs(plan.topology.outputs);
     let judgement = match outputs.ledger(&run.evidence) {
-        Ok(ledger) => ask(plan, run, &ledger),
+        Ok(ledger) => with_input(plan, run, &ledger, oracle::judge),
         Err(error) => return unreadable(&error),
     };
     let mut broken = Vec::new();
@@ -85,6 +88,22 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
     SimJudgement { outcome, broken, reasons, judgement }
 }
 
+/// Where the plain checker sees another run of `plan` than the judgement does; slow.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn second_opinion(
+    plan: &Plan,
+    run: &SimRun,
+    judged: &SimJudgement,
+) -> Result<Vec<Disagreement>, EvidenceError> {
+    let ledger = Outputs(plan.topology.outputs).ledger(&run.evidence);
+    // What is no ledger for the one is none for the other.
+    let Ok(ledger) = ledger else { return Ok(Vec::new()) };
+    let opinion = with_input(plan, run, &ledger, oracle::plain::second_opinion)?;
+    Ok(oracle::compare(&judged.judgement, &opinion))
+}
+
 /// What a run without a broken rule is worth.
 fn unbroken(judgement: &Judgement, reasons: &mut Vec<String>) -> Outcome {
     let unknown = judgement.checks.iter().filter(|check| check.verdict == Verdict::Unknown);
@@ -106,20 +125,33 @@ fn unreadable(error: &LedgerError) -> SimJudgement {
     }
 }
 
-fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
-    let evidence = &run.evidence;
+/// Hands the evidence of a run to a checker.
+fn with_input<T>(
+    plan: &Plan,
+    run: &SimRun,
+    ledger: &Ledger,
+    check: impl FnOnce(Input<'_>) -> T,
+) -> T {
+    let outputs = Outputs(plan.topology.outputs);
+    let mut checkpoints = Checkpoints::new(plan, &run.evidence);
+    let mut audit = outputs.audit(&run.evidence);
+    let conditions = conditions_of(plan, run);
+    check(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions })
+}
+
+fn conditions_of(plan: &Plan, run: &SimRun) -> Conditions {
     let outputs = Outputs(plan.topology.outputs);
     let is_drained = run.end == SimEnd::Drained;
-    let committed = evidence.committed.iter();
+    let committed = run.evidence.committed.iter();
     let committed = committed.map(|(p, o)| (PartitionId(p.0), outputs.place(o.0))).collect();
-    let commits = evidence.commits.iter();
+    let commits = run.evidence.commits.iter();
     let commits = commits.map(|(p, o)| (PartitionId(p.0), outputs.place(o.0)));
     // The pause counts from a completion that the job knows of.
     let doubts = [Disturbance::StoreWriteInDoubt, Disturbance::ManifestInDoubt];
     let doubts = doubts.map(|doubt| format!("{doubt:?}"));
     let is_doubt = |landed: &Landed| landed.is_window && doubts.contains(&landed.action);
     let has_doubt = run.landed.iter().any(is_doubt);
-    let conditions = Conditions {
+    Conditions {
         drained: is_drained,
         keyed: plan.is_keyed(),
         ordered: plan.is_ordered(),
@@ -149,10 +181,7 @@ fn ask(plan: &Plan, run: &SimRun, ledger: &Ledger) -> Judgement {
         }),
         transactional_sink: plan.sink.transactional_us.is_some(),
         ..Conditions::new(mode_of(plan.checkpoint.mode))
-    };
-    let mut checkpoints = Checkpoints::new(plan, evidence);
-    let mut audit = outputs.audit(evidence);
-    oracle::judge(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions })
+    }
 }
 
 /// The mode in the oracle's own words.

@@ -9,6 +9,6 @@ mod judge;
 mod records;
 mod saved;
 
-pub use judge::{Outcome, SimJudgement, judge};
+pub use judge::{Outcome, SimJudgement, judge, second_opinion};
 pub use records::audit_of;
 pub use saved::Saved;

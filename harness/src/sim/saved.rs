@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use stormproof_chaos::sim::Plan;
+use stormproof_engine::mutants;
 
 use super::SimJudgement;
 use crate::error::{ErrorKind, HarnessError, Result};
@@ -39,7 +40,7 @@ impl Saved {
             broken: judged.broken.clone(),
             reasons: judged.reasons.clone(),
             fingerprint: None,
-            mutant: 0,
+            mutant: mutants::active(),
             plan: plan.clone(),
         }
     }
