@@ -40,11 +40,11 @@ fn by_mode(
 ) {
     let mut group = c.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(800));
     // A run has several checkpoints at 50 M records/s, and one that is late has several barriers.
     let (interval_ms, records) = match late_ms {
-        0 => (INTERVAL_MS, 4_000_000),
-        _ => (LATE_INTERVAL_MS, 20_000_000),
+        0 => (INTERVAL_MS, 3_000_000),
+        _ => (LATE_INTERVAL_MS, 12_000_000),
     };
     for mode in CheckpointMode::ALL {
         for &parallelism in parallelisms {

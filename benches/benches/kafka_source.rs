@@ -20,7 +20,7 @@ fn by_partitions(c: &mut Criterion) {
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10)
         .throughput(Throughput::ElementsAndBytes { elements: records, bytes });
-    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(3));
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
     for partitions in [20, 200, 2000] {
         let topic = Topic::filled(partitions, records);
         let seconds = |rate: f64| Duration::from_secs_f64(records as f64 / rate);

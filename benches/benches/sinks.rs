@@ -34,14 +34,14 @@ fn mysql(c: &mut Criterion) {
 }
 
 fn matrix(c: &mut Criterion, name: &str, open: fn() -> Database) {
-    let records = scaled(100_000);
+    let records = scaled(30_000);
     let mut group = c.benchmark_group(name);
     let bytes = records * VALUE_BYTES;
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10)
         .throughput(Throughput::ElementsAndBytes { elements: records, bytes });
-    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(3));
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
     for batch_rows in BATCHES {
         for transaction_rows in TRANSACTIONS {
             let config = SqlSinkConfig { batch_rows, transaction_rows, ..SqlSinkConfig::default() };
