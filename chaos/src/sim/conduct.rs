@@ -40,6 +40,8 @@ struct Course {
     /// The highest number that is taken: by what was there, or by its own checkpoints.
     taken: CheckpointId,
     completed: CheckpointId,
+    /// How many it has completed.
+    completions: usize,
     failures_in_a_row: u32,
     /// When it began.
     begun_us: TimeUs,
@@ -171,6 +173,7 @@ impl Conduct {
                 let course = self.courses.entry(*attempt).or_default();
                 course.under_way.remove(checkpoint);
                 course.failures_in_a_row = 0;
+                course.completions += 1;
                 course.completed_us = Some(now_us);
                 self.completed_us.insert(*checkpoint, now_us);
                 self.last = (*checkpoint, store.looked_us_by(process));
@@ -340,6 +343,27 @@ impl Conduct {
             let what = format!(
                 "{kept} checkpoints are kept when {completed} have completed, and {most} are \
                  retained"
+            );
+            self.breach("retention", what);
+        }
+    }
+
+    /// Looks at what an attempt whose process found no other one keeps behind a step in which it has
+    /// completed a checkpoint: of what it restored and what lay before that, and of its own, the
+    /// newest, as many as are retained. What is damaged before it is one of them, for nobody reads
+    /// it; what was found damaged after it is none. Not to be asked once a write, or a look, may have
+    /// failed.
+    pub(super) fn look_at_left(&mut self, process: ProcessId, attempt: AttemptId, store: &Store) {
+        let Some(course) = self.courses.get(&attempt) else { return };
+        let newest = |many: usize| (1_u64 << many.min(63)) - 1;
+        let (found, completions) = (store.whole_seen_by(process), course.completions.min(63));
+        let retained = self.config.retained.max(1);
+        let whole = (found << completions | newest(completions)) & newest(retained);
+        let (least, left) = (whole.count_ones(), store.whole());
+        if left < least {
+            let what = format!(
+                "attempt {attempt} has completed {completions} checkpoints, and keeps {left} that \
+                 are whole; of what it found and its own, {least} of the newest {retained} are"
             );
             self.breach("retention", what);
         }

@@ -117,6 +117,8 @@ struct Looked {
     highest: CheckpointId,
     /// Complete checkpoints that were being deleted.
     doomed: usize,
+    /// Which of the newest checkpoints were whole: see [`Disk::whole`].
+    whole: u64,
     /// When.
     at_us: TimeUs,
 }
@@ -398,7 +400,8 @@ impl SnapshotStorage for StoreHandle {
                 is_manifest(path) && disk.operations.values().any(|of| of.is_about(path))
             });
             let (newest, doomed) = (disk.newest_landed, doomed.count());
-            let looked = Looked { newest, highest, doomed, at_us: self.0.core.now() };
+            let (whole, at_us) = (disk.whole(), self.0.core.now());
+            let looked = Looked { newest, highest, doomed, whole, at_us };
             disk.looked.insert(self.0.core.current().process, looked);
         }
         let is_under = |path: &&String| {

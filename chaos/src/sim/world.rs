@@ -67,6 +67,8 @@ struct Process {
     machine: JobMachine,
     crew: Crew,
     probe: Probe,
+    /// Whether no other one was there when it began.
+    began_alone: bool,
     is_told_to_drain: bool,
 }
 
@@ -302,7 +304,9 @@ impl<'a> World<'a> {
         match machine {
             Ok(machine) => {
                 let crew = Crew::new(Arc::clone(&self.core), id, self.plan.pace);
-                let process = Process { machine, crew, probe, is_told_to_drain: false };
+                let began_alone = self.processes.is_empty();
+                let process =
+                    Process { machine, crew, probe, began_alone, is_told_to_drain: false };
                 self.processes.insert(id, process);
                 self.core.wake(Actor { process: id, worker: None });
             }

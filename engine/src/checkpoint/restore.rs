@@ -135,7 +135,9 @@ pub fn choose(storage: &dyn SnapshotStorage, inventory: &Inventory) -> Result<Ch
         match load(storage, id)? {
             Ok(restored) => {
                 choice.chosen = Some(restored);
-                choice.retained = inventory.with_manifest().filter(|other| *other <= id).collect();
+                let counts = mutants::is_active(mutants::DAMAGED_RETAINED);
+                let is_retained = |other: &CheckpointId| *other <= id || counts;
+                choice.retained = inventory.with_manifest().filter(is_retained).collect();
                 break;
             }
             Err(reason) => choice.skipped.push((id, reason)),

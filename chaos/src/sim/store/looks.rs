@@ -26,6 +26,16 @@ impl Store {
         self.looked_at_by(process).doomed
     }
 
+    /// Which of the newest checkpoints were whole then, the lowest bit for the newest one.
+    pub(in crate::sim) fn whole_seen_by(&self, process: ProcessId) -> u64 {
+        self.looked_at_by(process).whole
+    }
+
+    /// Checkpoints that are whole now, and that nobody is deleting.
+    pub(in crate::sim) fn whole(&self) -> u32 {
+        self.disk().whole().count_ones()
+    }
+
     /// When it did that.
     pub(in crate::sim) fn looked_us_by(&self, process: ProcessId) -> TimeUs {
         self.looked_at_by(process).at_us

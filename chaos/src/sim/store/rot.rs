@@ -77,13 +77,33 @@ impl Disk {
         files.into_iter().map(|file| file.path).collect()
     }
 
+    /// Which checkpoints are whole and not being deleted, of those with a manifest up to the newest
+    /// that is: a bit each, the lowest is the newest's.
+    pub(super) fn whole(&self) -> u64 {
+        let manifests = self.objects.keys().rev().filter(|path| is_manifest(path));
+        let ids = manifests.filter_map(|path| checkpoint_of(path));
+        let stays = |id| self.is_whole(id) && !self.is_touched(id, Operation::is_deletion);
+        let known = ids.map(stays).skip_while(|stays| !stays);
+        let bits = known.take(u64::BITS as usize).enumerate();
+        bits.fold(0, |all, (at, stays)| all | u64::from(stays) << at)
+    }
+
     fn is_whole_and_stays(&self, checkpoint: CheckpointId) -> bool {
-        let is_of = |path: &&String| checkpoint_of(path) == Some(checkpoint);
-        let mut files = self.objects.keys().filter(is_of);
+        self.is_whole(checkpoint) && !self.is_touched(checkpoint, |_| true)
+    }
+
+    fn is_whole(&self, checkpoint: CheckpointId) -> bool {
         let is_sound = self.landed_us.contains_key(&manifest_path(checkpoint));
         let named = self.files_of(checkpoint);
-        let has_all = named.iter().all(|path| self.objects.contains_key(path));
-        let is_whole = is_sound && !named.is_empty() && has_all;
-        is_whole && files.all(|path| !self.operations.values().any(|o| o.is_about(path)))
+        is_sound && !named.is_empty() && named.iter().all(|path| self.objects.contains_key(path))
+    }
+
+    /// Whether something of such a kind is under way that is about one of its files.
+    fn is_touched(&self, checkpoint: CheckpointId, by: fn(&Operation) -> bool) -> bool {
+        let files = self.objects.keys().filter(|path| checkpoint_of(path) == Some(checkpoint));
+        let mut under_way = files.flat_map(|path| {
+            self.operations.values().filter(move |operation| operation.is_about(path))
+        });
+        under_way.any(by)
     }
 }

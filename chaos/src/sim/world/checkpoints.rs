@@ -34,14 +34,18 @@ impl World<'_> {
         };
         let began_us = self.core.step_began_us();
         let may_drain = process.is_told_to_drain || self.plan.topology.is_bounded;
-        let is_known = self.started == 1 && self.weather.last_strike_us(&STORE_IN_DOUBT).is_none();
+        let is_known = self.weather.last_strike_us(&STORE_IN_DOUBT).is_none();
+        let is_alone = process.began_alone && self.processes.len() == 1;
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let now_completed = heard.completed;
         heard.conduct.look_at_ages(attempt, began_us, &self.store);
         if !may_drain {
             heard.conduct.look_at_due(attempt, began_us);
         }
-        if now_completed > completed && is_known {
+        if now_completed > completed && is_known && is_alone {
+            heard.conduct.look_at_left(id, attempt, &self.store);
+        }
+        if now_completed > completed && is_known && self.started == 1 {
             heard.conduct.look_at_kept(id, &self.store, now_completed as usize);
             heard.conduct.look_at_strays(&self.store);
         }

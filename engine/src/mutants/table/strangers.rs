@@ -439,4 +439,8 @@ mutants! {
         "of the records that one became, all say that they are the first";
         by "an operator that makes several records of one";
         ["conservation", "single-effect-per-attempt", "final-values"];
+    DAMAGED_RETAINED = 161, "damaged-retained":
+        "a checkpoint that is found damaged counts as one of those that are retained";
+        by "a checkpoint that rots, and more than one that is retained";
+        ["retention"];
 }
