@@ -23,9 +23,8 @@ use stormproof_engine::runtime::{JobMachine, JobOutcome, JobSeams, Turn, WorkerH
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
-use self::alignments::Alignments;
-use self::buffers::Buffers;
 use self::heard::Heard;
+use self::looks::Seen;
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
@@ -92,8 +91,7 @@ pub(super) struct World<'a> {
     /// The first timer that did not fire as it should.
     mistimed: Mistimed,
     heard: Arc<Mutex<Heard>>,
-    alignments: Alignments,
-    buffers: Buffers,
+    seen: BTreeMap<Actor, Seen>,
     processes: BTreeMap<ProcessId, Process>,
     /// The newest process that was started, and how many there were.
     current: Option<ProcessId>,
@@ -147,8 +145,7 @@ impl<'a> World<'a> {
             armory,
             mistimed: Mistimed::new(Arc::clone(&core)),
             heard: Arc::new(Mutex::new(Heard::nothing(plan))),
-            alignments: Alignments::default(),
-            buffers: Buffers::default(),
+            seen: BTreeMap::new(),
             processes: BTreeMap::new(),
             current: None,
             started: 0,
@@ -368,10 +365,8 @@ impl<'a> World<'a> {
         let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
         match stepped {
             Stepped::Alive(_) if !opens => self.look_at_worker(id, worker),
-            _ => {
-                self.buffers.forget(actor);
-                self.alignments.forget(actor);
-            }
+            // It begins anew.
+            _ => drop(self.seen.remove(&actor)),
         }
         let now = self.core.now();
         match stepped {
