@@ -115,8 +115,8 @@ pub struct DatabaseTraits {
 #[derive(Default)]
 struct Tables {
     audit: Vec<AuditRow>,
-    /// When each row was committed, by `seq`.
-    committed_us: BTreeMap<u64, TimeUs>,
+    /// When each row of `audit` was committed.
+    committed_us: Vec<TimeUs>,
     patience: Patience,
     /// Records of which there is a row.
     visible: BTreeSet<(PartitionId, Offset)>,
@@ -410,7 +410,7 @@ impl Database {
         }
         tables.batches.extend(batch);
         tables.visible.extend(rows.iter().map(|row| (row.partition, row.offset)));
-        tables.committed_us.extend(rows.iter().map(|row| (row.seq, self.core.now())));
+        tables.committed_us.extend(rows.iter().map(|_| self.core.now()));
         tables.audit.extend(rows);
         for row in upserts {
             let held = tables.results.get(&row.key_hash).map(|held| held.version);

@@ -146,7 +146,8 @@ impl Disk {
     /// What is deleted of a complete checkpoint is its manifest first: without its state it must not
     /// be found. One that is completed while its files go was given up before.
     fn look_at_deletion(&mut self, operation: &Operation) {
-        let Some(checkpoint) = checkpoint_of(&operation.path) else { return };
+        let state_file = Some(&operation.path).filter(|path| !is_manifest(path));
+        let Some(checkpoint) = state_file.and_then(|path| checkpoint_of(path)) else { return };
         let manifest = manifest_path(checkpoint);
         let landed_us = self.landed_us.get(&manifest);
         let was_complete = landed_us.is_some_and(|us| *us < operation.asked_us);
