@@ -186,7 +186,7 @@ impl Topic {
     /// A process has died: its commits under way are done all the same, or lost.
     pub(super) fn on_death(&self, process: ProcessId) {
         self.inner().commits.retain(|_, commit| {
-            let is_dead = commit.owner.process == process;
+            let is_dead = commit.owner.process() == process;
             if is_dead {
                 commit.answer = None;
             }
@@ -341,7 +341,7 @@ impl LogClient for Client {
         let mut inner = self.topic.inner();
         for (index, split) in splits.iter().enumerate() {
             self.fetching.push((split.partition, split.next.0));
-            let position = (self.actor.process, split.partition);
+            let position = (self.actor.process(), split.partition);
             inner.positions.insert(position, split.next.0);
             ready.raise(index, self.topic.core.now() as i64);
             let (actor, client, flags) = (self.actor, self.id, Arc::clone(ready));
@@ -386,7 +386,7 @@ impl LogClient for Client {
             self.has_repeated = true;
         } else {
             self.fetching[index].1 = offset + 1;
-            positions.insert((self.actor.process, partition), offset + 1);
+            positions.insert((self.actor.process(), partition), offset + 1);
         }
         take(LogRecord {
             offset: Offset(offset),

@@ -25,7 +25,7 @@ impl Look<'_> {
             return None;
         }
         let subtasks = self.plan.topology.parallelism.iter().map(|p| p.sink).max().unwrap_or(1);
-        let workers = self.plan.workers_of(self.actor.process.0);
+        let workers = self.plan.workers_of(self.actor.process().0);
         let batches = u64::from(subtasks.div_ceil(workers)) + 1;
         let may = sink.max_pending_rows as u64 + batches * sink.batch_rows as u64;
         let at = self.actor;
@@ -59,7 +59,7 @@ impl Look<'_> {
         if is_below || self.plan.topology.hold_us > 0 || self.restores > 0 {
             return None;
         }
-        let parallelism = self.plan.parallelism_of(at.process.0);
+        let parallelism = self.plan.parallelism_of(at.process().0);
         let upstream = match self.plan.topology.is_direct {
             true => u64::from(parallelism.source),
             false => u64::from(parallelism.source) + u64::from(parallelism.count),
@@ -67,7 +67,7 @@ impl Look<'_> {
         // A record for every subtask is parked once for each.
         let copies = match self.plan.topology.into_count {
             Partitioner::Broadcast => {
-                parallelism.count.div_ceil(self.plan.workers_of(at.process.0))
+                parallelism.count.div_ceil(self.plan.workers_of(at.process().0))
             }
             _ => 1,
         };

@@ -74,7 +74,7 @@ impl World<'_> {
             return;
         };
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let actor = Actor { process: id, worker: Some(worker) };
+        let actor = Actor::of_worker(id, worker);
         let (began_us, restores) = (self.core.step_began_us(), heard.restores);
         let look = Look { plan: self.plan, actor, opened, began_us, restores };
         let Seen { buffers, alignments } = self.seen.entry(actor).or_default();
