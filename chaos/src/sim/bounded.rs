@@ -87,12 +87,10 @@ impl SourceReader for Reader {
         let Self { inner, left, ends } = self;
         let more = inner.poll(now_us, &mut Counted { out, left, ends })?;
         let is_done = |own: &BTreeMap<PartitionId, u64>| own.values().all(|waiting| *waiting == 0);
-        let done: Vec<SubtaskIndex> =
-            left.iter().filter(|(_, own)| is_done(own)).map(|(subtask, _)| *subtask).collect();
         // A stalled subtask says nothing before its stall is over.
-        for subtask in done {
-            if out.can_emit(subtask) {
-                out.finish(subtask);
+        for (subtask, _) in left.iter().filter(|(_, own)| is_done(own)) {
+            if out.can_emit(*subtask) {
+                out.finish(*subtask);
             }
         }
         Ok(more)

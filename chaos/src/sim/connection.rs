@@ -30,7 +30,7 @@ impl Backend {
     /// A number that no other connection of the run has.
     fn next_connection(&self) -> u64 {
         let n = self.connections.fetch_add(1, Ordering::Relaxed);
-        u64::from(self.core.current().process.0) << 32 | n
+        u64::from(self.core.current().process().0) << 32 | n
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -30,20 +30,43 @@ impl std::fmt::Display for ProcessId {
     }
 }
 
-/// Who acts: the coordinator of a process, or one of its workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Actor {
-    pub(super) process: ProcessId,
+/// Who acts: the coordinator of a process, or one of its workers. One number, since maps compare
+/// actors several times for each event: the process, then 0 for the coordinator or the worker's
+/// index and 1.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Actor(u64);
+
+impl Actor {
+    pub(super) fn coordinator(process: ProcessId) -> Self {
+        Self(u64::from(process.0) << 32)
+    }
+
+    pub(super) fn of_worker(process: ProcessId, worker: WorkerIndex) -> Self {
+        Self(u64::from(process.0) << 32 | (u64::from(worker.0) + 1))
+    }
+
+    pub(super) fn process(self) -> ProcessId {
+        ProcessId((self.0 >> 32) as u32)
+    }
+
     /// `None` is the coordinator.
-    pub(super) worker: Option<WorkerIndex>,
+    pub(super) fn worker(self) -> Option<WorkerIndex> {
+        (self.0 as u32).checked_sub(1).map(|index| WorkerIndex(index as u16))
+    }
 }
 
 impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.worker {
-            Some(worker) => write!(f, "{}/w{worker}", self.process),
-            None => write!(f, "{}/coordinator", self.process),
+        match self.worker() {
+            Some(worker) => write!(f, "{}/w{worker}", self.process()),
+            None => write!(f, "{}/coordinator", self.process()),
         }
+    }
+}
+
+impl std::fmt::Debug for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 
@@ -58,8 +81,8 @@ pub(super) enum Event {
     Open { process: ProcessId, generation: u32, worker: WorkerIndex },
     /// A message reaches a worker.
     Control { process: ProcessId, generation: u32, worker: WorkerIndex, message: Control },
-    /// A report reaches the coordinator.
-    Report { process: ProcessId, generation: u32, report: Report },
+    /// A report reaches the coordinator. In a box, since it is several times as large as the rest.
+    Report { process: ProcessId, generation: u32, report: Box<Report> },
     /// A paused process goes on.
     Resume(ProcessId),
     /// The supervisor misses a heartbeat of this process.
@@ -86,9 +109,8 @@ pub(super) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Scheduled {
     at_us: TimeUs,
-    /// Among events of one moment the order is drawn.
-    tie: u32,
-    serial: u64,
+    /// Among events of one moment the order is drawn; below what was drawn stands a serial number.
+    tie: u64,
     /// Where the event lies.
     place: usize,
 }
@@ -97,9 +119,12 @@ struct Scheduled {
 #[derive(Default)]
 struct Agenda {
     order: BinaryHeap<Reverse<Scheduled>>,
+    /// What was there before anything happened, the last one first: it is sorted once, and the heap
+    /// stays small.
+    planned: Vec<Reverse<Scheduled>>,
     events: Vec<Option<Event>>,
     free: Vec<usize>,
-    serial: u64,
+    serial: u32,
 }
 
 impl Agenda {
@@ -110,11 +135,18 @@ impl Agenda {
         });
         self.events[place] = Some(event);
         self.serial += 1;
-        self.order.push(Reverse(Scheduled { at_us, tie, serial: self.serial, place }));
+        let tie = u64::from(tie) << 32 | u64::from(self.serial);
+        self.order.push(Reverse(Scheduled { at_us, tie, place }));
+    }
+
+    fn begin(&mut self) {
+        self.planned = std::mem::take(&mut self.order).into_sorted_vec();
     }
 
     fn pop(&mut self) -> Option<(TimeUs, Event)> {
-        let Reverse(Scheduled { at_us, place, .. }) = self.order.pop()?;
+        let is_planned = self.planned.last() > self.order.peek();
+        let next = if is_planned { self.planned.pop() } else { self.order.pop() };
+        let Reverse(Scheduled { at_us, place, .. }) = next?;
         self.free.push(place);
         self.events[place].take().map(|event| (at_us, event))
     }
@@ -133,22 +165,28 @@ pub struct Span {
 struct Inner {
     rng: Pcg64Mcg,
     agenda: Agenda,
-    current: Actor,
     /// Until when processes stand still.
     paused: BTreeMap<ProcessId, TimeUs>,
     /// Actors that something has happened for.
     woken: Vec<Actor>,
     /// No duration is longer any more: everything is healed.
     longest_us: u64,
-    trace: Option<Vec<String>>,
+    trace: Vec<String>,
     events: u64,
 }
 
-/// The shared part of the world.
+/// The shared part of the world. One thread works with it: what is asked most often costs no lock.
 pub(super) struct Core {
     now_us: AtomicU64,
     /// When the event was taken that is handled now.
     step_began_us: AtomicU64,
+    /// Nobody stands still from then on.
+    unpaused_us: AtomicU64,
+    /// Who acts now.
+    current: AtomicU64,
+    /// Whether something was asked of the scheduler since it looked last.
+    is_asked: AtomicBool,
+    is_traced: bool,
     inner: Mutex<Inner>,
 }
 
@@ -161,7 +199,9 @@ impl std::fmt::Debug for Core {
 impl Clock for Core {
     /// Time passes while an actor works: each look of it finds another microsecond.
     fn now_us(&self) -> TimeUs {
-        self.now_us.fetch_add(1, Ordering::Relaxed) + 1
+        let now_us = self.now() + 1;
+        self.now_us.store(now_us, Relaxed);
+        now_us
     }
 }
 
@@ -170,15 +210,15 @@ impl Core {
         let inner = Inner {
             rng: Pcg64Mcg::seed_from_u64(seed),
             agenda: Agenda::default(),
-            current: Actor::default(),
             paused: BTreeMap::new(),
             woken: Vec::new(),
             longest_us: u64::MAX,
-            trace: is_traced.then(Vec::new),
+            trace: Vec::new(),
             events: 0,
         };
-        let [now_us, step_began_us] = [0, 0].map(AtomicU64::new);
-        Arc::new(Self { now_us, step_began_us, inner: Mutex::new(inner) })
+        let [now_us, step_began_us, unpaused_us, current] = [0; 4].map(AtomicU64::new);
+        let (is_asked, inner) = (AtomicBool::new(false), Mutex::new(inner));
+        Arc::new(Self { now_us, step_began_us, unpaused_us, current, is_asked, is_traced, inner })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -187,12 +227,12 @@ impl Core {
 
     /// Virtual time.
     pub(super) fn now(&self) -> TimeUs {
-        self.now_us.load(Ordering::Relaxed)
+        self.now_us.load(Relaxed)
     }
 
     /// When the step began that goes on now.
     pub(super) fn step_began_us(&self) -> TimeUs {
-        self.step_began_us.load(Ordering::Relaxed)
+        self.step_began_us.load(Relaxed)
     }
 
     /// Lets `event` happen at `at_us`, or now if that has passed.
@@ -209,14 +249,19 @@ impl Core {
         at_us
     }
 
+    /// Everything that is planned beforehand is there.
+    pub(super) fn begin(&self) {
+        self.lock().agenda.begin();
+    }
+
     /// Takes the next event and moves time on to it, unless it is late.
     pub(super) fn next(&self) -> Option<Event> {
         let mut inner = self.lock();
         let (at_us, event) = inner.agenda.pop()?;
         inner.events += 1;
         let now_us = self.now().max(at_us);
-        self.now_us.store(now_us, Ordering::Relaxed);
-        self.step_began_us.store(now_us, Ordering::Relaxed);
+        self.now_us.store(now_us, Relaxed);
+        self.step_began_us.store(now_us, Relaxed);
         Some(event)
     }
 
@@ -245,11 +290,11 @@ impl Core {
 
     /// Who acts now.
     pub(super) fn current(&self) -> Actor {
-        self.lock().current
+        Actor(self.current.load(Relaxed))
     }
 
     pub(super) fn set_current(&self, actor: Actor) {
-        self.lock().current = actor;
+        self.current.store(actor.0, Relaxed);
     }
 
     /// Something has happened that `actor` will want to look at.
@@ -258,6 +303,20 @@ impl Core {
         if !inner.woken.contains(&actor) {
             inner.woken.push(actor);
         }
+        drop(inner);
+        self.ask();
+    }
+
+    /// Something is asked of the scheduler when this event is over.
+    pub(super) fn ask(&self) {
+        self.is_asked.store(true, Relaxed);
+    }
+
+    /// Whether something was asked, told once.
+    pub(super) fn take_asked(&self) -> bool {
+        let is_asked = self.is_asked.load(Relaxed);
+        self.is_asked.store(false, Relaxed);
+        is_asked
     }
 
     /// Moves the woken actors into `out`, which is empty.
@@ -268,10 +327,14 @@ impl Core {
     /// Until when a process stands still, if it does.
     pub(super) fn paused_until(&self, process: ProcessId) -> Option<TimeUs> {
         let now = self.now();
+        if now >= self.unpaused_us.load(Relaxed) {
+            return None;
+        }
         self.lock().paused.get(&process).copied().filter(|until| *until > now)
     }
 
     pub(super) fn pause(&self, process: ProcessId, until_us: TimeUs) {
+        self.unpaused_us.fetch_max(until_us, Relaxed);
         self.lock().paused.insert(process, until_us);
     }
 
@@ -286,15 +349,14 @@ impl Core {
 
     /// Adds a line to the trace, if there is one.
     pub(super) fn trace(&self, line: impl FnOnce() -> String) {
-        let is_traced = self.lock().trace.is_some();
-        if is_traced {
+        if self.is_traced {
             let line = format!("{:>12.3} ms  {}", self.now() as f64 / 1000.0, line());
-            self.lock().trace.get_or_insert_default().push(line);
+            self.lock().trace.push(line);
         }
     }
 
     pub(super) fn take_trace(&self) -> Vec<String> {
-        self.lock().trace.take().unwrap_or_default()
+        std::mem::take(&mut self.lock().trace)
     }
 }
 

@@ -201,7 +201,7 @@ impl Crew {
             (self.core.now() + self.core.draw(self.pace.message)).max(slot.last_report_us + 1);
         slot.last_report_us = at_us;
         self.core.trace(|| format!("{}/w{worker} reports {}", self.process, describe(&report)));
-        let (process, generation) = (self.process, self.generation);
+        let (process, generation, report) = (self.process, self.generation, Box::new(report));
         self.core.at(at_us, Event::Report { process, generation, report });
     }
 
@@ -223,7 +223,7 @@ impl WorkerHost for Crew {
         self.generation += 1;
         let (core, process) = (Arc::clone(&self.core), self.process);
         let builder = builder.connected(|worker| {
-            let actor = Actor { process, worker: Some(worker) };
+            let actor = Actor::of_worker(process, worker);
             Arc::new(SimWaker { core: Arc::clone(&core), actor })
         });
         let workers = builder.workers();

@@ -115,8 +115,8 @@ pub struct DatabaseTraits {
 #[derive(Default)]
 struct Tables {
     audit: Vec<AuditRow>,
-    /// When each row was committed, by `seq`.
-    committed_us: BTreeMap<u64, TimeUs>,
+    /// When each row of `audit` was committed.
+    committed_us: Vec<TimeUs>,
     patience: Patience,
     /// Records of which there is a row.
     visible: BTreeSet<(PartitionId, Offset)>,
@@ -180,8 +180,9 @@ impl Database {
             }
             Work::Fence { .. } => None,
         };
+        let mut tables = self.tables();
         if let Some(batch) = batch {
-            let patience = &mut self.tables().patience;
+            let patience = &mut tables.patience;
             patience.on_call(batch, self.core.now());
             if let Work::Write { batch_try, .. } = &work {
                 patience.on_write(batch, batch_try.number);
@@ -198,7 +199,6 @@ impl Database {
             versions_guarded: true,
             timeout_us,
         };
-        let mut tables = self.tables();
         tables.serial += 1;
         let id = tables.serial;
         tables.calls.insert(id, call);
@@ -227,17 +227,19 @@ impl Database {
         }
     }
 
+    /// Who has begun a call, if it is in this phase.
+    fn owner_in(&self, id: CallId, phase: Phase) -> Option<Actor> {
+        self.tables().calls.get(&id).filter(|call| call.phase == phase).map(|call| call.owner)
+    }
+
     fn is_in(&self, id: CallId, phase: Phase) -> bool {
-        self.tables().calls.get(&id).is_some_and(|call| call.phase == phase)
+        self.owner_in(id, phase).is_some()
     }
 
     /// The client's next statement reaches the server.
     fn go(&self, id: CallId, phase: Phase) {
-        if !self.is_in(id, phase) {
-            return;
-        }
-        let owner = self.tables().calls[&id].owner;
-        if let Some(until_us) = self.core.paused_until(owner.process) {
+        let Some(owner) = self.owner_in(id, phase) else { return };
+        if let Some(until_us) = self.core.paused_until(owner.process()) {
             let idle_us = self.core.now() + self.traits.idle_timeout_us;
             if phase != Phase::Begin && idle_us < until_us {
                 let event = DatabaseEvent::ServerTimeout(id, phase);
@@ -255,16 +257,17 @@ impl Database {
     }
 
     fn begin(&self, id: CallId) {
-        let is_fence = matches!(self.tables().calls[&id].work, Some(Work::Fence { .. }));
         if self.weather.strikes(Disturbance::DatabaseRefuses) {
             return self.give_back(id, "connection refused");
         }
         let mut tables = self.tables();
-        if let Some(Work::Resolve { .. }) = tables.calls[&id].work {
+        let call = tables.calls.get_mut(&id).expect("it is in this phase");
+        if let Some(Work::Resolve { .. }) = call.work {
             drop(tables);
             return self.resolve(id);
         }
-        tables.calls.get_mut(&id).expect("it is in this phase").phase = Phase::WaitOwner;
+        let is_fence = matches!(call.work, Some(Work::Fence { .. }));
+        call.phase = Phase::WaitOwner;
         tables.owner_queue.push_back(id);
         drop(tables);
         self.grant();
@@ -361,8 +364,13 @@ impl Database {
     /// The client has sent its commit.
     fn send_commit(&self, id: CallId) {
         let in_doubt = self.weather.strikes(Disturbance::DatabaseCommitInDoubt);
-        let (latency, timeout_us) = (self.latency(), self.tables().calls[&id].timeout_us);
-        self.tables().calls.get_mut(&id).expect("it is in this phase").phase = Phase::Committing;
+        let latency = self.latency();
+        let timeout_us = {
+            let mut tables = self.tables();
+            let call = tables.calls.get_mut(&id).expect("it is in this phase");
+            call.phase = Phase::Committing;
+            call.timeout_us
+        };
         let now = self.core.now();
         if in_doubt {
             self.answer_in_doubt(id, "the connection was lost during the commit");
@@ -410,7 +418,7 @@ impl Database {
         }
         tables.batches.extend(batch);
         tables.visible.extend(rows.iter().map(|row| (row.partition, row.offset)));
-        tables.committed_us.extend(rows.iter().map(|row| (row.seq, self.core.now())));
+        tables.committed_us.extend(rows.iter().map(|_| self.core.now()));
         tables.audit.extend(rows);
         for row in upserts {
             let held = tables.results.get(&row.key_hash).map(|held| held.version);

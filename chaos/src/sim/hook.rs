@@ -86,6 +86,11 @@ impl Armory {
         self.state().landed.push(landed);
     }
 
+    fn ask(&self, strike: Strike) {
+        self.state().strikes.push(strike);
+        self.core.ask();
+    }
+
     pub(super) fn take_strikes(&self) -> Vec<Strike> {
         std::mem::take(&mut self.state().strikes)
     }
@@ -136,18 +141,18 @@ impl StepHook for SimHook {
                 resume_unwind(Box::new(message))
             }
             FaultAction::Sigkill => {
-                self.armory.state().strikes.push(Strike::Kill(self.process));
+                self.armory.ask(Strike::Kill(self.process));
                 if fault.target == FaultTarget::Process {
                     return StepAction::Proceed;
                 }
                 resume_unwind(Box::new(Killed))
             }
             FaultAction::Pause { ms } => {
-                self.armory.state().strikes.push(Strike::Pause(self.process, ms * 1000));
+                self.armory.ask(Strike::Pause(self.process, ms * 1000));
                 StepAction::Proceed
             }
             FaultAction::Delay { ms } => {
-                self.armory.state().strikes.push(Strike::Delay(ms * 1000));
+                self.armory.ask(Strike::Delay(ms * 1000));
                 StepAction::Proceed
             }
             FaultAction::Stall { ms } => StepAction::Stall { duration_us: ms * 1000 },

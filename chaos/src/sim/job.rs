@@ -1,9 +1,9 @@
 //! The simulated job: the main job of the harness over simulated services, and its load.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 use stormproof_engine::api::{OperatorFactory, SinkFactory, SourceFactory};
@@ -160,13 +160,14 @@ pub fn arrivals(plan: &Plan) -> Vec<ArrivalOf> {
 pub(super) fn load(plan: &Plan) -> (Vec<Vec<Option<Stored>>>, Vec<ArrivalOf>) {
     let Load { records, over_us, burst, gaps_per_mille, .. } = plan.load;
     let mut rng = Pcg64Mcg::seed_from_u64(plan.seed ^ 0x10ad);
+    let mut press = Press::new(plan.load);
     let mut partitions = vec![Vec::new(); plan.topology.partitions as usize];
     let mut arrivals = Vec::new();
     let mut id = 0;
     while id < records {
         let at_us = over_us * u64::from(id) / u64::from(records);
         for _ in 0..burst.min(records - id) {
-            let (partition, record) = record(plan, u64::from(id), at_us, &mut rng);
+            let (partition, record) = record(plan, u64::from(id), at_us, &mut rng, &mut press);
             let log = &mut partitions[partition as usize];
             let before = log.len();
             if gaps_per_mille > 0 && rng.random_range(0..1000) < gaps_per_mille {
@@ -204,9 +205,48 @@ fn read_before(
     arrivals.splice(..0, before);
 }
 
-fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored) {
+/// Writes keys and values. Records share memory: a schedule copies each of them several times.
+struct Press {
+    load: Load,
+    keys: BTreeMap<u32, Bytes>,
+    room: BytesMut,
+}
+
+impl Press {
+    fn new(load: Load) -> Self {
+        const ROOM_BYTES: usize = 16 << 10;
+        Self { load, keys: BTreeMap::new(), room: BytesMut::with_capacity(ROOM_BYTES) }
+    }
+
+    fn key(&mut self, key: u32) -> Bytes {
+        let Load { has_empty_key, key_bytes, .. } = self.load;
+        let name = || {
+            if has_empty_key && key == 0 {
+                return Bytes::new();
+            }
+            let mut name = format!("key-{key}").into_bytes();
+            name.resize(name.len().max(key_bytes as usize), b'-');
+            Bytes::from(name)
+        };
+        self.keys.entry(key).or_insert_with(name).clone()
+    }
+
+    /// The number of the record, cut off or filled up to so many bytes.
+    fn value(&mut self, id: u64, bytes: usize) -> Bytes {
+        self.room.extend_from_slice(&id.to_le_bytes());
+        self.room.resize(bytes, id as u8);
+        self.room.split().freeze()
+    }
+}
+
+fn record(
+    plan: &Plan,
+    id: u64,
+    at_us: u64,
+    rng: &mut Pcg64Mcg,
+    press: &mut Press,
+) -> (u32, Stored) {
     let (load, partitions) = (&plan.load, plan.topology.partitions);
-    let key_bytes = load.key_bytes as usize;
     let mut per_mille = |n: u32| rng.random_range(0..1000) < n;
     let (is_null, is_hot, is_skewed) = (
         per_mille(load.null_keys_per_mille),
@@ -218,22 +258,16 @@ fn record(plan: &Plan, id: u64, at_us: u64, rng: &mut Pcg64Mcg) -> (u32, Stored)
     // A key lives in one partition: that is what makes its order the log's.
     let key = if is_skewed { drawn - drawn % partitions.min(drawn.max(1)) } else { drawn };
     let partition = if is_null { rng.random_range(0..partitions) } else { key % partitions };
-    let mut value = id.to_le_bytes().to_vec();
-    value.resize(8 + load.value_bytes as usize, id as u8);
-    if load.huge_value_bytes > 0 && rng.random_range(0..30) == 0 {
-        value.resize(load.huge_value_bytes as usize, id as u8);
-    }
-    let mut named = String::new();
-    if !(load.has_empty_key && key == 0) {
-        write!(named, "key-{key}").expect("a string takes everything");
-        named.push_str(&"-".repeat(key_bytes.saturating_sub(named.len())));
-    }
-    if load.has_empty_key && key == 0 && !is_tombstone && rng.random_range(0..2) == 0 {
-        value.clear();
-    }
+    let is_huge = load.huge_value_bytes > 0 && rng.random_range(0..30) == 0;
+    let may_be_empty = load.has_empty_key && key == 0 && !is_tombstone;
+    let bytes = match may_be_empty && rng.random_range(0..2) == 0 {
+        true => 0,
+        false if is_huge => load.huge_value_bytes,
+        false => 8 + load.value_bytes,
+    };
     let stored = Stored {
-        key: (!is_null).then(|| Bytes::from(named)),
-        value: (!is_tombstone).then(|| Bytes::from(value)),
+        key: (!is_null).then(|| press.key(key)),
+        value: (!is_tombstone).then(|| press.value(id, bytes as usize)),
         event_time_us: at_us as i64,
     };
     (partition, stored)

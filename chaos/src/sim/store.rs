@@ -132,7 +132,7 @@ pub(super) fn checkpoint_of(path: &str) -> Option<CheckpointId> {
 impl Disk {
     /// Takes note of who asks for what; `latest` is the latest attempt that anybody has claimed.
     fn note(&mut self, operation: &Operation, latest: AttemptId, now_us: TimeUs) {
-        let process = operation.owner.process;
+        let process = operation.owner.process();
         match &operation.work {
             Work::Put(_) | Work::PutNew(_) => {
                 self.watch.on_write(process, &operation.path, latest, now_us);
@@ -148,13 +148,14 @@ impl Disk {
     /// What is deleted of a complete checkpoint is its manifest first: without its state it must not
     /// be found. One that is completed while its files go was given up before.
     fn look_at_deletion(&mut self, operation: &Operation) {
-        let Some(checkpoint) = checkpoint_of(&operation.path) else { return };
+        let state_file = Some(&operation.path).filter(|path| !is_manifest(path));
+        let Some(checkpoint) = state_file.and_then(|path| checkpoint_of(path)) else { return };
         let manifest = manifest_path(checkpoint);
         let landed_us = self.landed_us.get(&manifest);
         let was_complete = landed_us.is_some_and(|us| *us < operation.asked_us);
         let stands = was_complete && self.objects.contains_key(&manifest);
         if stands && self.files_of(checkpoint).contains(&operation.path) {
-            self.watch.on_state_before_manifest(operation.owner.process, &operation.path);
+            self.watch.on_state_before_manifest(operation.owner.process(), &operation.path);
         }
     }
 
@@ -253,7 +254,7 @@ impl Store {
             let done = match &operation.work {
                 Work::PutNew(_) if disk.objects.contains_key(path) => false,
                 Work::Put(data) | Work::PutNew(data) => {
-                    disk.keep(path, data, operation.owner.process, self.core.now());
+                    disk.keep(path, data, operation.owner.process(), self.core.now());
                     true
                 }
                 Work::Delete(_) => {
@@ -301,8 +302,8 @@ impl Store {
         let mut disk = self.disk();
         let Disk { objects, seen, operations, excused, undeleted, newest_found, .. } = &mut *disk;
         operations.retain(|_, operation| {
-            if operation.owner.process != process || operation.outcome.is_some() {
-                operation.is_owner_dead |= operation.owner.process == process;
+            if operation.owner.process() != process || operation.outcome.is_some() {
+                operation.is_owner_dead |= operation.owner.process() == process;
                 return true;
             }
             operation.is_owner_dead = true;
@@ -339,7 +340,7 @@ impl Store {
             return;
         }
         let is_orphan = |operation: &Operation| {
-            operation.owner.process == process && operation.outcome.is_none()
+            operation.owner.process() == process && operation.outcome.is_none()
         };
         let orphans = disk.operations.iter().filter(|(_, operation)| is_orphan(operation));
         let ids: Vec<u64> = orphans.map(|(id, _)| *id).collect();
@@ -402,7 +403,7 @@ impl SnapshotStorage for StoreHandle {
             let (newest, doomed) = (disk.newest_landed, doomed.count());
             let (whole, at_us) = (disk.whole(), self.0.core.now());
             let looked = Looked { newest, highest, doomed, whole, at_us };
-            disk.looked.insert(self.0.core.current().process, looked);
+            disk.looked.insert(self.0.core.current().process(), looked);
         }
         let is_under = |path: &&String| {
             prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))

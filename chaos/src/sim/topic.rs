@@ -186,7 +186,7 @@ impl Topic {
     /// A process has died: its commits under way are done all the same, or lost.
     pub(super) fn on_death(&self, process: ProcessId) {
         self.inner().commits.retain(|_, commit| {
-            let is_dead = commit.owner.process == process;
+            let is_dead = commit.owner.process() == process;
             if is_dead {
                 commit.answer = None;
             }
@@ -341,7 +341,7 @@ impl LogClient for Client {
         let mut inner = self.topic.inner();
         for (index, split) in splits.iter().enumerate() {
             self.fetching.push((split.partition, split.next.0));
-            let position = (self.actor.process, split.partition);
+            let position = (self.actor.process(), split.partition);
             inner.positions.insert(position, split.next.0);
             ready.raise(index, self.topic.core.now() as i64);
             let (actor, client, flags) = (self.actor, self.id, Arc::clone(ready));
@@ -366,7 +366,8 @@ impl LogClient for Client {
     fn poll(&mut self, index: usize, take: &mut dyn FnMut(LogRecord<'_>)) -> Polled {
         let (partition, next) = self.fetching[index];
         let mut inner = self.topic.inner();
-        let held = &inner.partitions[partition.index()];
+        let Inner { partitions, positions, .. } = &mut *inner;
+        let held = &partitions[partition.index()];
         if next < held.low || next > held.high {
             let what = format!("simulated log: offset {next} is out of range");
             return Polled::Failed(LogError { meaning: Meaning::PositionGone, what });
@@ -379,15 +380,14 @@ impl LogClient for Client {
         let repeats = may_repeat && self.topic.weather.strikes(Disturbance::LogRepeats);
         let from = if repeats { held.low.max(next.saturating_sub(REPEATED)) } else { next };
         let visible = &held.records[from as usize..held.high as usize];
-        let found = (from..).zip(visible).find_map(|(offset, at)| Some((offset, at.clone()?)));
+        let found = (from..).zip(visible).find_map(|(offset, at)| Some((offset, at.as_ref()?)));
         let Some((offset, record)) = found else { return Polled::Empty };
         if offset < next {
             self.has_repeated = true;
         } else {
             self.fetching[index].1 = offset + 1;
-            inner.positions.insert((self.actor.process, partition), offset + 1);
+            positions.insert((self.actor.process(), partition), offset + 1);
         }
-        drop(inner);
         take(LogRecord {
             offset: Offset(offset),
             event_time_us: record.event_time_us,

@@ -3,8 +3,8 @@
 //! A window is data like any other fault; whether a single call inside it is struck is drawn. It
 //! has landed when it has struck a call.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
 use stormproof_engine::seam::TimeUs;
@@ -81,6 +81,10 @@ impl Disturbance {
         Self::LogClientBreaks,
         Self::LogRepeats,
     ];
+
+    fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 /// A window of bad service.
@@ -97,75 +101,84 @@ pub struct Window {
     pub per_mille: u32,
 }
 
+/// A window of a run.
 #[derive(Debug)]
-struct State {
-    windows: Vec<(Window, u64)>,
-    last_us: BTreeMap<Disturbance, TimeUs>,
-    is_healed: bool,
+struct Spell {
+    window: Window,
+    strikes: AtomicU64,
+    last_us: AtomicU64,
 }
 
-/// The windows of a run, and how often each has struck.
+impl Spell {
+    fn is_open(&self, disturbance: Disturbance, now_us: TimeUs) -> bool {
+        let Window { from_us, for_us, .. } = self.window;
+        self.window.disturbance == disturbance && (from_us..from_us + for_us).contains(&now_us)
+    }
+}
+
+/// The windows of a run, and how often each has struck. Every call of a service asks, mostly for
+/// nothing: so there is no lock.
 #[derive(Debug)]
 pub(super) struct Weather {
     core: Arc<Core>,
-    state: Mutex<State>,
+    spells: Vec<Spell>,
+    /// Disturbances that strike always, as bits.
+    forced: AtomicU32,
+    is_healed: AtomicBool,
 }
 
 impl Weather {
     pub(super) fn new(core: Arc<Core>, windows: &[Window]) -> Arc<Self> {
-        let windows = windows.iter().map(|window| (*window, 0)).collect();
+        let spell = |window: &Window| Spell {
+            window: *window,
+            strikes: AtomicU64::default(),
+            last_us: AtomicU64::default(),
+        };
+        let spells = windows.iter().map(spell).collect();
         Arc::new(Self {
             core,
-            state: Mutex::new(State { windows, last_us: BTreeMap::new(), is_healed: false }),
+            spells,
+            forced: AtomicU32::new(0),
+            is_healed: AtomicBool::new(false),
         })
     }
 
     /// Whether a call is struck by `disturbance` now.
     pub(super) fn strikes(&self, disturbance: Disturbance) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_healed || state.windows.is_empty() {
+        if self.is_healed.load(Relaxed) {
             return false;
         }
         let now = self.core.now();
-        let State { windows, last_us, .. } = &mut *state;
-        for (window, strikes) in windows {
-            let is_open = (window.from_us..window.from_us + window.for_us).contains(&now);
-            if window.disturbance == disturbance && is_open && self.core.chance(window.per_mille) {
-                *strikes += 1;
-                last_us.insert(disturbance, now);
-                self.core.trace(|| format!("weather: {disturbance:?} strikes"));
-                return true;
-            }
-        }
-        false
+        let mut open = self.spells.iter().filter(|spell| spell.is_open(disturbance, now));
+        let Some(spell) = open.find(|spell| self.core.chance(spell.window.per_mille)) else {
+            return self.forced.load(Relaxed) & disturbance.bit() != 0;
+        };
+        spell.strikes.store(spell.strikes.load(Relaxed) + 1, Relaxed);
+        spell.last_us.store(now, Relaxed);
+        self.core.trace(|| format!("weather: {disturbance:?} strikes"));
+        true
     }
 
-    /// From now on every call is struck by `disturbance`, or none is.
+    /// From now on every call is struck by `disturbance`, or none is but in its windows.
     pub(super) fn set(&self, disturbance: Disturbance, is_on: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.windows.retain(|(window, _)| window.disturbance != disturbance);
-        if is_on {
-            let (from_us, for_us) = (self.core.now(), u64::MAX / 2);
-            let window = Window { disturbance, from_us, for_us, per_mille: 1000 };
-            state.windows.push((window, 0));
-        }
+        let others = self.forced.load(Relaxed) & !disturbance.bit();
+        self.forced.store(others | if is_on { disturbance.bit() } else { 0 }, Relaxed);
     }
 
     /// From now on every service is sound.
     pub(super) fn heal(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_healed = true;
+        self.is_healed.store(true, Relaxed);
     }
 
     /// When one of these has last struck, in microseconds of virtual time.
     pub(super) fn last_strike_us(&self, of: &[Disturbance]) -> Option<TimeUs> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let struck = state.last_us.iter().filter(|(disturbance, _)| of.contains(disturbance));
-        struck.map(|(_, at_us)| *at_us).max()
+        let of = self.spells.iter().filter(|spell| of.contains(&spell.window.disturbance));
+        let struck = of.filter(|spell| spell.strikes.load(Relaxed) > 0);
+        struck.map(|spell| spell.last_us.load(Relaxed)).max()
     }
 
     /// How often each window has struck.
     pub(super) fn strikes_of_all(&self) -> Vec<u64> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.windows.iter().map(|(_, strikes)| *strikes).collect()
+        self.spells.iter().map(|spell| spell.strikes.load(Relaxed)).collect()
     }
 }

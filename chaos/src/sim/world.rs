@@ -23,9 +23,8 @@ use stormproof_engine::runtime::{JobMachine, JobOutcome, JobSeams, Turn, WorkerH
 use stormproof_engine::seam::{Probe, Sight, TimeUs};
 use stormproof_engine::worker::Control;
 
-use self::alignments::Alignments;
-use self::buffers::Buffers;
 use self::heard::Heard;
+use self::looks::Seen;
 use super::connection::Backend;
 use super::core::{Actor, Core, Event, ProcessId};
 use super::crew::{Crew, Stepped};
@@ -94,8 +93,7 @@ pub(super) struct World<'a> {
     /// The first timer that did not fire as it should.
     mistimed: Mistimed,
     heard: Arc<Mutex<Heard>>,
-    alignments: Alignments,
-    buffers: Buffers,
+    seen: BTreeMap<Actor, Seen>,
     processes: BTreeMap<ProcessId, Process>,
     /// The newest process that was started, and how many there were.
     current: Option<ProcessId>,
@@ -149,8 +147,7 @@ impl<'a> World<'a> {
             armory,
             mistimed: Mistimed::new(Arc::clone(&core)),
             heard: Arc::new(Mutex::new(Heard::nothing(plan))),
-            alignments: Alignments::default(),
-            buffers: Buffers::default(),
+            seen: BTreeMap::new(),
             processes: BTreeMap::new(),
             current: None,
             started: 0,
@@ -196,6 +193,7 @@ impl<'a> World<'a> {
             self.core.at(at_us, Event::Drain);
         }
         self.core.at(self.plan.safety_us, Event::Heal);
+        self.core.begin();
     }
 
     /// Runs to the end.
@@ -213,8 +211,10 @@ impl<'a> World<'a> {
                 break;
             }
             self.on_event(event);
-            self.follow_strikes();
-            self.follow_wakes();
+            if self.core.take_asked() {
+                self.follow_strikes();
+                self.follow_wakes();
+            }
         }
         self.report()
     }
@@ -241,14 +241,14 @@ impl<'a> World<'a> {
                         .expect("it was just found")
                         .crew
                         .deliver(worker, message);
-                    self.core.wake(Actor { process, worker: Some(worker) });
+                    self.core.wake(Actor::of_worker(process, worker));
                 }
             }
             Event::Report { process, generation, report } => {
                 if self.is_current(process, generation) {
                     let process_of = self.processes.get_mut(&process);
-                    process_of.expect("it was just found").machine.on_report(report);
-                    self.core.wake(Actor { process, worker: None });
+                    process_of.expect("it was just found").machine.on_report(*report);
+                    self.core.wake(Actor::coordinator(process));
                 }
             }
             Event::Resume(process) => self.core.trace(|| format!("{process} goes on")),
@@ -286,7 +286,7 @@ impl<'a> World<'a> {
         self.started += 1;
         self.current = Some(id);
         self.core.trace(|| format!("{id} starts"));
-        self.core.set_current(Actor { process: id, worker: None });
+        self.core.set_current(Actor::coordinator(id));
         let probe = Probe::new(SimHook { process: id, armory: Arc::clone(&self.armory) });
         probe.set_armed(self.armory.has_armed());
         let log = LogHandle(Arc::clone(&self.topic));
@@ -308,7 +308,7 @@ impl<'a> World<'a> {
                 let process =
                     Process { machine, crew, probe, began_alone, is_told_to_drain: false };
                 self.processes.insert(id, process);
-                self.core.wake(Actor { process: id, worker: None });
+                self.core.wake(Actor::coordinator(id));
             }
             Err(error) => self.end = Some(SimEnd::Refused(error.to_string())),
         }
@@ -343,7 +343,7 @@ impl<'a> World<'a> {
         let mut woken = std::mem::take(&mut self.woken);
         self.core.take_woken(&mut woken);
         for actor in woken.drain(..) {
-            if self.processes.contains_key(&actor.process) {
+            if self.processes.contains_key(&actor.process()) {
                 self.plan_step(actor, now + 1);
             }
         }
@@ -356,26 +356,24 @@ impl<'a> World<'a> {
             return;
         }
         turnout.at_us = None;
-        if let Some(until_us) = self.core.paused_until(actor.process) {
+        if let Some(until_us) = self.core.paused_until(actor.process()) {
             return self.plan_step(actor, until_us);
         }
-        match actor.worker {
-            Some(worker) => self.step_worker(actor.process, worker, false),
-            None => self.step_machine(actor.process),
+        match actor.worker() {
+            Some(worker) => self.step_worker(actor.process(), worker, false),
+            None => self.step_machine(actor.process()),
         }
     }
 
     fn step_worker(&mut self, id: ProcessId, worker: WorkerIndex, opens: bool) {
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let actor = Actor { process: id, worker: Some(worker) };
+        let actor = Actor::of_worker(id, worker);
         self.core.set_current(actor);
         let stepped = if opens { process.crew.open(worker) } else { process.crew.step(worker) };
         match stepped {
             Stepped::Alive(_) if !opens => self.look_at_worker(id, worker),
-            _ => {
-                self.buffers.forget(actor);
-                self.alignments.forget(actor);
-            }
+            // It begins anew.
+            _ => drop(self.seen.remove(&actor)),
         }
         let now = self.core.now();
         match stepped {
@@ -406,7 +404,7 @@ impl<'a> World<'a> {
         }
         let completed = self.completed();
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let actor = Actor { process: id, worker: None };
+        let actor = Actor::coordinator(id);
         self.core.set_current(actor);
         let running = process.machine.running();
         let turn = process.machine.step(&mut process.crew);
@@ -458,13 +456,13 @@ impl<'a> World<'a> {
     /// What was in a process's memory is gone, what it had under way ends somehow.
     fn bury(&mut self, id: ProcessId) {
         let Some(mut process) = self.processes.remove(&id) else { return };
-        self.core.set_current(Actor { process: id, worker: None });
+        self.core.set_current(Actor::coordinator(id));
         process.crew.end();
         drop(process);
         self.store.on_death(id);
         self.database.on_death(id);
         self.topic.on_death(id);
-        self.turnouts.retain(|actor, _| actor.process != id);
+        self.turnouts.retain(|actor, _| actor.process() != id);
     }
 
     fn on_arrival(&mut self, partition: u32, records: u32) {

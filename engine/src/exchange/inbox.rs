@@ -194,8 +194,11 @@ impl Inbox {
         let mut arrived = false;
         for lane in &mut self.lanes {
             lane.lane.drain_into(&mut self.scratch);
+            if self.scratch.is_empty() {
+                continue;
+            }
+            arrived = true;
             for buffer in self.scratch.drain(..) {
-                arrived = true;
                 for capture in &mut self.captures {
                     capture.pass_buffer(lane.first_channel, &buffer, 0, 0);
                 }
@@ -420,6 +423,13 @@ impl Inbox {
     /// Logical channels into each subtask.
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Whether there is nothing here, not even on channels that are held.
+    pub fn is_empty(&self) -> bool {
+        self.recovered.is_empty()
+            && self.replay.is_empty()
+            && self.lanes.iter().all(|lane| lane.queue.is_empty())
     }
 
     /// Whether there is anything to hand out, held channels aside.

@@ -13,7 +13,6 @@
 //! another credit. That cannot block a barrier: the subtasks of a group put theirs on a lane behind
 //! the same records, and need no credit for it.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,7 +73,9 @@ const SPARE_BUFFERS: usize = 64;
 
 /// One lane.
 pub struct Lane {
-    queue: Mutex<VecDeque<LaneBuffer>>,
+    queue: Mutex<Vec<LaneBuffer>>,
+    /// Whether there may be something in the queue: most looks at a lane find nothing.
+    has_arrived: AtomicBool,
     /// Size of an ordinary buffer: larger and smaller ones are not worth keeping.
     buffer_bytes: usize,
     spare: Mutex<Vec<BytesMut>>,
@@ -124,7 +125,7 @@ impl Lane {
     ) -> Self {
         let processed = sources.clone().map(|_| AtomicU64::new(0)).collect();
         let awaited = sources.clone().map(|_| AtomicU64::new(NOT_AWAITED)).collect();
-        let queue = Mutex::new(VecDeque::new());
+        let queue = Mutex::new(Vec::new());
         let spare = Mutex::new(Vec::with_capacity(SPARE_BUFFERS));
         let credit_bytes = AtomicU64::new(credit_bytes);
         let large = Large {
@@ -134,6 +135,7 @@ impl Lane {
         };
         Self {
             queue,
+            has_arrived: AtomicBool::new(false),
             buffer_bytes,
             spare,
             processed,
@@ -265,13 +267,19 @@ impl Lane {
 
     /// Sends a buffer.
     pub fn push(&self, buffer: LaneBuffer) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(buffer);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        self.has_arrived.store(true, Ordering::Release);
         self.wake.wake();
     }
 
-    /// Takes everything that has arrived, in order, into `into`.
+    /// Takes everything that has arrived, in order, into `into`. What is sent at the same moment may
+    /// be left: it wakes the receiver once more.
     pub fn drain_into(&self, into: &mut Vec<LaneBuffer>) {
-        into.extend(self.queue.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
+        if !self.has_arrived.load(Ordering::Acquire) {
+            return;
+        }
+        self.has_arrived.store(false, Ordering::Release);
+        into.append(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -146,7 +146,10 @@ impl GatedGroup {
                 MarkKind::EndOfInput => handler.on_end_ingested(channel),
             });
         });
-        decisions.extend(handler.on_time(now_us));
+        let timed_out = handler.on_time(now_us);
+        if !timed_out.is_empty() {
+            decisions.extend(timed_out);
+        }
         arrived
     }
 
@@ -274,7 +277,7 @@ impl GatedGroup {
     fn complete(&mut self, checkpoint: CheckpointId, now_us: TimeUs, snapshots: &mut Snapshots) {
         let captured = self.inbox.end_capture(checkpoint);
         let is_sink = matches!(self.task, GatedTask::Sink(_));
-        let in_flight = captured.into_iter().flat_map(|record| self.addressed(record)).collect();
+        let in_flight = self.addressed(captured);
         if let Some(part) = snapshots.part(checkpoint, self.context.vertex) {
             part.in_flight = in_flight;
             part.is_complete = true;
@@ -285,20 +288,28 @@ impl GatedGroup {
         }
     }
 
-    /// A record in flight as one record for each subtask that it is for.
-    fn addressed(&self, record: Record) -> Vec<Record> {
-        if record.view().target() == EVERY_SUBTASK {
-            let mut subtasks: Vec<SubtaskIndex> = self.context.each_subtask().collect();
-            if mutants::is_active(mutants::COPY_UNLOGGED) {
-                subtasks.pop();
+    /// Records in flight, one for each subtask that they are for.
+    fn addressed(&self, captured: Vec<Record>) -> Vec<Record> {
+        let mut addressed = Vec::with_capacity(captured.len());
+        for record in captured {
+            match record.view().target() {
+                EVERY_SUBTASK => addressed.extend(self.copies_of(&record)),
+                _ => addressed.push(record),
             }
-            if mutants::is_active(mutants::COPIES_TO_ONE) {
-                subtasks = vec![subtasks[0]; subtasks.len()];
-            }
-            subtasks.into_iter().map(|s| record.retargeted(s)).collect()
-        } else {
-            vec![record]
         }
+        addressed
+    }
+
+    /// A record for every subtask as one record for each.
+    fn copies_of(&self, record: &Record) -> Vec<Record> {
+        let mut subtasks: Vec<SubtaskIndex> = self.context.each_subtask().collect();
+        if mutants::is_active(mutants::COPY_UNLOGGED) {
+            subtasks.pop();
+        }
+        if mutants::is_active(mutants::COPIES_TO_ONE) {
+            subtasks = vec![subtasks[0]; subtasks.len()];
+        }
+        subtasks.into_iter().map(|s| record.retargeted(s)).collect()
     }
 
     fn settle(&mut self, snapshots: &mut Snapshots) -> Result<()> {

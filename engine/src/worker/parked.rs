@@ -102,9 +102,9 @@ impl Parked {
         self.bytes
     }
 
-    /// Subtasks with parked records, by position in the group.
-    pub(super) fn waiting(&self) -> Vec<usize> {
-        self.waiting.iter().copied().collect()
+    /// The first subtask at or behind `local`, by position in the group, that has parked records.
+    pub(super) fn next_waiting(&self, local: usize) -> Option<usize> {
+        self.waiting.range(local..).next().copied()
     }
 
     /// Every parked record, in order for each subtask.

@@ -230,21 +230,19 @@ impl Snapshots {
                 Outcome::Late(_) => {}
             }
         }
-        outcomes.extend(self.collect_abandoned());
+        self.collect_abandoned(&mut outcomes);
         outcomes
     }
 
-    fn collect_abandoned(&mut self) -> Vec<Outcome> {
-        let mut late = Vec::new();
+    fn collect_abandoned(&mut self, outcomes: &mut Vec<Outcome>) {
         self.abandoned.retain(|upload| match upload.ticket.try_take() {
             Some(Ok(())) => {
-                late.push(Outcome::Late(upload.acknowledgement.clone()));
+                outcomes.push(Outcome::Late(upload.acknowledgement.clone()));
                 false
             }
             Some(Err(_)) => false,
             None => !upload.ticket.is_orphaned(),
         });
-        late
     }
 
     /// Whether an upload is under way that nobody waits for but the worker.

@@ -101,7 +101,7 @@ impl Database {
 
     /// A process has died.
     pub(in crate::sim) fn on_death(&self, process: ProcessId) {
-        self.cut(|call| call.owner.process == process);
+        self.cut(|call| call.owner.process() == process);
     }
 
     pub(super) fn take_work(&self, id: CallId) -> Option<(Work, Actor)> {

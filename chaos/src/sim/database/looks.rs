@@ -23,12 +23,20 @@ impl Database {
     /// its checkpoint is in the database or in the checkpoint's state, to be tagged anew.
     pub(in crate::sim) fn late_row(&self, sent: &Sent) -> Option<String> {
         let tables = self.tables();
-        tables.audit.iter().find_map(|row| {
+        let first_after = |attempt: AttemptId, tag: CheckpointId| {
+            let after = (attempt, tag.next())..=(attempt, CheckpointId(u64::MAX));
+            let first = sent.range(after).min_by_key(|(_, sent_us)| **sent_us);
+            first.map(|((_, checkpoint), sent_us)| (*checkpoint, *sent_us))
+        };
+        // Neighbours are of one batch, mostly.
+        let (mut of, mut first) = (None, None);
+        tables.audit.iter().zip(&tables.committed_us).find_map(|(row, committed_us)| {
             let attempt = row.sink_attempt;
-            let after = (attempt, row.checkpoint.next())..=(attempt, CheckpointId(u64::MAX));
-            let ((_, checkpoint), sent_us) = sent.range(after).min_by_key(|(_, sent_us)| **sent_us)?;
-            let committed_us = tables.committed_us.get(&row.seq)?;
-            (committed_us > sent_us).then(|| {
+            if of.replace((attempt, row.checkpoint)) != Some((attempt, row.checkpoint)) {
+                first = first_after(attempt, row.checkpoint);
+            }
+            let (checkpoint, sent_us) = first?;
+            (*committed_us > sent_us).then(|| {
                 let (partition, offset, tag) = (row.partition, row.offset, row.checkpoint);
                 format!(
                     "partition {partition}, offset {offset}, tagged {tag} by attempt {attempt}, was \

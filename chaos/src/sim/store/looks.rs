@@ -49,7 +49,7 @@ impl Store {
     pub(in crate::sim) fn manifest_under_way_of(&self, process: ProcessId) -> Option<String> {
         let disk = self.disk();
         let mut own = disk.operations.values().filter(|operation| {
-            operation.owner.process == process && operation.completes_a_checkpoint()
+            operation.owner.process() == process && operation.completes_a_checkpoint()
         });
         own.next().map(|operation| operation.path.clone())
     }
@@ -60,7 +60,7 @@ impl Store {
         let mut own = disk
             .operations
             .values()
-            .filter(|operation| operation.owner.process == process && operation.is_deletion());
+            .filter(|operation| operation.owner.process() == process && operation.is_deletion());
         own.next().map(|operation| operation.path.clone())
     }
 

@@ -88,7 +88,7 @@ impl CommitWatch {
 
     /// A process has ended the job.
     pub(super) fn on_finished(&mut self, process: ProcessId) {
-        let mut of_it = self.refused.iter().filter(|(reader, _)| reader.process == process);
+        let mut of_it = self.refused.iter().filter(|(reader, _)| reader.process() == process);
         if let Some((reader, (_, tries))) = of_it.find(|(_, (_, tries))| *tries < TRIES) {
             let what = format!(
                 "{reader} ended with its last commit refused, after {tries} of {TRIES} tries"

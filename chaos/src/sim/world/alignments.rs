@@ -4,13 +4,10 @@
 //! the oldest of its gate, must be over at the end of the next one. When an alignment began is what
 //! its gate said first: a moment that moves is no excuse.
 
-use std::collections::BTreeMap;
-
 use stormproof_engine::ids::{CheckpointId, VertexId};
 use stormproof_engine::seam::TimeUs;
 
 use super::looks::{Broken, Look};
-use crate::sim::core::Actor;
 
 /// An alignment, as the end of a step of its worker has shown it.
 #[derive(Clone, Copy, Debug)]
@@ -21,33 +18,22 @@ struct Seen {
     was_overdue: bool,
 }
 
-/// The oldest alignment of each gate when a step of its worker ended.
+/// The oldest alignment of each of a worker's gates when its last step ended.
 #[derive(Debug, Default)]
-pub(super) struct Alignments(BTreeMap<Actor, BTreeMap<(VertexId, CheckpointId), Seen>>);
+pub(super) struct Alignments(Vec<((VertexId, CheckpointId), Seen)>);
 
 impl Alignments {
-    /// A worker begins anew.
-    pub(super) fn forget(&mut self, actor: Actor) {
-        self.0.remove(&actor);
-    }
-
     /// Whether an alignment goes on although it was told to end.
     pub(super) fn look(&mut self, look: &Look<'_>) -> Option<Broken> {
         let timeout_ms = look.plan.checkpoint.alignment_timeout_ms?;
-        let mut aligning = look.opened.worker.alignments().peekable();
-        if aligning.peek().is_none() {
-            self.0.remove(&look.actor);
-            return None;
-        }
-        let before = self.0.remove(&look.actor).unwrap_or_default();
-        let mut seen = BTreeMap::new();
+        let before = std::mem::take(&mut self.0);
         let mut broken = None;
-        for alignment in aligning {
+        for alignment in look.opened.worker.alignments() {
             let which = (alignment.vertex, alignment.checkpoint);
-            let earlier = before.get(&which);
+            let earlier = before.iter().find(|(of, _)| *of == which).map(|(_, seen)| seen);
             let since_us = earlier.map_or(TimeUs::MAX, |e| e.since_us).min(alignment.since_us);
             let was_overdue = since_us + timeout_ms * 1_000 <= look.began_us;
-            seen.insert(which, Seen { since_us, was_overdue });
+            self.0.push((which, Seen { since_us, was_overdue }));
             if was_overdue && earlier.is_some_and(|earlier| earlier.was_overdue) {
                 let ((vertex, checkpoint), at) = (which, look.actor);
                 let what = format!(
@@ -57,7 +43,6 @@ impl Alignments {
                 broken = Some(("alignment-timeout", what));
             }
         }
-        self.0.insert(look.actor, seen);
         broken
     }
 }

@@ -4,21 +4,18 @@
 //! each worker after each of its steps does. Times are those of steps: a worker that stands still
 //! sends nothing, and gives no credit.
 
-use std::collections::BTreeMap;
-
 use stormproof_engine::exchange::{DEBLOAT_FLOOR_BYTES, DEBLOAT_PERIOD_US, OpenBuffer};
 use stormproof_engine::seam::TimeUs;
 use stormproof_engine::worker::Flow;
 
 use super::looks::{Broken, Look};
-use crate::sim::core::Actor;
 
-/// What was seen of the workers' buffers and credit.
+/// What was seen of a worker's buffers and credit.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// The buffer that each lane of a worker had open last, and since when.
-    open: BTreeMap<Actor, Vec<(OpenBuffer, TimeUs)>>,
-    credits: BTreeMap<Actor, Vec<Credit>>,
+    /// The buffer that each lane had open last, and since when.
+    open: Vec<(OpenBuffer, TimeUs)>,
+    credits: Vec<Credit>,
 }
 
 /// What was seen of a gate's credit.
@@ -45,22 +42,15 @@ struct Behind {
 const PERIODS_BEHIND: u32 = 5;
 
 impl Buffers {
-    /// A worker begins anew.
-    pub(super) fn forget(&mut self, actor: Actor) {
-        self.open.remove(&actor);
-        self.credits.remove(&actor);
-    }
-
     /// How long each lane's buffer has been open with something in it.
     pub(super) fn look_at_lanes(&mut self, look: &Look<'_>) -> Option<Broken> {
         let may_us = look.plan.exchange.flush_interval_us;
-        let lanes = self.open.entry(look.actor).or_default();
         let mut broken = None;
-        for (at, (vertex, buffer)) in look.opened.worker.open_buffers().enumerate() {
-            if at == lanes.len() {
-                lanes.push((buffer, look.began_us));
+        look.opened.worker.open_buffers().enumerate().for_each(|(at, (vertex, buffer))| {
+            if at == self.open.len() {
+                self.open.push((buffer, look.began_us));
             }
-            let (seen, since_us) = &mut lanes[at];
+            let (seen, since_us) = &mut self.open[at];
             if buffer.bytes == 0 || seen.bytes == 0 || seen.after != buffer.after {
                 *since_us = look.began_us;
             }
@@ -74,7 +64,7 @@ impl Buffers {
                 );
                 broken = Some(("sent-in-time", what));
             }
-        }
+        });
         broken
     }
 
@@ -84,22 +74,22 @@ impl Buffers {
         if target_us == 0 {
             return None;
         }
-        let gates = self.credits.entry(look.actor).or_default();
         let mut broken = None;
         for (at, flow) in look.opened.worker.flows().enumerate() {
-            if at == gates.len() {
+            if at == self.credits.len() {
                 let largest_bytes = flow.credit_bytes;
-                gates.push(Credit { largest_bytes, dry_since: None, behind: None });
+                self.credits.push(Credit { largest_bytes, dry_since: None, behind: None });
             }
-            let gate = &mut gates[at];
+            let gate = &mut self.credits[at];
             let what = match flow.waiting_bytes {
                 0 => gate.judge_dry(flow.credit_bytes, look.began_us),
                 _ => gate.judge_behind(&flow, target_us, look.began_us),
             };
             let what = what.or_else(|| gate.judge_floor(flow.credit_bytes));
-            let (vertex, actor) = (flow.vertex, look.actor);
-            broken = broken
-                .or(what.map(|what| ("credit", format!("vertex {vertex} at {actor}: {what}"))));
+            if let (None, Some(what)) = (&broken, what) {
+                let (vertex, actor) = (flow.vertex, look.actor);
+                broken = Some(("credit", format!("vertex {vertex} at {actor}: {what}")));
+            }
         }
         broken
     }

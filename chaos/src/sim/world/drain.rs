@@ -35,7 +35,7 @@ impl World<'_> {
         process.is_told_to_drain = true;
         process.machine.control().stop_with_drain();
         self.core.trace(|| format!("{id} is told to drain"));
-        self.core.wake(Actor { process: id, worker: None });
+        self.core.wake(Actor::coordinator(id));
     }
 
     /// A process has ended the job: its last commit was tried as often as it may be refused, and if

@@ -19,15 +19,16 @@ impl Look<'_> {
     /// A sink takes nothing while as many rows as may are on their way into the database; besides
     /// these each subtask fills a batch.
     pub(super) fn at_rows(&self) -> Option<Broken> {
-        let sink = self.plan.sink;
-        if sink.transactional_us.is_some() || self.restores > 0 {
+        let (sink, pending) = (&self.plan.sink, self.opened.pending_rows());
+        let is_below = pending <= sink.max_pending_rows as u64;
+        if is_below || sink.transactional_us.is_some() || self.restores > 0 {
             return None;
         }
         let subtasks = self.plan.topology.parallelism.iter().map(|p| p.sink).max().unwrap_or(1);
-        let workers = self.plan.workers_of(self.actor.process.0);
+        let workers = self.plan.workers_of(self.actor.process().0);
         let batches = u64::from(subtasks.div_ceil(workers)) + 1;
         let may = sink.max_pending_rows as u64 + batches * sink.batch_rows as u64;
-        let (pending, at) = (self.opened.pending_rows(), self.actor);
+        let at = self.actor;
         let broken = || (RULE, format!("{pending} rows wait in the sink of {at}, and {may} may"));
         (pending > may).then(broken)
     }
@@ -53,11 +54,12 @@ impl Look<'_> {
     pub(super) fn at_in_flight(&self) -> Option<Broken> {
         // Without a figure the engine chooses one that no simulated job uses up.
         let credit = self.plan.exchange.credit_bytes as u64;
-        if credit == 0 || self.plan.topology.hold_us > 0 || self.restores > 0 {
+        let (waiting_bytes, at) = (self.opened.waiting_bytes(), self.actor);
+        let is_below = credit == 0 || waiting_bytes <= credit;
+        if is_below || self.plan.topology.hold_us > 0 || self.restores > 0 {
             return None;
         }
-        let (waiting_bytes, at) = (self.opened.waiting_bytes(), self.actor);
-        let parallelism = self.plan.parallelism_of(at.process.0);
+        let parallelism = self.plan.parallelism_of(at.process().0);
         let upstream = match self.plan.topology.is_direct {
             true => u64::from(parallelism.source),
             false => u64::from(parallelism.source) + u64::from(parallelism.count),
@@ -65,7 +67,7 @@ impl Look<'_> {
         // A record for every subtask is parked once for each.
         let copies = match self.plan.topology.into_count {
             Partitioner::Broadcast => {
-                parallelism.count.div_ceil(self.plan.workers_of(at.process.0))
+                parallelism.count.div_ceil(self.plan.workers_of(at.process().0))
             }
             _ => 1,
         };

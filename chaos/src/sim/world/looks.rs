@@ -7,12 +7,21 @@ use stormproof_engine::seam::TimeUs;
 use stormproof_engine::worker::Misheld;
 
 use super::World;
+use super::alignments::Alignments;
+use super::buffers::Buffers;
 use crate::sim::core::{Actor, ProcessId};
 use crate::sim::crew::Opened;
 use crate::sim::plan::Plan;
 
 /// A rule, and how it was broken.
 pub(super) type Broken = (&'static str, String);
+
+/// What was seen of a worker when its last step ended.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    buffers: Buffers,
+    alignments: Alignments,
+}
 
 /// A look at one worker whose step is over.
 #[derive(Clone, Copy)]
@@ -65,29 +74,30 @@ impl World<'_> {
             return;
         };
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let actor = Actor { process: id, worker: Some(worker) };
+        let actor = Actor::of_worker(id, worker);
         let (began_us, restores) = (self.core.step_began_us(), heard.restores);
         let look = Look { plan: self.plan, actor, opened, began_us, restores };
-        let looked = [
-            look.at_rows(),
-            look.at_large(),
-            look.at_in_flight(),
-            self.buffers.look_at_lanes(&look),
-            self.buffers.look_at_credit(&look),
-            self.alignments.look(&look),
-            look.at_holds(),
-            look.at_logs(),
-            look.at_forgotten(),
-        ];
+        let Seen { buffers, alignments } = self.seen.entry(actor).or_default();
+        let mut tell = |broken: Option<Broken>| {
+            if let Some((rule, what)) = broken {
+                heard.conduct.breach(rule, what);
+            }
+        };
+        tell(look.at_rows());
+        tell(look.at_large());
+        tell(look.at_in_flight());
+        tell(buffers.look_at_lanes(&look));
+        tell(buffers.look_at_credit(&look));
+        tell(alignments.look(&look));
+        tell(look.at_holds());
+        tell(look.at_logs());
+        tell(look.at_forgotten());
         let completed = opened.completed.filter(|_| !self.plan.topology.is_bounded);
-        let owed = completed.filter(|_| self.topic.owes_commit(actor)).map(|of| {
+        tell(completed.filter(|_| self.topic.owes_commit(actor)).map(|of| {
             let what = format!(
                 "{actor} was told that checkpoint {of} is complete, and has no commit under way"
             );
             ("committed-offsets", what)
-        });
-        for (rule, what) in looked.into_iter().chain([owed]).flatten() {
-            heard.conduct.breach(rule, what);
-        }
+        }));
     }
 }

@@ -164,7 +164,8 @@ impl Writer {
     /// Takes rows from the queue up to the limits of a transaction; at least one.
     fn take_effects(&mut self, around: &mut Surroundings<'_>) -> (Vec<Effect>, usize) {
         let config = around.config;
-        let mut effects = Vec::with_capacity(config.transaction_rows.min(4096));
+        let waiting: usize = self.queue.iter().map(|run| run.rows).sum();
+        let mut effects = Vec::with_capacity(waiting.min(config.transaction_rows));
         let mut bytes = 0;
         while let Some(run) = self.queue.front_mut() {
             let buffer = &mut around.buffers[run.local];

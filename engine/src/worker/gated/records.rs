@@ -21,6 +21,9 @@ impl GatedGroup {
         now_us: TimeUs,
         snapshots: &mut Snapshots,
     ) -> Result<bool> {
+        if self.inbox.is_empty() {
+            return Ok(false);
+        }
         let mut budget = self.records_per_step;
         let mut moved = false;
         while budget > 0 && self.decisions.is_empty() && self.has_room() {
@@ -176,8 +179,9 @@ impl GatedGroup {
         if self.parked.is_empty() {
             return Ok(false);
         }
-        let mut moved = false;
-        for local in self.parked.waiting() {
+        let (mut moved, mut next) = (false, 0);
+        while let Some(local) = self.parked.next_waiting(next) {
+            next = local + 1;
             let subtask = SubtaskIndex(self.context.subtasks.start + local as u16);
             while self.has_room() && !self.is_blocked(subtask, now_us) {
                 let Some(ParkedRecord { credit, record }) = self.parked.pop(local) else { break };
