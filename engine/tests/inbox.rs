@@ -2,8 +2,10 @@
 //! credit are kept whichever way a record takes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use stormproof_engine::exchange::{
     Barrier, ChannelSet, Inbox, Item, Lane, LaneBuffer, MarkKind, Wake,
 };
@@ -252,4 +254,32 @@ fn a_capture_leaves_out_what_a_held_lane_keeps_behind_its_barriers() {
     let logged = inbox.end_capture(CheckpointId(1));
     let offsets: Vec<_> = logged.iter().map(|r| r.view().provenance().offset.0).collect();
     assert_eq!(offsets, [2, 3, 6]);
+}
+
+/// A receiver that looks only when it was told that something arrived misses nothing: it sees each
+/// buffer before the next one is sent.
+#[test]
+fn no_buffer_is_missed_while_another_one_arrives() {
+    const BUFFERS: usize = 200_000;
+    let lane = Lane::new(0..1, BUFFER_BYTES, CREDIT, Arc::new(Nobody), Arc::new(Nobody));
+    let seen = AtomicUsize::new(0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for sent in 0..BUFFERS {
+                lane.push(LaneBuffer { bytes: Bytes::new(), marks: Vec::new() });
+                // Bursts of three: the last one of each is all that raises the flag.
+                while sent % 3 == 2 && seen.load(Ordering::Relaxed) <= sent {
+                    assert!(Instant::now() < deadline, "buffer {sent} was never seen");
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        let mut arrived = Vec::new();
+        while arrived.len() < BUFFERS && Instant::now() < deadline {
+            lane.drain_into(&mut arrived);
+            seen.store(arrived.len(), Ordering::Relaxed);
+        }
+        assert_eq!(arrived.len(), BUFFERS);
+    });
 }

@@ -275,11 +275,13 @@ impl Lane {
     /// Takes everything that has arrived, in order, into `into`. What is sent at the same moment may
     /// be left: it wakes the receiver once more.
     pub fn drain_into(&self, into: &mut Vec<LaneBuffer>) {
-        if !self.has_arrived.load(Ordering::Acquire) {
-            return;
+        // Lowered by a swap, which sees what raised it: a buffer that the lock does not show yet
+        // raises it again.
+        if self.has_arrived.load(Ordering::Relaxed)
+            && self.has_arrived.swap(false, Ordering::AcqRel)
+        {
+            into.append(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        self.has_arrived.store(false, Ordering::Release);
-        into.append(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
