@@ -85,10 +85,11 @@ impl Payload<'_> {
     fn fits(&self, body: usize) -> bool {
         let Provenance { partition, offset, index, source_attempt } = self.provenance;
         let time = self.event_time_us;
+        let wraps = mutants::is_active(mutants::ATTEMPT_WRAPS);
         let beyond = u64::from(partition.0) >> 16
             | offset.0 >> 48
             | u64::from(index)
-            | u64::from(source_attempt.0) >> 8
+            | if wraps { 0 } else { u64::from(source_attempt.0) >> 8 }
             | ((time ^ (time >> 63)) as u64) >> 55
             | (self.key.map_or(0, counted) as u64) >> 8
             | (with_header(body) as u64) >> 16;

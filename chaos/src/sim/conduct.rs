@@ -48,6 +48,8 @@ struct Course {
     /// When it began, or triggered a checkpoint last.
     triggered_us: TimeUs,
     completed_us: Option<TimeUs>,
+    /// What was triggered before an interval was over, in the words of the rule.
+    hasty: Option<String>,
     is_running: bool,
 }
 
@@ -333,6 +335,22 @@ impl Conduct {
         }
     }
 
+    /// Looks for a checkpoint that an attempt has begun before its time in the step that is over now.
+    /// Not to be asked once the job was told to drain: its last checkpoint waits for nothing.
+    pub(super) fn look_at_haste(&mut self, attempt: AttemptId) {
+        let course = self.courses.get_mut(&attempt);
+        if let Some(what) = course.and_then(|course| course.hasty.take()) {
+            self.breach("checkpoint-pace", what);
+        }
+    }
+
+    /// Looks at the pause of a process after a step.
+    pub(super) fn look_at_pause(&mut self, process: ProcessId, until_us: TimeUs) {
+        if let Some(what) = self.restarts.at_pause(process, until_us) {
+            self.breach("restart-strategy", what);
+        }
+    }
+
     /// Looks at what one process, the only one so far, keeps behind a step in which a checkpoint
     /// has completed, as the last of `completed`: as many as are retained, or all if there are
     /// fewer. Not to be asked once a write, or a look, may have failed.
@@ -422,7 +440,14 @@ impl Conduct {
     fn on_triggered(&mut self, checkpoint: CheckpointId, attempt: AttemptId, now_us: TimeUs) {
         let course = self.courses.entry(attempt).or_default();
         course.under_way.insert(checkpoint, now_us);
-        course.triggered_us = now_us;
+        let before_us = std::mem::replace(&mut course.triggered_us, now_us);
+        let since_us = now_us - before_us;
+        if since_us + EVENT_LATE_US < self.config.interval_ms * 1_000 {
+            course.hasty = Some(format!(
+                "attempt {attempt} triggered checkpoint {checkpoint} {since_us} us after the one \
+                 before, or after it began"
+            ));
+        }
         let (under_way, failures) = (course.under_way.len(), course.failures_in_a_row);
         let may = self.may_concur();
         if under_way > may {

@@ -16,7 +16,7 @@ use super::database::DatabaseTraits;
 use super::plan::{GrowingPause, Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
 use super::weather::{Disturbance, Window};
 use super::world::HEALED_US;
-use crate::fault::{Fault, FaultAction};
+use crate::fault::{Fault, FaultAction, FaultTrigger};
 
 struct Draw(Pcg64Mcg);
 
@@ -143,13 +143,45 @@ impl Plan {
         let comes_to_its_end = !is_over_soon && !plan.faults.iter().any(ends_a_process);
         if plan.is_keyed() && plan.is_ordered() && comes_to_its_end {
             plan.sink.versions_guarded = !draw.one_in(2);
+            if !plan.sink.versions_guarded && draw.one_in(2) {
+                crowd(&mut plan);
+            }
         }
         if !plan.topology.is_direct && !plan.topology.holds_in_union && draw.one_in(6) {
             plan.topology.outputs = draw.range(2, 3) as u32;
             // As many rows as before.
             plan.load.records = (plan.load.records / plan.topology.outputs).max(20);
         }
+        if plan.services.read_before == 0 && draw.one_in(6) {
+            plan.services.removed_before = draw.range(1, 4) as u32;
+        }
+        if draw.one_in(6) {
+            // On both sides of what an attempt has in one byte, and far beyond.
+            let begun_before = draw.of(&[253, 254, 255, 65_535]);
+            begin_later(&mut plan, begun_before);
+        }
         plan
+    }
+}
+
+/// Many rows of few keys wait for each other, and go into one batch.
+fn crowd(plan: &mut Plan) {
+    plan.sink.batch_rows = 100;
+    plan.sink.transaction_rows = 1_000;
+    plan.sink.batch_interval_ms = 60;
+    plan.load.keys = plan.load.keys.min(8);
+    plan.load.burst = plan.load.burst.max(20);
+    let feasible_ms = feasible_ms(&plan.load, &plan.sink);
+    plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(feasible_ms);
+}
+
+/// The job has begun so often before: what waits for an attempt waits for a later one.
+fn begin_later(plan: &mut Plan, begun_before: u32) {
+    plan.services.begun_before = begun_before;
+    for fault in &mut plan.faults {
+        if let FaultTrigger::AtStep { attempt: Some(attempt), .. } = &mut fault.when {
+            attempt.0 += begun_before;
+        }
     }
 }
 
@@ -343,6 +375,8 @@ fn services(draw: &mut Draw) -> Services {
         log_commit: draw.span(50, 20_000),
         starts_at_committed,
         read_before: if starts_at_committed { draw.of(&[0, 0, 1, 3]) } else { 0 },
+        removed_before: 0,
+        begun_before: 0,
         log_commit_timeout_ms: Some(draw.of(&[30, 200, 1_000])),
     }
 }

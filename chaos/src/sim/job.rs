@@ -187,6 +187,7 @@ pub(super) fn load(plan: &Plan) -> (Vec<Vec<Option<Stored>>>, Vec<ArrivalOf>) {
         }
     }
     read_before(plan.services.read_before, &mut partitions, &mut arrivals);
+    removed_before(plan.services.removed_before, &mut partitions);
     (partitions, arrivals)
 }
 
@@ -203,6 +204,13 @@ fn read_before(
     });
     let before: Vec<ArrivalOf> = before.collect();
     arrivals.splice(..0, before);
+}
+
+/// Puts `offsets` before the records of each partition that has any: retention has removed them.
+fn removed_before(offsets: u32, partitions: &mut [Vec<Option<Stored>>]) {
+    for log in partitions.iter_mut().filter(|log| !log.is_empty()) {
+        log.splice(..0, std::iter::repeat_n(None, offsets as usize));
+    }
 }
 
 /// Writes keys and values. Records share memory: a schedule copies each of them several times.

@@ -239,6 +239,12 @@ pub struct Services {
     /// How many offsets of each partition the group had committed before the job first began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub read_before: u32,
+    /// How many offsets of each partition retention had removed before the job first began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed_before: u32,
+    /// How often the job was begun before, in another life: its attempts go on from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub begun_before: u32,
     /// How long the source waits for the answer to one; without it as long as by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_commit_timeout_ms: Option<u64>,

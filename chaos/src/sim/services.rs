@@ -45,7 +45,7 @@ impl SimServices {
         let records =
             records.into_iter().map(|of| of.into_iter().map(stored).map(Some).collect()).collect();
         // Whoever commits here may do so at any time.
-        let topic = Topic::new(Arc::clone(&core), Arc::clone(&weather), span, 0, records, 0);
+        let topic = Topic::new(Arc::clone(&core), Arc::clone(&weather), span, 0, records, (0, 0));
         for (partition, end) in (0..).zip(ends) {
             topic.on_arrival(partition, end as u32);
         }

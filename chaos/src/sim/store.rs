@@ -205,6 +205,14 @@ impl Store {
         Arc::new(Self { core, weather, latency, torn_per_mille, late_per_mille, late_us, disk })
     }
 
+    /// The claims of attempts up to `attempt` are there, from another life of the job.
+    pub(super) fn begin_after(&self, attempt: u32) {
+        if attempt > 0 {
+            let path = format!("attempts/attempt-{attempt:08}.json");
+            self.disk().objects.insert(path, Bytes::new());
+        }
+    }
+
     fn disk(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }

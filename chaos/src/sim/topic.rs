@@ -94,21 +94,25 @@ impl std::fmt::Debug for Topic {
 
 impl Topic {
     /// A topic that will hold `records`; nothing is visible yet. Of each partition that has any, the
-    /// group has committed the first `read_before` offsets.
+    /// group has committed the first `read_before` offsets, or retention has removed the first
+    /// `removed_before`.
     pub(super) fn new(
         core: Arc<Core>,
         weather: Arc<Weather>,
         commit_latency: Span,
         commit_timeout_us: TimeUs,
         records: Vec<Vec<Option<Stored>>>,
-        read_before: u32,
+        (read_before, removed_before): (u32, u32),
     ) -> Arc<Self> {
         let held = (0..).zip(&records).filter(|(_, of)| read_before > 0 && !of.is_empty());
         let next = Offset(u64::from(read_before));
         let committed_before = held.map(|(partition, _)| (PartitionId(partition), next)).collect();
-        let partition = |records| Partition { records, low: 0, high: 0 };
+        let partition = |records: Vec<_>| {
+            let low = if records.is_empty() { 0 } else { u64::from(removed_before) };
+            Partition { records, low, high: low }
+        };
         let partitions: Vec<Partition> = records.into_iter().map(partition).collect();
-        let high = partitions.iter().map(|_| AtomicU64::new(0)).collect();
+        let high = partitions.iter().map(|held| AtomicU64::new(held.high)).collect();
         let inner = Mutex::new(Inner { partitions, committed_before, ..Inner::default() });
         Arc::new(Self { core, weather, commit_latency, commit_timeout_us, high, inner })
     }

@@ -124,6 +124,7 @@ impl<'a> World<'a> {
             if plan.sink.transactional_us.is_some() { 0 } else { 500 },
             services.late_us,
         );
+        store.begin_after(services.begun_before);
         let (traits, max_retries) = (services.database, plan.sink.max_retries);
         let database = Database::new(Arc::clone(&core), Arc::clone(&weather), traits, max_retries);
         let topic = Topic::new(
@@ -132,7 +133,7 @@ impl<'a> World<'a> {
             services.log_commit,
             job::commit_timeout_us(plan),
             records,
-            services.read_before,
+            (services.read_before, services.removed_before),
         );
         let limit_us = plan.sink.transactional_us;
         let escrow = limit_us.map(|us| Escrow::new(Arc::clone(&core), Arc::clone(&weather), us));
@@ -408,6 +409,9 @@ impl<'a> World<'a> {
         self.core.set_current(actor);
         let running = process.machine.running();
         let turn = process.machine.step(&mut process.crew);
+        if let Some(until_us) = process.machine.pauses_until() {
+            self.tell_conduct(|conduct| conduct.look_at_pause(id, until_us));
+        }
         self.look_at_checkpoints(id, running, completed);
         let now = self.core.now();
         match turn {

@@ -410,14 +410,16 @@ impl Inbox {
 
     /// Sets what each upstream subtask may have under way on each lane into this group.
     pub fn set_credit(&self, credit_bytes: u64) {
-        for lane in &self.lanes {
+        let only_first = mutants::is_active(mutants::CREDIT_OF_FIRST_LANE);
+        for lane in self.lanes.iter().take(if only_first { 1 } else { self.lanes.len() }) {
             lane.lane.set_credit(credit_bytes);
         }
     }
 
-    /// What each upstream subtask may have under way to this inbox, bytes.
-    pub fn credit_bytes(&self) -> u64 {
-        self.lanes.first().map_or(0, |lane| lane.lane.credit_bytes())
+    /// The least and the most that an upstream subtask may have under way to this inbox, bytes.
+    pub fn credits(&self) -> (u64, u64) {
+        let of_each = self.lanes.iter().map(|lane| lane.lane.credit_bytes());
+        (of_each.clone().min().unwrap_or(0), of_each.max().unwrap_or(0))
     }
 
     /// Logical channels into each subtask.

@@ -151,6 +151,14 @@ impl JobMachine {
         }
     }
 
+    /// Until when no next attempt begins, after a failure.
+    pub fn pauses_until(&self) -> Option<TimeUs> {
+        match self.state {
+            State::Pausing(until_us) => Some(until_us),
+            _ => None,
+        }
+    }
+
     /// The attempt whose workers run.
     pub fn running(&self) -> Option<AttemptId> {
         match &self.state {

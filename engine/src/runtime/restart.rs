@@ -48,6 +48,8 @@ impl RestartPolicy {
                     let has_end = !mutants::is_active(mutants::PAUSE_WITHOUT_END);
                     let max_ms = if has_end { max_ms } else { u64::MAX };
                     ((self.delay_ms as f64 * factor) as u64).clamp(initial_ms.min(max_ms), max_ms)
+                } else if mutants::is_active(mutants::PAUSE_STAYS_GROWN) && self.delay_ms > 0 {
+                    self.delay_ms
                 } else {
                     initial_ms
                 };

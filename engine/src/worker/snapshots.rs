@@ -108,10 +108,10 @@ impl Snapshots {
         checkpoint <= self.over || self.aborted.contains(&checkpoint)
     }
 
-    /// Whether a checkpoint will never get the part of `vertex` from here, and is not given up.
+    /// Whether a checkpoint has no whole part of `vertex` from here.
     pub(super) fn lacks(&self, checkpoint: CheckpointId, vertex: VertexId) -> bool {
         let part = self.pending.get(&checkpoint).and_then(|pending| pending.parts.get(&vertex));
-        !self.is_over(checkpoint) && !part.is_some_and(|part| part.is_complete)
+        !part.is_some_and(|part| part.is_complete)
     }
 
     /// Notes that a checkpoint is complete: it is over, and so are those before it.
@@ -127,6 +127,9 @@ impl Snapshots {
     pub(super) fn abort(&mut self, checkpoint: CheckpointId) {
         if mutants::is_active(mutants::LATE_BARRIER_REVIVES) {
             return;
+        }
+        if mutants::is_active(mutants::ABORT_ENDS_OLDER) {
+            self.over = self.over.max(checkpoint);
         }
         self.aborted.insert(checkpoint);
         let upload = self.pending.remove(&checkpoint).and_then(|pending| pending.upload);

@@ -27,8 +27,8 @@ pub struct Flow {
     pub vertex: VertexId,
     /// How many upstream subtasks there are.
     pub sources: u64,
-    /// What each of them may have under way, bytes.
-    pub credit_bytes: u64,
+    /// The least and the most that one of them may have under way, bytes.
+    pub credit_bytes: (u64, u64),
     /// What waits to be processed, bytes.
     pub waiting_bytes: u64,
     /// What was taken in since the beginning, bytes.

@@ -105,6 +105,8 @@ pub(super) fn calm(seed: u64) -> Plan {
             log_commit: span(200, 2_000),
             starts_at_committed: false,
             read_before: 0,
+            removed_before: 0,
+            begun_before: 0,
             log_commit_timeout_ms: None,
         },
         restart_delay_ms: 5,

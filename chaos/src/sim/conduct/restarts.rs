@@ -101,6 +101,18 @@ impl Restarts {
         })
     }
 
+    /// Behind a step a process pauses until `until_us`: what is wrong with that.
+    pub(super) fn at_pause(&self, process: ProcessId, until_us: TimeUs) -> Option<String> {
+        let Failures { count, last_us, pause_us, .. } = *self.failures.get(&process)?;
+        let (pause_us, chosen_us) = (pause_us?, until_us - last_us);
+        (chosen_us.abs_diff(pause_us) > EVENT_LATE_US).then(|| {
+            format!(
+                "after failure {count} {process} pauses for {chosen_us} us, and the pause is \
+                 {pause_us} us"
+            )
+        })
+    }
+
     /// A process has ended over `error`: what is wrong with that.
     pub(super) fn on_over(&self, process: ProcessId, error: &EngineError) -> Option<String> {
         let Failures { count, .. } = *self.failures.get(&process)?;

@@ -48,8 +48,17 @@ impl Patience {
         self.on_failed(batch);
     }
 
-    /// A batch comes, to be written.
+    /// A batch comes, to be written: its number counts the tries that were left in doubt.
     pub(super) fn on_write(&mut self, batch: BatchId, try_number: u32) {
+        let doubts = self.doubted.range((batch, 0)..=(batch, u32::MAX)).count();
+        if try_number as usize > doubts {
+            let (attempt, number) = batch;
+            let what = format!(
+                "batch {number} of attempt {attempt} is written as try {try_number}, and {doubts} \
+                 were left in doubt"
+            );
+            self.breach("retry-bound", what);
+        }
         if self.doubted.contains(&(batch, try_number)) {
             let (attempt, number) = batch;
             let what = format!(

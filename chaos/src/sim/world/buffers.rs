@@ -77,15 +77,15 @@ impl Buffers {
         let mut broken = None;
         for (at, flow) in look.opened.worker.flows().enumerate() {
             if at == self.credits.len() {
-                let largest_bytes = flow.credit_bytes;
+                let (_, largest_bytes) = flow.credit_bytes;
                 self.credits.push(Credit { largest_bytes, dry_since: None, behind: None });
             }
             let gate = &mut self.credits[at];
             let what = match flow.waiting_bytes {
-                0 => gate.judge_dry(flow.credit_bytes, look.began_us),
+                0 => gate.judge_dry(flow.credit_bytes.0, look.began_us),
                 _ => gate.judge_behind(&flow, target_us, look.began_us),
             };
-            let what = what.or_else(|| gate.judge_floor(flow.credit_bytes));
+            let what = what.or_else(|| gate.judge_floor(flow.credit_bytes.0));
             if let (None, Some(what)) = (&broken, what) {
                 let (vertex, actor) = (flow.vertex, look.actor);
                 broken = Some(("credit", format!("vertex {vertex} at {actor}: {what}")));
@@ -119,7 +119,7 @@ impl Credit {
     /// Something waits: credit goes to what is taken in within the target time.
     fn judge_behind(&mut self, flow: &Flow, target_us: TimeUs, now_us: TimeUs) -> Option<String> {
         self.dry_since = None;
-        let (taken_bytes, credit) = (flow.taken_bytes, flow.credit_bytes);
+        let (taken_bytes, (_, credit)) = (flow.taken_bytes, flow.credit_bytes);
         let nothing = Behind { since_us: now_us, taken_bytes, periods: 0, counted_us: now_us };
         let behind = self.behind.get_or_insert(nothing);
         if now_us >= behind.counted_us + DEBLOAT_PERIOD_US {

@@ -41,6 +41,7 @@ impl World<'_> {
         heard.conduct.look_at_ages(attempt, began_us, &self.store);
         if !may_drain {
             heard.conduct.look_at_due(attempt, began_us);
+            heard.conduct.look_at_haste(attempt);
         }
         if now_completed > completed && is_known && is_alone {
             heard.conduct.look_at_left(id, attempt, &self.store);

@@ -75,6 +75,7 @@ pub(super) fn resolve(
                         Offset((next.0 + 1).min(high))
                     }
                     Some(next) => *next,
+                    None if mutants::is_active(mutants::STARTS_AT_ZERO) => Offset(0),
                     None => Offset(low),
                 },
             };

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::row::RowMapper;
 use crate::ids::{AttemptId, CheckpointId, SubtaskIndex};
+use crate::mutants;
 use crate::record::Record;
 use crate::seam::TimeUs;
 
@@ -86,7 +87,10 @@ impl Batch {
             })
         });
         let mut upserts: Vec<_> = keyed.collect();
-        upserts.sort_by_key(|upsert| upsert.key_hash);
+        match mutants::is_active(mutants::UPSERTS_UNSTABLE) {
+            true => upserts.sort_unstable_by_key(|upsert| upsert.key_hash),
+            false => upserts.sort_by_key(|upsert| upsert.key_hash),
+        }
         upserts.dedup_by(|later, kept| {
             let is_same_key = later.key_hash == kept.key_hash;
             if is_same_key && (!versions_guarded || later.version >= kept.version) {

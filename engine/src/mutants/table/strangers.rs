@@ -443,4 +443,40 @@ mutants! {
         "a checkpoint that is found damaged counts as one of those that are retained";
         by "a checkpoint that rots, and more than one that is retained";
         ["retention"];
+    SECOND_ALIGNMENT_UNTIMED = 162, "second-alignment-untimed":
+        "an alignment does not time out behind a checkpoint that is captured and not over";
+        by "an alignment that times out while an older checkpoint goes on";
+        ["alignment-timeout"];
+    ABORT_ENDS_OLDER = 163, "abort-ends-older":
+        "a worker takes a checkpoint that was given up for the end of those before it, too";
+        by "two checkpoints under way, of which the younger one fails";
+        ["checkpoint-expiry"];
+    CREDIT_OF_FIRST_LANE = 164, "credit-of-first-lane":
+        "debloating tells the first sending worker alone";
+        by "a receiver that is behind, and more than one worker";
+        ["credit"];
+    PAUSE_STAYS_GROWN = 165, "pause-stays-grown":
+        "the growing pause before restarts does not start over after a quiet time";
+        by "failures far from each other";
+        ["restart-strategy"];
+    TRIGGERS_AT_ONCE = 166, "triggers-at-once":
+        "the first checkpoint of an attempt does not wait for an interval";
+        by "anything";
+        ["checkpoint-pace"];
+    EVERY_TRY_COUNTS = 167, "every-try-counts":
+        "a batch that was certainly not written has another number when it is written again";
+        by "a database that refuses";
+        ["retry-bound"];
+    ATTEMPT_WRAPS = 168, "attempt-wraps":
+        "a frame passes for one whose attempt fits into a byte";
+        by "a job that has begun more than 255 times";
+        ["no-phantom", "conservation", "no-loss"];
+    STARTS_AT_ZERO = 169, "starts-at-zero":
+        "where nothing is committed, a source begins with offset 0, which retention has removed";
+        by "a first start after retention";
+        ["refusal"];
+    UPSERTS_UNSTABLE = 170, "upserts-unstable":
+        "rows of one key within a batch lose their order";
+        by "sinks without versions, and many rows of one key";
+        ["final-values"];
 }

@@ -15,9 +15,9 @@ impl GatedGroup {
         (self.inbox.queued_bytes() + self.parked.bytes(), self.inbox.held_bytes())
     }
 
-    /// What each upstream subtask may have under way to here, bytes.
+    /// What each upstream subtask may have under way to here at least, bytes.
     pub(in crate::worker) fn credit_bytes(&self) -> u64 {
-        self.inbox.credit_bytes()
+        self.inbox.credits().0
     }
 
     /// The flow into this gate.
@@ -25,7 +25,7 @@ impl GatedGroup {
         Flow {
             vertex: self.context.vertex,
             sources: self.inbox.channels() as u64,
-            credit_bytes: self.inbox.credit_bytes(),
+            credit_bytes: self.inbox.credits(),
             waiting_bytes: self.inbox.queued_bytes() + self.parked.bytes(),
             taken_bytes: self.inbox.taken_bytes(),
         }
@@ -33,7 +33,7 @@ impl GatedGroup {
 
     /// The oldest checkpoint that is aligned here and may time out, and since when.
     pub(in crate::worker) fn aligning(&self) -> Option<(CheckpointId, TimeUs)> {
-        self.handler.aligning()
+        self.handler.longest_wait()
     }
 
     /// The channels that are held, and those that must be, where these are not the same. Not to be
