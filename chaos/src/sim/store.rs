@@ -103,6 +103,8 @@ struct Disk {
     looked: BTreeMap<ProcessId, Looked>,
     /// What was being deleted, or was about to be, when its process ended.
     undeleted: BTreeSet<String>,
+    /// Checkpoints that have rotted.
+    rotten: BTreeSet<CheckpointId>,
     /// When each path was written last.
     landed_us: BTreeMap<String, TimeUs>,
     watch: Watch,

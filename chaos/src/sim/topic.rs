@@ -163,7 +163,7 @@ impl Topic {
             (false, false) => End::Done,
         };
         if commit.answer.is_some() {
-            inner.watch.on_ended(commit.owner, commit.client, &commit.splits, end);
+            inner.watch.on_ended(id, &commit, end);
         }
         if is_unanswered {
             // Kept: a ticket whose other end is gone is an answer, too.
@@ -416,6 +416,7 @@ impl LogClient for Client {
             let splits = splits.to_vec();
             let commit = Commit { owner, client, sent_us, splits, answer: Some(answer) };
             inner.commits.insert(id, commit);
+            inner.watch.on_sent(owner, id);
             id
         };
         self.topic.core.after(self.topic.commit_latency, Event::Commit(id));

@@ -25,7 +25,17 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 22] = [
+const OF_RUNS: [Invariant; 23] = [
+    Invariant {
+        id: "logged-in-order",
+        title: "What is in flight is logged in its order",
+        text: "In each channel of a checkpoint the records of a partition that the checkpoint's own \
+               attempt has read lie in the order of their offsets. `per-key-order` needs a restore \
+               of that very checkpoint to see this.",
+        source: "FIFO channels: a restore emits what was in flight as it was",
+        checkers: &["sim::records"],
+        is_end_state: false,
+    },
     Invariant {
         id: "timers",
         title: "Timers fire when they are due",

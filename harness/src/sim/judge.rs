@@ -46,7 +46,7 @@ const NOTICED_LATE_US: i64 = 1_000_000;
 /// Judges a run of `plan`.
 pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
     let outputs = Outputs(plan.topology.outputs);
-    let judgement = match outputs.ledger(&run.evidence) {
+    let (judgement, disorder) = match outputs.ledger(&run.evidence) {
         Ok(ledger) => with_input(plan, run, &ledger, oracle::judge),
         Err(error) => return unreadable(&error),
     };
@@ -56,6 +56,10 @@ pub fn judge(plan: &Plan, run: &SimRun) -> SimJudgement {
         broken.push(check.id.clone());
         reasons.push(format!("{}: {}", check.id, check.summary));
         reasons.extend(check.witnesses.iter().take(2).map(|w| format!("    {}", w.text)));
+    }
+    if let Some(what) = disorder {
+        broken.push("logged-in-order".to_owned());
+        reasons.push(format!("logged-in-order: {what}"));
     }
     if let Some(what) = &run.mistimed {
         broken.push("timers".to_owned());
@@ -100,8 +104,8 @@ pub fn second_opinion(
     let ledger = Outputs(plan.topology.outputs).ledger(&run.evidence);
     // What is no ledger for the one is none for the other.
     let Ok(ledger) = ledger else { return Ok(Vec::new()) };
-    let opinion = with_input(plan, run, &ledger, oracle::plain::second_opinion)?;
-    Ok(oracle::compare(&judged.judgement, &opinion))
+    let (opinion, _) = with_input(plan, run, &ledger, oracle::plain::second_opinion);
+    Ok(oracle::compare(&judged.judgement, &opinion?))
 }
 
 /// What a run without a broken rule is worth.
@@ -125,18 +129,20 @@ fn unreadable(error: &LedgerError) -> SimJudgement {
     }
 }
 
-/// Hands the evidence of a run to a checker.
+/// Hands the evidence of a run to a checker; says what was not in order in the checkpoints it read.
 fn with_input<T>(
     plan: &Plan,
     run: &SimRun,
     ledger: &Ledger,
     check: impl FnOnce(Input<'_>) -> T,
-) -> T {
+) -> (T, Option<String>) {
     let outputs = Outputs(plan.topology.outputs);
     let mut checkpoints = Checkpoints::new(plan, &run.evidence);
     let mut audit = outputs.audit(&run.evidence);
     let conditions = conditions_of(plan, run);
-    check(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions })
+    let answer =
+        check(Input { ledger, checkpoints: &mut checkpoints, audit: &mut audit, conditions });
+    (answer, checkpoints.disorder)
 }
 
 fn conditions_of(plan: &Plan, run: &SimRun) -> Conditions {

@@ -115,6 +115,8 @@ pub(super) struct Checkpoints<'a> {
     /// The key group of each record that may have copies in flight.
     copied: BTreeMap<(PartitionId, Offset), KeyGroup>,
     max_parallelism: u16,
+    /// The first channel whose records were not in order.
+    pub(super) disorder: Option<String>,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -125,7 +127,33 @@ impl<'a> Checkpoints<'a> {
         let group = |record: &InputRecord| (place(record), group_of(record, max_parallelism));
         let copied = evidence.input.iter().filter(|_| is_copied).map(group).collect();
         let objects = CheckpointObjects::new(&evidence.objects);
-        Self { objects, outputs: Outputs(plan.topology.outputs), copied, max_parallelism }
+        Self {
+            objects,
+            outputs: Outputs(plan.topology.outputs),
+            copied,
+            max_parallelism,
+            disorder: None,
+        }
+    }
+
+    /// Looks at the order of what is in flight. What an earlier attempt had read was there before,
+    /// and may have come from several channels.
+    fn look_at_order(&mut self, manifest: &Manifest, frames: &[Frame]) {
+        let mut last: BTreeMap<(Place, PartitionId), Offset> = BTreeMap::new();
+        let own = frames.iter().filter(|frame| frame.source_attempt == manifest.attempt);
+        for frame in own.filter(|frame| matches!(frame.place, Place::Channel { .. })) {
+            let (offset, partition) = (frame.offset, frame.partition);
+            let before = last.insert((frame.place, partition), offset).unwrap_or(offset);
+            if before > offset {
+                let (id, place) = (manifest.checkpoint, frame.place);
+                self.disorder.get_or_insert_with(|| {
+                    format!(
+                        "checkpoint {id} has offset {offset} of partition {partition} behind \
+                         {before} in {place:?}"
+                    )
+                });
+            }
+        }
     }
 
     /// Whether the frame is a copy for a subtask that leaves the record to another one.
@@ -172,6 +200,7 @@ impl CheckpointSource for Checkpoints<'_> {
 
     fn state(&mut self, manifest: &Manifest) -> Result<CheckpointState, Torn> {
         let mut state = self.objects.state(manifest)?;
+        self.look_at_order(manifest, &state.frames);
         if self.outputs.0 == 1 && self.copied.is_empty() {
             return Ok(state);
         }

@@ -28,6 +28,7 @@ impl Store {
             self.change_a_bit(&mut disk, path);
         }
         disk.newest_landed = fallback;
+        disk.rotten.insert(checkpoint);
         // It is no checkpoint any more, and nobody deletes it: it is evidence.
         disk.excused += 1;
         disk.landed_us.retain(|path, _| checkpoint_of(path) != Some(checkpoint));
@@ -89,11 +90,13 @@ impl Disk {
     }
 
     fn is_whole_and_stays(&self, checkpoint: CheckpointId) -> bool {
-        self.is_whole(checkpoint) && !self.is_touched(checkpoint, |_| true)
+        let has_landed = self.landed_us.contains_key(&manifest_path(checkpoint));
+        has_landed && self.is_whole(checkpoint) && !self.is_touched(checkpoint, |_| true)
     }
 
+    /// Also where a death has torn nothing from its manifest.
     fn is_whole(&self, checkpoint: CheckpointId) -> bool {
-        let is_sound = self.landed_us.contains_key(&manifest_path(checkpoint));
+        let is_sound = !self.rotten.contains(&checkpoint);
         let named = self.files_of(checkpoint);
         is_sound && !named.is_empty() && named.iter().all(|path| self.objects.contains_key(path))
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Commit;
 use stormproof_engine::connectors::Split;
 use stormproof_engine::seam::TimeUs;
 
@@ -31,6 +32,8 @@ pub(super) struct CommitWatch {
     clients: BTreeMap<Actor, u64>,
     /// The last commit of each reader, if it was refused, and how often it was.
     refused: BTreeMap<Actor, (Vec<Split>, u32)>,
+    /// The last commit that each reader has sent. An end that comes later than this one's says nothing.
+    latest: BTreeMap<Actor, u64>,
     /// Clients that wait for an answer which never comes.
     waits_in_vain: BTreeSet<u64>,
     breach: Option<Breach>,
@@ -41,6 +44,11 @@ impl CommitWatch {
     pub(super) fn on_opened(&mut self, reader: Actor, client: u64) {
         self.clients.insert(reader, client);
         self.refused.remove(&reader);
+    }
+
+    /// A reader sends a commit.
+    pub(super) fn on_sent(&mut self, reader: Actor, commit: u64) {
+        self.latest.insert(reader, commit);
     }
 
     /// A reader sends a commit although it has sent one at `earlier_us`, has no answer yet, and is to
@@ -64,20 +72,25 @@ impl CommitWatch {
     }
 
     /// A commit has come to its end.
-    pub(super) fn on_ended(&mut self, reader: Actor, client: u64, splits: &[Split], end: End) {
+    pub(super) fn on_ended(&mut self, commit: u64, of: &Commit, end: End) {
+        let Commit { owner: reader, client, ref splits, .. } = *of;
+        let is_last = self.latest.get(&reader) == Some(&commit);
         if self.clients.get(&reader) != Some(&client) {
             return;
         }
-        let before = self.refused.remove(&reader);
-        let tries = before.filter(|(same, _)| same == splits).map_or(0, |(_, tries)| tries);
         if end == End::Unanswered {
             self.waits_in_vain.insert(client);
         }
+        if !is_last {
+            return;
+        }
+        let before = self.refused.remove(&reader);
+        let tries = before.filter(|(same, _)| *same == *splits).map_or(0, |(_, tries)| tries);
         match end {
             End::Done => {}
-            End::Refused => _ = self.refused.insert(reader, (splits.to_vec(), tries + 1)),
+            End::Refused => _ = self.refused.insert(reader, (splits.clone(), tries + 1)),
             // How often the reader counts it is its own affair.
-            End::Unanswered => _ = self.refused.insert(reader, (splits.to_vec(), TRIES)),
+            End::Unanswered => _ = self.refused.insert(reader, (splits.clone(), TRIES)),
         }
     }
 

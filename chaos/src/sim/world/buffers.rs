@@ -86,6 +86,7 @@ impl Buffers {
                 _ => gate.judge_behind(&flow, target_us, look.began_us),
             };
             let what = what.or_else(|| gate.judge_floor(flow.credit_bytes.0));
+            let what = what.or_else(|| judge_evenness(flow.credit_bytes));
             if let (None, Some(what)) = (&broken, what) {
                 let (vertex, actor) = (flow.vertex, look.actor);
                 broken = Some(("credit", format!("vertex {vertex} at {actor}: {what}")));
@@ -93,6 +94,12 @@ impl Buffers {
         }
         broken
     }
+}
+
+/// Whoever sends has as much as the others.
+fn judge_evenness((least, most): (u64, u64)) -> Option<String> {
+    let what = || format!("one upstream worker has {least} bytes of credit, another one {most}");
+    (least != most).then(what)
 }
 
 impl Credit {

@@ -19,15 +19,16 @@ pub(super) struct Heard {
     pub(super) attempts: u32,
     pub(super) completed: u64,
     pub(super) restores: u64,
-    pub(super) last_triggered_us: TimeUs,
+    /// The newest checkpoint that has completed, and when it was triggered.
+    pub(super) newest: (CheckpointId, TimeUs),
     pub(super) conduct: Conduct,
 }
 
 impl Heard {
     pub(super) fn nothing(plan: &Plan) -> Self {
         let conduct = Conduct::new(plan);
-        let (attempts, completed, restores, last_triggered_us) = (0, 0, 0, 0);
-        Self { told: None, attempts, completed, restores, last_triggered_us, conduct }
+        let newest = (CheckpointId::NONE, 0);
+        Self { told: None, attempts: 0, completed: 0, restores: 0, newest, conduct }
     }
 }
 
@@ -47,8 +48,11 @@ impl World<'_> {
                     heard.attempts += 1;
                     heard.restores += u64::from(*restored != CheckpointId::NONE);
                 }
-                JobEvent::CheckpointTriggered { .. } => heard.last_triggered_us = core.now(),
-                JobEvent::CheckpointCompleted { .. } => heard.completed += 1,
+                JobEvent::CheckpointCompleted { checkpoint, stats, .. } => {
+                    heard.completed += 1;
+                    let triggered_us = core.now().saturating_sub(stats.duration_us);
+                    heard.newest = heard.newest.max((*checkpoint, triggered_us));
+                }
                 JobEvent::AttemptFailed { attempt, cause } => {
                     database.on_attempt_failed(*attempt, cause);
                 }

@@ -94,7 +94,7 @@ impl World<'_> {
             attempts: heard.attempts,
             completed: heard.completed,
             restores: heard.restores,
-            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.last_triggered_us),
+            commits_settled: lost_us.is_none_or(|lost_us| lost_us < heard.newest.1),
         }
     }
 }

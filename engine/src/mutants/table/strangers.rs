@@ -5,8 +5,8 @@ use super::{Mutant, mutants};
 mutants! {
     PARKED_BEHIND = 43, "parked-behind":
         "unaligned: what a subtask had taken and could not send on is logged behind the rest";
-        by "a barrier that overtakes records while credit is short, then a restore";
-        ["per-key-order", "final-values"];
+        by "a barrier that overtakes records while credit is short";
+        ["logged-in-order", "per-key-order", "final-values"];
     REPLAY_UNLOGGED = 44, "replay-unlogged":
         "unaligned: what was held by the last alignment and waits for its turn is not logged";
         by "an alignment that ends, and times out again, while credit is short";
