@@ -259,6 +259,7 @@ fn a_capture_leaves_out_what_a_held_lane_keeps_behind_its_barriers() {
 /// A receiver that looks only when it was told that something arrived misses nothing: it sees each
 /// buffer before the next one is sent.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "two threads in real time")]
 fn no_buffer_is_missed_while_another_one_arrives() {
     const BUFFERS: usize = 200_000;
     let lane = Lane::new(0..1, BUFFER_BYTES, CREDIT, Arc::new(Nobody), Arc::new(Nobody));
