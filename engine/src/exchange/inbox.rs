@@ -12,12 +12,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::capture::Capture;
 use super::channel_set::ChannelSet;
 use super::lane::{Lane, LaneBuffer, Mark, MarkKind};
 use super::run::Run;
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
-use crate::record::{Record, RecordView, frame_len};
+use crate::record::{Record, RecordView};
 
 /// What a group processes next.
 #[derive(Clone, Debug)]
@@ -93,61 +94,6 @@ impl InputLane {
             self.lane.recycle(buffer.bytes);
         }
         is_processed
-    }
-}
-
-/// A log of in-flight records under way: part of one checkpoint.
-#[derive(Debug)]
-struct Capture {
-    checkpoint: CheckpointId,
-    /// Channels whose barrier has been seen: what follows is not part of the checkpoint.
-    closed: ChannelSet,
-    records: Vec<Record>,
-}
-
-impl Capture {
-    fn log(&mut self, channel: usize, record: impl FnOnce() -> Record) {
-        if !self.closed.contains(channel) {
-            self.records.push(record());
-        }
-    }
-
-    fn pass_mark(&mut self, channel: usize, kind: MarkKind) {
-        let closes = match kind {
-            MarkKind::Barrier(barrier) => barrier.checkpoint >= self.checkpoint,
-            MarkKind::EndOfInput => true,
-        };
-        if closes && !mutants::is_active(mutants::LOGS_TOO_MUCH) {
-            self.closed.insert(channel);
-        }
-    }
-
-    fn pass_item(&mut self, item: &Item) {
-        match item {
-            Item::Record { channel, record, .. } => self.log(*channel, || record.clone()),
-            Item::Mark { channel, kind } => self.pass_mark(*channel, *kind),
-        }
-    }
-
-    fn pass_buffer(
-        &mut self,
-        first_channel: usize,
-        buffer: &LaneBuffer,
-        mut at: usize,
-        next_mark: usize,
-    ) {
-        let mut marks = buffer.marks[next_mark..].iter().peekable();
-        loop {
-            while let Some(mark) = marks.next_if(|mark| mark.at as usize <= at) {
-                self.pass_mark(first_channel + mark.source.index(), mark.kind);
-            }
-            if at >= buffer.bytes.len() {
-                break;
-            }
-            let channel = first_channel + RecordView::new(&buffer.bytes[at..]).source().index();
-            self.log(channel, || Record::at(&buffer.bytes, at));
-            at += frame_len(&buffer.bytes[at..]);
-        }
     }
 }
 

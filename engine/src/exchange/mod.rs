@@ -4,6 +4,7 @@
 //! memory is one [`Lane`] for each edge and pair of workers, and one counter for each upstream
 //! subtask and lane. Memory and wake-ups grow with W x W and P x W, never with P x P.
 
+mod capture;
 mod channel_set;
 mod debloat;
 mod inbox;
