@@ -55,6 +55,8 @@ impl Disk {
         let (newest, fallback) = (ids.next()?, ids.next()?);
         let landed_us = self.landed_us.get(&manifest_path(newest));
         let is_its_own = landed_us.is_some_and(|us| *us > looked.at_us);
+        // Nor has a process that was taken for dead restored it.
+        let is_seen = self.looked.values().any(|looked| looked.newest >= newest);
         // What lay between the two once is no more, and the oracle has seen it.
         let is_between = |id: CheckpointId| id > fallback && id < newest;
         let landed = self.landed_us.keys().filter(|path| is_manifest(path));
@@ -62,6 +64,7 @@ impl Disk {
         // One that lands later may lie between the two, and have no state any more.
         let is_awaited = self.operations.values().any(Operation::completes_a_checkpoint);
         let may = is_its_own
+            && !is_seen
             && are_neighbours
             && !is_awaited
             && newest == self.newest_landed
