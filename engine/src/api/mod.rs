@@ -5,15 +5,17 @@
 //! those of each subtask. Every call is short and never blocks; work that takes time runs
 //! elsewhere and is polled.
 
+mod keyed;
 mod operator;
 mod sink;
 mod source;
 mod state;
 
+pub use keyed::{KeyedSnapshot, KeyedTable};
 pub use operator::{Operator, OperatorFactory};
-pub use sink::{Sink, SinkFactory};
+pub use sink::{Sink, SinkFactory, SinkWaits};
 pub use source::{Emission, SourceFactory, SourceReader};
-pub use state::{GroupState, KeyedSnapshot, ListKind, StateSnapshot};
+pub use state::{GroupState, ListKind, StateSnapshot};
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,6 +61,12 @@ impl GroupContext {
     /// The group's subtasks, one by one.
     pub fn each_subtask(&self) -> impl Iterator<Item = SubtaskIndex> + use<> {
         self.subtasks.clone().map(SubtaskIndex)
+    }
+
+    /// The subtask at a position in the group.
+    #[inline]
+    pub fn subtask(&self, local: usize) -> SubtaskIndex {
+        SubtaskIndex(self.subtasks.start + local as u16)
     }
 
     /// Position of `subtask` in the group.

@@ -12,6 +12,15 @@ use crate::ids::{AttemptId, CheckpointId, SubtaskIndex};
 use crate::record::Record;
 use crate::seam::{Ticket, TimeUs};
 
+/// What the sink subtasks of one worker wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkWaits {
+    /// Since when the oldest record that no batch has taken waits for company.
+    pub filling_since_us: Option<TimeUs>,
+    /// When the last of the batches that failed is tried again.
+    pub retry_at_us: Option<TimeUs>,
+}
+
 /// The sink subtasks of one worker.
 pub trait Sink: Send {
     /// Whether the group takes more records; `false` is backpressure.
@@ -91,6 +100,11 @@ pub trait Sink: Send {
 
     /// Records taken and not yet confirmed.
     fn pending_records(&self) -> u64;
+
+    /// What it waits for, where it waits for company or for a second try.
+    fn waits(&self) -> SinkWaits {
+        SinkWaits::default()
+    }
 }
 
 /// Makes the sinks of a vertex, one for each worker and attempt.

@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::api::{KeyedSnapshot, ListKind, StateSnapshot};
-use crate::ids::{KeyGroup, SubtaskIndex, VertexId};
+use crate::ids::{SubtaskIndex, VertexId};
 use crate::mutants;
 use crate::record::Record;
 
@@ -58,13 +58,18 @@ pub struct StateFileWriter {
 
 impl Default for StateFileWriter {
     fn default() -> Self {
-        let mut buffer = BytesMut::with_capacity(64 * 1024);
-        buffer.put_slice(MAGIC);
-        Self { buffer }
+        Self::with_capacity(0)
     }
 }
 
 impl StateFileWriter {
+    /// Has room for about so many bytes of state; grows if there are more.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut buffer = BytesMut::with_capacity(bytes + 64 * 1024);
+        buffer.put_slice(MAGIC);
+        Self { buffer }
+    }
+
     /// Adds what one subtask wrote. Empty states are left out.
     pub fn put(&mut self, vertex: VertexId, subtask: SubtaskIndex, state: &StateSnapshot) {
         for (name, kind, items) in &state.lists {
@@ -189,17 +194,18 @@ impl Reader<'_> {
         let name = self.take(name_len as usize)?;
         let name = String::from_utf8(name.to_vec()).map_err(|_| "a state name is not text")?;
         let count = u32::from_le_bytes(self.number()?);
-        let _body_len = u64::from_le_bytes(self.number()?);
-        let mut items = Vec::with_capacity((count as usize).min(self.end - self.at));
-        for _ in 0..count {
-            let len = u32::from_le_bytes(self.number()?);
-            items.push(self.take(len as usize)?);
+        let body_len = u64::from_le_bytes(self.number()?);
+        if kind == KEYED {
+            let body = self.take(body_len as usize)?.to_vec();
+            let entries = KeyedSnapshot::read(body, count as usize);
+            let entries = entries.ok_or("a keyed entry is cut off")?;
+            return Ok(Section::Keyed { vertex, name, entries });
         }
+        let items = self.items(count as usize)?;
         match kind {
             LIST_EVEN_SPLIT | LIST_UNION => {
                 Ok(Section::List { vertex, subtask, name, is_union: kind == LIST_UNION, items })
             }
-            KEYED => Ok(Section::Keyed { vertex, name, entries: keyed_entries(&items)? }),
             CHANNEL => {
                 let records: Option<Vec<_>> = items.into_iter().map(Record::from_state).collect();
                 let records = records.ok_or("a record in channel state is cut off")?;
@@ -208,19 +214,13 @@ impl Reader<'_> {
             other => Err(format!("it has a section of unknown kind {other}")),
         }
     }
-}
 
-fn keyed_entries(items: &[Bytes]) -> Result<KeyedSnapshot, String> {
-    let mut snapshot = KeyedSnapshot::default();
-    for item in items {
-        let (group, key, value) = keyed_entry(item).ok_or("a keyed entry is cut off")?;
-        snapshot.push(group, key, value);
+    fn items(&mut self, count: usize) -> Result<Vec<Bytes>, String> {
+        let mut items = Vec::with_capacity(count.min(self.end - self.at));
+        for _ in 0..count {
+            let len = u32::from_le_bytes(self.number()?);
+            items.push(self.take(len as usize)?);
+        }
+        Ok(items)
     }
-    Ok(snapshot)
-}
-
-fn keyed_entry(item: &[u8]) -> Option<(KeyGroup, &[u8], &[u8])> {
-    let (&[a, b, c, d, e, f], entry) = item.split_first_chunk::<6>()?;
-    let (key, value) = entry.split_at_checked(u32::from_le_bytes([c, d, e, f]) as usize)?;
-    Some((KeyGroup(u16::from_le_bytes([a, b])), key, value))
 }

@@ -1,12 +1,11 @@
 //! The counting operator: counts the records of each key in keyed state.
 //!
 //! Emits each record with its count: value = `[has_value: u8][count: u64][value]`. A record without
-//! a key is counted nowhere and carries 0. State is kept by subtask and key group; its order in a
-//! snapshot is that of the keys, so that equal states are equal bytes.
+//! a key is counted nowhere and carries 0.
 
-use std::collections::BTreeMap;
-
-use crate::api::{Collector, GroupContext, GroupState, Operator, OperatorFactory, StateSnapshot};
+use crate::api::{
+    Collector, GroupContext, GroupState, KeyedTable, Operator, OperatorFactory, StateSnapshot,
+};
 use crate::connectors::sql::{RowMapper, RowView};
 use crate::error::{EngineError, Result};
 use crate::graph::key_group_of;
@@ -38,13 +37,11 @@ impl RowMapper for CountedValue {
     }
 }
 
-type Counts = BTreeMap<KeyGroup, BTreeMap<Box<[u8]>, u64>>;
-
 /// The counting operator of one group.
 struct Count {
     context: GroupContext,
     /// One table for each subtask of the group.
-    counts: Vec<Counts>,
+    counts: Vec<KeyedTable<8>>,
     emitted: Vec<u8>,
 }
 
@@ -54,11 +51,11 @@ pub struct CountFactory;
 
 impl OperatorFactory for CountFactory {
     fn open(&self, context: GroupContext, state: GroupState) -> Result<Box<dyn Operator>> {
-        let mut counts: Vec<Counts> = vec![Counts::new(); context.subtasks.len()];
+        let mut counts = vec![KeyedTable::default(); context.subtasks.len()];
         for (subtask, keyed) in state.keyed(COUNTS) {
             let table = &mut counts[context.local(subtask)];
             for (group, key, value) in keyed.iter() {
-                let count: [u8; 8] = value.try_into().map_err(|_| {
+                *table.value_mut(group, key) = value.try_into().map_err(|_| {
                     EngineError::Config(format!(
                         "state {COUNTS} of {}[{subtask}]: a count of {} bytes; the checkpoint was \
                          written by another job",
@@ -66,7 +63,6 @@ impl OperatorFactory for CountFactory {
                         value.len()
                     ))
                 })?;
-                table.entry(group).or_default().insert(key.into(), u64::from_le_bytes(count));
             }
         }
         Ok(Box::new(Count { context, counts, emitted: Vec::new() }))
@@ -99,25 +95,14 @@ impl Operator for Count {
         subtask: SubtaskIndex,
         state: &mut StateSnapshot,
     ) -> Result<()> {
-        let table = &self.counts[self.context.local(subtask)];
-        let entries = table.iter().flat_map(|(group, keys)| {
-            keys.iter().map(|(key, count)| (*group, key, count.to_le_bytes()))
-        });
-        state.put_keyed(COUNTS, entries.collect());
+        state.put_keyed(COUNTS, self.counts[self.context.local(subtask)].snapshot());
         Ok(())
     }
 }
 
-fn increment(table: &mut Counts, group: KeyGroup, key: &[u8]) -> u64 {
-    let keys = table.entry(group).or_default();
-    match keys.get_mut(key) {
-        Some(count) => {
-            *count += 1;
-            *count
-        }
-        None => {
-            keys.insert(key.into(), 1);
-            1
-        }
-    }
+fn increment(table: &mut KeyedTable<8>, group: KeyGroup, key: &[u8]) -> u64 {
+    let value = table.value_mut(group, key);
+    let count = u64::from_le_bytes(*value) + 1;
+    *value = count.to_le_bytes();
+    count
 }

@@ -27,6 +27,14 @@ pub(super) struct Part {
     pub(super) stats: CheckpointStats,
 }
 
+impl Part {
+    /// About how many bytes of a state file it takes.
+    fn bytes(&self) -> usize {
+        let states = self.states.iter().map(|(_, state)| state.bytes()).sum::<usize>();
+        states + self.in_flight.iter().map(|record| record.frame().len() + 4).sum::<usize>()
+    }
+}
+
 /// A checkpoint under way in this worker.
 #[derive(Debug, Default)]
 struct Pending {
@@ -162,7 +170,8 @@ impl Snapshots {
         now_us: TimeUs,
     ) {
         let pending = self.pending.get_mut(&checkpoint).expect("whole() named it");
-        let mut writer = StateFileWriter::default();
+        let bytes = pending.parts.values().map(Part::bytes).sum();
+        let mut writer = StateFileWriter::with_capacity(bytes);
         let mut stats = CheckpointStats::default();
         for (vertex, upstream) in &self.vertices {
             let part = pending.parts.get_mut(vertex).expect("whole() checked it");
