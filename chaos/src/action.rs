@@ -189,9 +189,11 @@ impl FaultAction {
     pub fn targets(self) -> &'static str {
         match self {
             Self::Panic | Self::Stall { .. } | Self::Error | Self::Delay { .. } => {
-                "any-subtask, { subtask = ... }"
+                "any-subtask, { subtask = ... }, process"
             }
-            Self::Sigkill | Self::Pause { .. } => "process, broker, database",
+            Self::Sigkill | Self::Pause { .. } => {
+                "any-subtask, { subtask = ... }, process, broker, database"
+            }
             Self::Restart => "broker, database",
             Self::Reset
             | Self::Latency { .. }
@@ -216,10 +218,8 @@ impl FaultAction {
     pub fn fits(self, target: &FaultTarget) -> bool {
         let is = |name: &str| self.targets().split(", ").any(|one| one == name);
         match target {
-            FaultTarget::AnySubtask | FaultTarget::Subtask { .. } => {
-                is("any-subtask") || is("process")
-            }
-            FaultTarget::Process => is("any-subtask") || is("process"),
+            FaultTarget::AnySubtask | FaultTarget::Subtask { .. } => is("any-subtask"),
+            FaultTarget::Process => is("process"),
             FaultTarget::Broker | FaultTarget::BrokerNode(_) => is("broker"),
             FaultTarget::Database => is("database"),
             FaultTarget::BrokerLink => is("broker-link"),
@@ -291,6 +291,20 @@ pub enum Healer {
     Undo,
     /// The engine makes up for it by itself, with its next checkpoint or retry.
     NextCheckpoint,
+}
+
+impl Healer {
+    /// What undoes the fault, in words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::RestartStrategy => "the restart strategy",
+            Self::NewProcess => "a new process",
+            Self::Continue => "it is continued",
+            Self::Elapses => "it elapses",
+            Self::Undo => "the harness undoes it",
+            Self::NextCheckpoint => "the next checkpoint or retry",
+        }
+    }
 }
 
 /// The effect that confirms a fault, as seen from outside the engine process.

@@ -27,6 +27,7 @@ use stormproof_engine::seam::{TicketSender, TimeUs};
 use self::patience::Patience;
 use super::core::{Actor, Core, Event, Span};
 use super::evidence::{AuditRow, FenceRow, ResultRow};
+use super::plan::Retries;
 use super::weather::{Disturbance, SLOWER, Weather};
 
 /// A commit in doubt that is done later is done after so many times a commit's time.
@@ -152,14 +153,14 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// `max_retries` is what the sink may.
+    /// `retries` is what the sink may.
     pub(super) fn new(
         core: Arc<Core>,
         weather: Arc<Weather>,
         traits: DatabaseTraits,
-        max_retries: u32,
+        retries: Retries,
     ) -> Arc<Self> {
-        let tables = Tables { patience: Patience::new(max_retries), ..Tables::default() };
+        let tables = Tables { patience: Patience::new(retries), ..Tables::default() };
         Arc::new(Self { core, weather, traits, tables: Mutex::new(tables) })
     }
 

@@ -13,7 +13,9 @@ use stormproof_engine::runtime::{CheckpointConfig, CheckpointMode, ExchangeConfi
 
 use super::core::Span;
 use super::database::DatabaseTraits;
-use super::plan::{GrowingPause, Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology};
+use super::plan::{
+    GrowingPause, Load, Pace, Parallelism, Plan, Services, SinkPlan, Topology, USUAL_PAUSE_MS,
+};
 use super::weather::{Disturbance, Window};
 use super::world::HEALED_US;
 use crate::fault::{Fault, FaultAction, FaultTrigger};
@@ -160,6 +162,8 @@ impl Plan {
             let begun_before = draw.of(&[253, 254, 255, 65_535]);
             begin_later(&mut plan, begun_before);
         }
+        // Some pauses come to their longest with the third failure.
+        plan.sink.retry_backoff_max_ms = draw.of(&[3, USUAL_PAUSE_MS]);
         plan
     }
 }
@@ -324,6 +328,8 @@ fn sink(draw: &mut Draw) -> SinkPlan {
         connections: draw.of(&[1, 1, 2, 3]),
         max_pending_rows: draw.of(&[4, 20, 20_000]),
         max_retries: draw.of(&[1, 3, 8]),
+        // Drawn last of all.
+        retry_backoff_max_ms: USUAL_PAUSE_MS,
         call_timeout_ms: draw.of(&[5, 50, 1_000]),
         fence_timeout_ms: draw.of(&[200, 2_000]),
         versions_guarded: true,

@@ -26,8 +26,6 @@ use super::topic::{LogHandle, Stored};
 
 /// The shortest pause before a batch is tried again.
 pub(super) const RETRY_BACKOFF_MS: u64 = 1;
-/// The longest pause between two tries.
-pub(super) const RETRY_BACKOFF_MAX_MS: u64 = 20;
 
 /// The job's graph for one process.
 pub(super) fn graph(
@@ -120,7 +118,7 @@ fn sink_config(plan: &Plan, process: ProcessId) -> SqlSinkConfig {
         max_pending_bytes: sink.max_pending_bytes.unwrap_or(usual.max_pending_bytes),
         max_retries: sink.max_retries,
         retry_backoff_ms: RETRY_BACKOFF_MS,
-        retry_backoff_max_ms: RETRY_BACKOFF_MAX_MS,
+        retry_backoff_max_ms: sink.retry_backoff_max_ms,
         call_timeout_ms: sink.call_timeout_ms,
         fence_timeout_ms: sink.fence_timeout_ms,
         versions_guarded: sink.versions_guarded,

@@ -187,6 +187,9 @@ pub struct SinkPlan {
     pub max_pending_bytes: Option<usize>,
     /// Failures of a batch in a row.
     pub max_retries: u32,
+    /// The longest pause before a retry.
+    #[serde(default = "usual_pause", skip_serializing_if = "is_usual_pause")]
+    pub retry_backoff_max_ms: u64,
     /// A call that takes longer has failed.
     pub call_timeout_ms: u64,
     /// How long a fence may take.
@@ -196,6 +199,23 @@ pub struct SinkPlan {
     pub versions_guarded: bool,
 }
 
+/// How a batch that failed may be tried again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Retries {
+    /// Failures in a row after which it may be tried once more.
+    pub(super) most: u32,
+    pub(super) longest_pause_ms: u64,
+}
+
+impl SinkPlan {
+    pub(super) fn retries(&self) -> Retries {
+        Retries { most: self.max_retries, longest_pause_ms: self.retry_backoff_max_ms }
+    }
+}
+
+/// The longest pause before a retry, if nothing else is said.
+pub(super) const USUAL_PAUSE_MS: u64 = 20;
+
 fn guarded() -> bool {
     true
 }
@@ -203,6 +223,15 @@ fn guarded() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_guarded(versions_guarded: &bool) -> bool {
     *versions_guarded
+}
+
+fn usual_pause() -> u64 {
+    USUAL_PAUSE_MS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_usual_pause(ms: &u64) -> bool {
+    *ms == USUAL_PAUSE_MS
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -15,6 +15,7 @@ use super::connection::Backend;
 use super::core::{Core, Event, Span};
 use super::database::{Database, DatabaseTraits};
 use super::evidence::Evidence;
+use super::plan::Retries;
 use super::store::{Store, StoreHandle};
 use super::topic::{LogHandle, Stored, Topic};
 use super::weather::{Disturbance, Weather};
@@ -49,10 +50,11 @@ impl SimServices {
         for (partition, end) in (0..).zip(ends) {
             topic.on_arrival(partition, end as u32);
         }
+        // Whoever calls here may try as often as it likes.
+        let retries = Retries { most: u32::MAX, ..Retries::default() };
         Self {
             store: Store::new(Arc::clone(&core), Arc::clone(&weather), span, 0, 0, 0),
-            // Whoever calls here may try as often as it likes.
-            database: Database::new(Arc::clone(&core), Arc::clone(&weather), traits, u32::MAX),
+            database: Database::new(Arc::clone(&core), Arc::clone(&weather), traits, retries),
             topic,
             core,
             weather,

@@ -13,6 +13,7 @@ mod in_flight;
 mod looks;
 mod nemesis;
 mod report;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,8 +126,8 @@ impl<'a> World<'a> {
             services.late_us,
         );
         store.begin_after(services.begun_before);
-        let (traits, max_retries) = (services.database, plan.sink.max_retries);
-        let database = Database::new(Arc::clone(&core), Arc::clone(&weather), traits, max_retries);
+        let (traits, retries) = (services.database, plan.sink.retries());
+        let database = Database::new(Arc::clone(&core), Arc::clone(&weather), traits, retries);
         let topic = Topic::new(
             Arc::clone(&core),
             Arc::clone(&weather),

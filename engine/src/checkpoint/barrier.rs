@@ -16,7 +16,7 @@
 //! A barrier that drains the job is always aligned and never times out: what is logged in flight
 //! would stay behind in the checkpoint, and everything has to leave with it.
 //!
-//! Source: ground truth sections 1 to 3; Flink's `SingleCheckpointBarrierHandler` and
+//! Source: Flink's `SingleCheckpointBarrierHandler` and
 //! `CheckpointBarrierTracker`; Chandy and Lamport 1985 for the logged forms.
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,8 +1,8 @@
 //! The checkpoint coordinator: decides when checkpoints begin, complete and are given up.
 //!
 //! Pure: inputs and the time go in, commands come out; whoever drives it does the I/O.
-//! Order of a checkpoint (ground truth section 3): trigger -> every subtask acknowledges ->
-//! manifest durable (the commit point) -> older pending ones subsumed -> everyone notified.
+//! Order of a checkpoint, as Flink has it: trigger -> every subtask acknowledges -> manifest durable
+//! (the commit point) -> older pending ones subsumed -> everyone notified.
 //! Invariant: an acknowledgement counts only for its own execution attempt, and a checkpoint
 //! completes only with every subtask's.
 

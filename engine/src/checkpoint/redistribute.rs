@@ -1,6 +1,6 @@
 //! Redistribution: whose state becomes whose when a job is restored, at any parallelism. Pure.
 //!
-//! Rules (ground truth section 4): at the same parallelism everybody gets their own state back.
+//! Rules, Flink's: at the same parallelism everybody gets their own state back.
 //! Otherwise even-split list state is concatenated in subtask order and cut into contiguous
 //! shares (base plus remainder); union state goes to everybody; keyed state and in-flight records
 //! of keyed edges follow their key group; other in-flight records go to `target % parallelism`,

@@ -215,19 +215,29 @@ impl Outputs {
         if !self.sight.sees() {
             return false;
         }
-        let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
-        let credits = lanes.map(|writer| writer.credit_left(local));
-        let least = match mutants::is_active(mutants::CREDIT_OF_WIDEST_LANE) {
-            true => credits.max(),
-            false => credits.min(),
-        };
-        let allowed = least.unwrap_or(ALLOWANCE_BYTES).min(ALLOWANCE_BYTES);
+        let allowed = self.least_credit(local).min(ALLOWANCE_BYTES);
         self.allowance[local].set(allowed as i64);
         if allowed == 0 {
             let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
             lanes.filter(|lane| lane.credit_left(local) == 0).for_each(|l| l.await_credit(local));
         }
         allowed > 0
+    }
+
+    fn least_credit(&self, local: usize) -> u64 {
+        let lanes = self.edges.iter().flat_map(|edge| edge.writers.iter().flatten());
+        let credits = lanes.map(|writer| writer.credit_left(local));
+        let least = match mutants::is_active(mutants::CREDIT_OF_WIDEST_LANE) {
+            true => credits.max(),
+            false => credits.min(),
+        };
+        least.unwrap_or(ALLOWANCE_BYTES)
+    }
+
+    /// The same for whoever only looks: asks nobody to be woken, and takes note of nothing.
+    pub fn would_have_credit(&self, subtask: SubtaskIndex) -> bool {
+        let local = (subtask.0 - self.first) as usize;
+        self.edges.is_empty() || self.allowance[local].get() > 0 || self.least_credit(local) > 0
     }
 
     /// Writes a record of `subtask` into the lane of its target. Never blocks and never refuses:

@@ -1,5 +1,5 @@
-//! Seeded bugs that the oracle must convict (ground truth section 7). Test builds only: without
-//! the feature `mutants` every question is answered "no" at compile time.
+//! Seeded bugs that the oracle must convict. Test builds only: without the feature `mutants` every
+//! question is answered "no" at compile time.
 //!
 //! At most one bug is on: for the whole process ([`activate`]: the engine process of a run), or
 //! for one thread ([`on_this_thread`]: simulations, so that many run side by side). What the bugs

@@ -107,6 +107,11 @@ impl Parked {
         self.waiting.range(local..).next().copied()
     }
 
+    /// Subtasks that have parked records, by position in the group.
+    pub(super) fn subtasks(&self) -> impl Iterator<Item = usize> {
+        self.waiting.iter().copied()
+    }
+
     /// Every parked record, in order for each subtask.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
         let of = |local: &usize| self.queues[*local].iter().map(|p| &p.record);

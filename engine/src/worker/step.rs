@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, Sender};
 use super::gated::GatedGroup;
 use super::snapshots::{Outcome, Snapshots};
 use super::source::SourceGroup;
-use crate::api::GroupContext;
+use crate::api::{GroupContext, SinkWaits};
 use crate::checkpoint::Acknowledgement;
 use crate::error::{EngineError, Result};
 use crate::exchange::{Barrier, OpenBuffer, Outputs};
-use crate::ids::{AttemptId, CheckpointId, VertexId, WorkerIndex};
+use crate::ids::{AttemptId, CheckpointId, SubtaskIndex, VertexId, WorkerIndex};
 use crate::metrics::WorkerMetrics;
 #[cfg(feature = "mutants")]
 use crate::mutants;
@@ -302,6 +302,22 @@ impl Worker {
         self.groups.iter().filter_map(|group| {
             let Group::Gated(gated) = group else { return None };
             Some((gated.context().vertex, gated.stray_log()?))
+        })
+    }
+
+    /// What the sink of each vertex that has one waits for.
+    pub fn sink_waits(&self) -> impl Iterator<Item = (VertexId, SinkWaits)> {
+        self.groups.iter().filter_map(|group| {
+            let Group::Gated(gated) = group else { return None };
+            Some((gated.context().vertex, gated.sink_waits()))
+        })
+    }
+
+    /// Subtasks that could take, at `now_us`, what is parked for them.
+    pub fn needless_waits(&self, now_us: TimeUs) -> impl Iterator<Item = (VertexId, SubtaskIndex)> {
+        self.groups.iter().filter_map(move |group| {
+            let Group::Gated(gated) = group else { return None };
+            Some((gated.context().vertex, gated.needless_wait(now_us)?))
         })
     }
 

@@ -64,6 +64,7 @@ pub(super) fn calm(seed: u64) -> Plan {
             max_pending_rows: 20_000,
             max_pending_bytes: None,
             max_retries: 8,
+            retry_backoff_max_ms: 20,
             call_timeout_ms: 10_000,
             fence_timeout_ms: 10_000,
             versions_guarded: true,

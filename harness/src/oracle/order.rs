@@ -26,8 +26,8 @@ const NO_ATTEMPT: u32 = u32::MAX;
 pub(super) struct OrderTracker {
     keyed: bool,
     /// Whether the parallelism changed: rows that were restored may then stand in the buffer of
-    /// another subtask than the rows before them, and are flushed when they are (ground truth
-    /// section 1, claim 11). They are not watched; the version guard holds for them.
+    /// another subtask than the rows before them, and are flushed when they are. They are not
+    /// watched; the version guard holds for them.
     rescaled: bool,
     /// The first lane of each slot in `lanes`.
     first_lane: Vec<usize>,

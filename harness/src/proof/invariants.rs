@@ -25,7 +25,25 @@ pub struct Invariant {
 
 /// What a simulation knows beyond the evidence: when timers fired and manifests landed, what the
 /// jobs said of themselves, and how the run ended.
-const OF_RUNS: [Invariant; 23] = [
+const OF_RUNS: [Invariant; 25] = [
+    Invariant {
+        id: "batch-interval",
+        title: "A batch goes when its oldest row has waited for the interval",
+        text: "No step of a worker ends with a row that no batch has taken and that had waited for \
+               longer than the batch interval when the step began, however many have joined it.",
+        source: "the sink's `batch_interval_ms`",
+        checkers: &["sim::world::waits"],
+        is_end_state: false,
+    },
+    Invariant {
+        id: "work-conserving",
+        title: "A stall holds up its own subtask alone",
+        text: "No step of a worker ends with records parked for a subtask that neither stalls nor \
+               lacks credit or room behind it.",
+        source: "Flink's subtasks have threads of their own",
+        checkers: &["sim::world::waits"],
+        is_end_state: false,
+    },
     Invariant {
         id: "logged-in-order",
         title: "What is in flight is logged in its order",
@@ -53,7 +71,7 @@ const OF_RUNS: [Invariant; 23] = [
         text: "An attempt restores the newest checkpoint whose manifest had ever been written in \
                whole when it looked. `restore-newest`, which has the evidence alone and no times, \
                must forgive what may have landed after the look.",
-        source: "ground truth section 3: the manifest is the commit point",
+        source: "the manifest is the commit point: docs/formats.md",
         checkers: &["sim::conduct"],
         is_end_state: false,
     },
@@ -63,7 +81,7 @@ const OF_RUNS: [Invariant; 23] = [
         text: "No two processes begin an attempt of the same number, and none begins while its own \
                process has a manifest under way: whether that one completes decides where to start. \
                No attempt completes a checkpoint once a later one has been claimed.",
-        source: "ground truth section 3: one attempt at a time, from the newest completed checkpoint",
+        source: "Flink: one attempt at a time, from the newest completed checkpoint",
         checkers: &["sim::conduct"],
         is_end_state: false,
     },
@@ -181,7 +199,7 @@ const OF_RUNS: [Invariant; 23] = [
         text: "When the manifest of a checkpoint is sent off, every row of its attempt that is tagged \
                below it is committed: what had not been written by then is in the checkpoint's state, \
                and is tagged anew. `conservation`, which has no times, needs a death to see this.",
-        source: "ground truth section 3: everybody acknowledges before the commit point",
+        source: "Flink: everybody acknowledges before the commit point",
         checkers: &["sim::database::looks"],
         is_end_state: false,
     },
@@ -189,9 +207,9 @@ const OF_RUNS: [Invariant; 23] = [
         id: "retry-pace",
         title: "What was refused comes again after a pause",
         text: "A batch that the database has refused, or a look for it, is not sent again before its \
-               pause is over, which doubles with each failure up to its longest.",
+               pause is over, which doubles with each failure up to its longest, and is never longer.",
         source: "a database that is in trouble must not be stormed by its clients",
-        checkers: &["sim::database::patience"],
+        checkers: &["sim::database::patience", "sim::world::waits"],
         is_end_state: false,
     },
     Invariant {

@@ -7,7 +7,8 @@ use stormproof_engine::ids::AttemptId;
 use stormproof_engine::seam::TimeUs;
 
 use crate::sim::evidence::Breach;
-use crate::sim::job::{RETRY_BACKOFF_MAX_MS, RETRY_BACKOFF_MS};
+use crate::sim::job::RETRY_BACKOFF_MS;
+use crate::sim::plan::Retries;
 
 /// A batch: the attempt that made it, and its number.
 type BatchId = (AttemptId, u64);
@@ -18,7 +19,7 @@ const GIVEN_UP: &str = "times in a row at";
 /// What is noted of the batches.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    max_retries: u32,
+    retries: Retries,
     /// When a batch, or a look for it, was refused last.
     refused_us: BTreeMap<BatchId, TimeUs>,
     /// How often a batch, or a look for it, has failed or was left in doubt.
@@ -29,8 +30,8 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub(super) fn new(max_retries: u32) -> Self {
-        Self { max_retries, ..Self::default() }
+    pub(super) fn new(retries: Retries) -> Self {
+        Self { retries, ..Self::default() }
     }
 
     pub(super) fn breaches(&self) -> &[Breach] {
@@ -77,7 +78,7 @@ impl Patience {
     /// A batch comes, to be written or to be looked for.
     pub(super) fn on_call(&mut self, batch: BatchId, now_us: TimeUs) {
         let (attempt, number) = batch;
-        let (failures, max) = (self.failures.get(&batch).copied().unwrap_or(0), self.max_retries);
+        let (failures, max) = (self.failures.get(&batch).copied().unwrap_or(0), self.retries.most);
         if failures > max {
             let what = format!(
                 "batch {number} of attempt {attempt} came again after {failures} failures, and \
@@ -87,7 +88,7 @@ impl Patience {
         }
         let Some(refused_us) = self.refused_us.remove(&batch) else { return };
         let doubled = RETRY_BACKOFF_MS << failures.saturating_sub(1).min(20);
-        let pause_ms = doubled.min(RETRY_BACKOFF_MAX_MS);
+        let pause_ms = doubled.min(self.retries.longest_pause_ms);
         if now_us < refused_us + pause_ms * 1_000 {
             let what = format!(
                 "batch {number} of attempt {attempt} was refused at {refused_us} us and came again \
@@ -102,11 +103,11 @@ impl Patience {
         let is_given_up = cause.contains(GIVEN_UP);
         let most = self.failures.iter().filter(|((of, _), _)| *of == attempt);
         let most = most.map(|(_, failures)| *failures).max().unwrap_or(0);
-        if is_given_up && most <= self.max_retries {
+        if is_given_up && most <= self.retries.most {
             let what = format!(
                 "attempt {attempt} gave a batch up after {most} failures, and {} retries are \
                  allowed: {cause}",
-                self.max_retries
+                self.retries.most
             );
             self.breach("retry-bound", what);
         }

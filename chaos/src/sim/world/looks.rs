@@ -91,6 +91,8 @@ impl World<'_> {
         tell(alignments.look(&look));
         tell(look.at_holds());
         tell(look.at_logs());
+        tell(look.at_sinks());
+        tell(look.at_parked());
         tell(look.at_forgotten());
         let completed = opened.completed.filter(|_| !self.plan.topology.is_bounded);
         tell(completed.filter(|_| self.topic.owes_commit(actor)).map(|of| {

@@ -25,6 +25,8 @@ pub(super) struct SubtaskBuffer {
     sealed: usize,
     flushed_to: usize,
     filling_bytes: usize,
+    /// When the oldest row came that waits for company, and when it is due.
+    filling_since_us: TimeUs,
     due_us: TimeUs,
     /// The last checkpoint that the subtask has snapshotted, or was restored from.
     pub(super) last_snapshot: CheckpointId,
@@ -40,9 +42,13 @@ impl SubtaskBuffer {
     }
 
     /// Adds a row; `true` when it is the first one that waits for company.
-    pub(super) fn push(&mut self, record: Record, due_us: TimeUs) -> bool {
+    pub(super) fn push(&mut self, record: Record, now_us: TimeUs, due_us: TimeUs) -> bool {
+        if self.filling_rows() == 0 {
+            self.filling_since_us = now_us;
+        }
         let joins_flushed = !self.rows.is_empty() && mutants::is_active(mutants::FILLING_NOT_DUE);
-        let is_first = self.filling_rows() == 0 && !joins_flushed;
+        let is_first = self.filling_rows() == 0 && !joins_flushed
+            || mutants::is_active(mutants::DUE_BY_NEWEST);
         if is_first {
             self.due_us = due_us;
         }
@@ -54,6 +60,11 @@ impl SubtaskBuffer {
     /// Rows that wait for company.
     pub(super) fn filling_rows(&self) -> usize {
         self.rows.len() - self.flushed_to
+    }
+
+    /// Since when the oldest of them waits.
+    pub(super) fn filling_since_us(&self) -> Option<TimeUs> {
+        (self.filling_rows() > 0).then_some(self.filling_since_us)
     }
 
     /// Bytes of the rows that wait for company.

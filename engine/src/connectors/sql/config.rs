@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
+use crate::mutants;
 
 /// Where buffered rows are at a checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +107,11 @@ impl SqlSinkConfig {
     /// How long to wait before the try after `failures` failures, in microseconds.
     pub(super) fn backoff_us(&self, failures: u32) -> u64 {
         let doubled = 1_u64 << failures.saturating_sub(1).min(20);
-        self.retry_backoff_ms.saturating_mul(doubled).min(self.retry_backoff_max_ms) * 1000
+        let longest_ms = match mutants::is_active(mutants::PAUSE_UNBOUNDED) {
+            true => u64::MAX / 1000,
+            false => self.retry_backoff_max_ms,
+        };
+        self.retry_backoff_ms.saturating_mul(doubled).min(longest_ms) * 1000
     }
 }
 

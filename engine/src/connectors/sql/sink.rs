@@ -8,7 +8,7 @@ use super::backend::{SqlBackend, WriteTerms};
 use super::buffers::{DueTimes, SubtaskBuffer};
 use super::config::{BufferDesign, SqlSinkConfig};
 use super::writer::{Surroundings, Writer};
-use crate::api::{GroupContext, GroupState, ListKind, Sink, StateSnapshot};
+use crate::api::{GroupContext, GroupState, ListKind, Sink, SinkWaits, StateSnapshot};
 use crate::error::{EngineError, Result};
 use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
@@ -95,16 +95,17 @@ impl SqlSink {
                          `{BUFFER_STATE}` is not a record; restore a checkpoint of this job"
                     ))
                 })?;
-                self.push(self.context.local(subtask), record, now_us);
+                self.push(self.context.local(subtask), record, now_us, 0);
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, local: usize, record: Record, due_us: TimeUs) {
+    fn push(&mut self, local: usize, record: Record, now_us: TimeUs, wait_us: TimeUs) {
+        let due_us = now_us + wait_us;
         self.held_rows += 1;
         self.held_bytes += record.frame().len();
-        if self.buffers[local].push(record, due_us) {
+        if self.buffers[local].push(record, now_us, due_us) {
             self.due_times.push(due_us, local);
         }
     }
@@ -194,7 +195,7 @@ impl Sink for SqlSink {
 
     fn write(&mut self, subtask: SubtaskIndex, record: Record, now_us: TimeUs) -> Result<()> {
         let local = self.context.local(subtask);
-        self.push(local, record, now_us + self.config.batch_interval_ms * 1000);
+        self.push(local, record, now_us, self.config.batch_interval_ms * 1000);
         let buffer = &self.buffers[local];
         if buffer.filling_rows() >= self.config.batch_rows
             || buffer.filling_bytes() >= self.config.transaction_bytes
@@ -274,6 +275,13 @@ impl Sink for SqlSink {
 
     fn pending_records(&self) -> u64 {
         self.held_rows
+    }
+
+    fn waits(&self) -> SinkWaits {
+        SinkWaits {
+            filling_since_us: self.buffers.iter().filter_map(SubtaskBuffer::filling_since_us).min(),
+            retry_at_us: self.writers.iter().filter_map(Writer::retry_at_us).max(),
+        }
     }
 }
 

@@ -115,6 +115,14 @@ impl Writer {
         self.confirmed_rows
     }
 
+    /// When a batch that failed is tried again.
+    pub(super) fn retry_at_us(&self) -> Option<TimeUs> {
+        match self.in_flight.as_ref()?.state {
+            State::Waiting { at_us, .. } => Some(at_us),
+            State::Writing(_) | State::Resolving(_) => None,
+        }
+    }
+
     /// Collects what came back and sends what can be sent. Returns what was confirmed, and whether
     /// anything moved.
     pub(super) fn drive(&mut self, around: &mut Surroundings<'_>) -> Result<(Confirmed, bool)> {

@@ -1,4 +1,4 @@
-//! Bugs of the list that the project began with (ground truth section 7).
+//! Bugs of the list that the project began with.
 
 use super::{Mutant, mutants};
 

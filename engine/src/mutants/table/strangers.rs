@@ -479,4 +479,16 @@ mutants! {
         "rows of one key within a batch lose their order";
         by "sinks without versions, and many rows of one key";
         ["final-values"];
+    DUE_BY_NEWEST = 171, "due-by-newest":
+        "a batch is due when its newest row has waited for the interval, not its oldest";
+        by "rows that come one after the other";
+        ["batch-interval"];
+    STALL_SPREADS = 172, "stall-spreads":
+        "a subtask that stalls holds up what is parked for those behind it";
+        by "a stall, and records for its neighbours";
+        ["work-conserving"];
+    PAUSE_UNBOUNDED = 173, "pause-unbounded":
+        "the pause before a retry doubles for ever";
+        by "a database that refuses a batch many times in a row";
+        ["retry-pace"];
 }

@@ -1,10 +1,11 @@
 //! What the worker tells a gated group, and asks it: triggers, notifications, figures.
 
 use super::{GatedGroup, GatedTask};
+use crate::api::SinkWaits;
 use crate::checkpoint::Decision;
 use crate::error::Result;
 use crate::exchange::{Barrier, ChannelSet, Outputs};
-use crate::ids::CheckpointId;
+use crate::ids::{CheckpointId, SubtaskIndex};
 use crate::mutants;
 use crate::seam::{Step, TimeUs};
 use crate::worker::Flow;
@@ -72,6 +73,23 @@ impl GatedGroup {
             GatedTask::Operator(_) => 0,
             GatedTask::Sink(sink) => sink.pending_records(),
         }
+    }
+
+    /// What its sink waits for.
+    pub(in crate::worker) fn sink_waits(&self) -> SinkWaits {
+        match &self.task {
+            GatedTask::Operator(_) => SinkWaits::default(),
+            GatedTask::Sink(sink) => sink.waits(),
+        }
+    }
+
+    /// A subtask of an operator that could take what is parked for it. A sink may have found its room
+    /// only at the end of the step.
+    pub(in crate::worker) fn needless_wait(&self, now_us: TimeUs) -> Option<SubtaskIndex> {
+        let GatedTask::Operator(_) = &self.task else { return None };
+        let waiting = self.parked.subtasks().filter(|local| !self.stalls.holds(*local, now_us));
+        let mut subtasks = waiting.map(|local| self.context.subtask(local));
+        subtasks.find(|subtask| self.outputs.would_have_credit(*subtask))
     }
 
     pub(in crate::worker) fn on_trigger(&mut self, barrier: Barrier) {

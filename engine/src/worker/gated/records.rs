@@ -182,7 +182,10 @@ impl GatedGroup {
         let (mut moved, mut next) = (false, 0);
         while let Some(local) = self.parked.next_waiting(next) {
             next = local + 1;
-            let subtask = SubtaskIndex(self.context.subtasks.start + local as u16);
+            let subtask = self.context.subtask(local);
+            if mutants::is_active(mutants::STALL_SPREADS) && self.stalls.holds(local, now_us) {
+                break;
+            }
             while self.has_room() && !self.is_blocked(subtask, now_us) {
                 let Some(ParkedRecord { credit, record }) = self.parked.pop(local) else { break };
                 credit.refund(&record, &mut self.refunds, &self.inbox);
