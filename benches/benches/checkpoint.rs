@@ -13,6 +13,7 @@ use stormproof_benches::{Exchange, scaled};
 use stormproof_engine::runtime::CheckpointMode;
 
 const PARALLELISMS: [u16; 4] = [2, 200, 2000, 4000];
+const LATE_PARALLELISMS: [u16; 2] = [2, 2000];
 const LATE_MS: u64 = 50;
 const INTERVAL_MS: u64 = 20;
 /// With a subtask that is late.
@@ -23,7 +24,7 @@ fn full_load(c: &mut Criterion) {
 }
 
 fn one_is_late(c: &mut Criterion) {
-    by_mode(c, "checkpoint/one-source-late", &PARALLELISMS, LATE_MS, whole);
+    by_mode(c, "checkpoint/one-source-late", &LATE_PARALLELISMS, LATE_MS, whole);
 }
 
 fn alignment(c: &mut Criterion) {
@@ -39,7 +40,7 @@ fn by_mode(
     measure: fn(&Exchange) -> Duration,
 ) {
     let mut group = c.benchmark_group(name);
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(10_000);
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(800));
     // A run has several checkpoints at 50 M records/s, and one that is late has several barriers.
     let (interval_ms, records) = match late_ms {

@@ -92,7 +92,7 @@ fn is_on_a_line(exchange: &Exchange) -> bool {
 
 fn group<'c>(c: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
     let mut group = c.benchmark_group(name);
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).nresamples(10_000);
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(800));
     group
 }

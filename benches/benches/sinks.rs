@@ -40,6 +40,7 @@ fn matrix(c: &mut Criterion, name: &str, open: fn() -> Database) {
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10)
+        .nresamples(10_000)
         .throughput(Throughput::ElementsAndBytes { elements: records, bytes });
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
     for batch_rows in BATCHES {

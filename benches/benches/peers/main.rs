@@ -199,13 +199,18 @@ fn compare(comparison: &Comparison, invocation: &Invocation) {
 /// much longer a record takes then.
 const STATES: [(u64, u64); 3] = [(0, 1), (100_000, 4), (1_000_000, 8)];
 
-/// Quantiles of whole checkpoints at 2000 under full load, by mode and size of the state.
+/// Quantiles of whole checkpoints at 2000 under full load: of every mode, and of the two that are
+/// exactly-once with state of each size.
 #[allow(clippy::print_stdout, reason = "a bench reports to its user")]
 fn checkpoints(invocation: &Invocation) {
     let records = if invocation.is_bench { 4 * EXCHANGE_RECORDS } else { 50_000 };
     let interval_ms = if invocation.is_bench { 50 } else { 2 };
     let of_mode = |(keys, slower)| CheckpointMode::ALL.map(|mode| (mode, keys, slower));
-    for (mode, keys, slower) in STATES.into_iter().flat_map(of_mode) {
+    let is_shown = |(mode, keys, _): &(CheckpointMode, u64, u64)| {
+        *keys == 0
+            || matches!(mode, CheckpointMode::ExactlyOnce | CheckpointMode::ExactlyOnceUnaligned)
+    };
+    for (mode, keys, slower) in STATES.into_iter().flat_map(of_mode).filter(is_shown) {
         let (records, counts) = (records / slower, keys > 0);
         let keys = if counts { keys } else { Exchange::KEYS };
         let exchange = Exchange { mode, records, interval_ms, counts, keys, ..Exchange::default() };
