@@ -54,6 +54,9 @@ pub fn reference() -> String {
     for (section, name) in described.keys().filter(|(section, _)| section == "restart") {
         row(&mut page, &described, section, name);
     }
+    page.push_str(
+        "\n`delay_ms` and `max_restarts` belong to `fixed-delay`, the others to `exponential-delay`.\n",
+    );
     page.push_str("\n## Words\n\n| value | words |\n|---|---|\n");
     words(&mut page, "checkpoint.mode", CheckpointMode::ALL.map(CheckpointMode::name));
     words(&mut page, "job.partitioner", Exchange::ALL.map(Exchange::name));
@@ -69,7 +72,7 @@ pub fn reference() -> String {
 
 fn heading(page: &mut String, section: &str, what: &str) {
     let title = if section.is_empty() { what.to_owned() } else { format!("`[{section}]`: {what}") };
-    let _ = write!(page, "\n## {title}\n\n| value | as it is by default | |\n|---|---|---|\n");
+    let _ = write!(page, "\n## {title}\n\n| value | default, or an example | |\n|---|---|---|\n");
 }
 
 fn row(page: &mut String, described: &BTreeMap<Place, (String, String)>, of: &str, name: &str) {
@@ -185,12 +188,18 @@ fn faults(page: &mut String) {
         "\n## Faults by hand\n\n```toml\n[[faults.schedule]]\naction = \"panic\"\ntarget = { subtask \
          = { vertex = \"sink\", index = 17 } }\nwhen = { at_step = { step = \"upload\", checkpoint = \
          { nth = 1 }, armed_at_ms = 3000 } }\n\n[[faults.schedule]]\naction = \"sigkill\"\nwhen = { \
-         at_records = 500000 }\n```\n\n`when` is one of `at_ms`, `at_records`, `at_step`. \
-         [Faults](faults.md) tells what confirms and what undoes each.\n\n| action | targets | undone \
-         by |\n|---|---|---|\n",
+         at_records = 500000 }\n```\n\n`when` is one of `at_ms`, `at_records`, `at_step`; \
+         `at_step` also takes `attempt = N` and `checkpoint = { exactly = N }`. `heal_after_ms` beside \
+         it is how long a killed process stays down. What confirms and undoes those of services, links \
+         and disks: [environments](../environments.md#faults).\n\n| action | targets | undone by |\n|---|---|---|\n",
     );
     for (written, action) in actions() {
-        let _ = writeln!(page, "| `{written}` | {} | {:?} |", action.targets(), action.healer());
+        let _ = writeln!(
+            page,
+            "| `{written}` | {} | {} |",
+            action.targets(),
+            action.healer().in_words()
+        );
     }
     let targets = [
         FaultTarget::AnySubtask,
@@ -207,7 +216,7 @@ fn faults(page: &mut String) {
     let _ = writeln!(
         page,
         "\nTargets: {}, `{{ broker-node = 2 }}` of several brokers, `{{ subtask = {{ \
-         vertex = \"sink\", index = 17 }} }}`.",
+         vertex = \"sink\", index = 17 }} }}`. Without one: `any-subtask`.",
         named.join(", ")
     );
 }
