@@ -187,7 +187,8 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
         ));
     }
     let remark = if tried.len() == 1 { format!("; {NOT_REAL}") } else { String::new() };
-    let (name, first) = tried.remove(0);
+    let names = tried.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" and ");
+    let (_, first) = tried.remove(0);
     ran(Shown {
         premises,
         says,
@@ -195,7 +196,7 @@ pub(super) fn experiment(context: &Context) -> Result<Outcome> {
         why: "A client fetches ahead: a record is in memory early and waits there. Flink's Kafka \
               source therefore shows the emit lag and pending records, and no fetch lag."
             .to_owned(),
-        measured_on: format!("the real engine reading {name}{remark}"),
+        measured_on: format!("the real engine reading {names}{remark}"),
         schedule: Vec::new(),
         figure: Some(Figure {
             title: format!(

@@ -30,7 +30,9 @@ pub fn page(claims: &Claims) -> String {
         page,
         "An article about Flink at parallelism 2000 makes 18 claims. Each is an experiment here, \
          which can come out either way: `stormproof claims` runs them. *Confirmed*: it is so. \
-         *Refined*: it is so, and not the whole truth. *Refuted*: it is not so.\n\n\
+         *Refined*: it is so, and not the whole truth. *Refuted*: it is not so. In the tables, *premise* is what \
+         must be so for the experiment to say anything, *the claim* is what the article says, and \
+         *beyond it* is what it leaves out.\n\n\
          Measured with `{}` on {} cores ({}), stormproof {}, in {}.\n\n",
         prose(&claims.command),
         at.cores,
