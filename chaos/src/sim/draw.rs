@@ -162,9 +162,21 @@ impl Plan {
             let begun_before = draw.of(&[253, 254, 255, 65_535]);
             begin_later(&mut plan, begun_before);
         }
+        give_time_for_copies(&mut plan);
         // Some pauses come to their longest with the third failure.
         plan.sink.retry_backoff_max_ms = draw.of(&[3, USUAL_PAUSE_MS]);
         plan
+    }
+}
+
+/// An operator that holds records back looks at the clock for each, and behind a broadcast each is as
+/// many as there are subtasks: at a microsecond each that is more than a large job's timeout.
+fn give_time_for_copies(plan: &mut Plan) {
+    let topology = &plan.topology;
+    if topology.into_count == Partitioner::Broadcast && topology.hold_us > 0 {
+        let subtasks = topology.parallelism.iter().map(|p| p.count).max().unwrap_or(1);
+        let copies_us = u64::from(plan.load.records) * u64::from(subtasks);
+        plan.checkpoint.timeout_ms = plan.checkpoint.timeout_ms.max(copies_us * 2 / 1_000);
     }
 }
 

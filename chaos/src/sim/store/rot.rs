@@ -54,7 +54,8 @@ impl Disk {
         let mut ids = manifests.filter_map(|path| checkpoint_of(path));
         let (newest, fallback) = (ids.next()?, ids.next()?);
         let landed_us = self.landed_us.get(&manifest_path(newest));
-        let is_its_own = landed_us.is_some_and(|us| *us > looked.at_us);
+        let has_written = self.watch.has_written(process, &manifest_path(newest));
+        let is_its_own = has_written && landed_us.is_some_and(|us| *us > looked.at_us);
         // Nor has a process that was taken for dead restored it.
         let is_seen = self.looked.values().any(|looked| looked.newest >= newest);
         // What lay between the two once is no more, and the oracle has seen it.

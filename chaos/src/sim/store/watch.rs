@@ -39,6 +39,11 @@ impl Watch {
         self.claims.get(&process).copied().unwrap_or(AttemptId(0))
     }
 
+    /// Whether the attempt that a process has now was the last one to write a path.
+    pub(super) fn has_written(&self, process: ProcessId, path: &str) -> bool {
+        self.writers.get(path) == Some(&self.claim_of(process))
+    }
+
     /// When a process has first asked for an attempt since `from_us`.
     pub(super) fn asked_since(&self, process: ProcessId, from_us: TimeUs) -> Option<TimeUs> {
         self.asked_us.get(&process)?.iter().copied().find(|us| *us >= from_us)
