@@ -13,7 +13,7 @@ use stormproof_engine::runtime::{
 use super::core::Span;
 use super::database::{DatabaseTraits, LATER};
 use super::weather::{SLOWER, Window};
-use crate::fault::{Fault, VertexShape};
+use crate::fault::{Fault, FaultAction, VertexShape};
 
 /// The vertices of the simulated job, in the order of their ids.
 pub const VERTICES: [&str; 3] = ["source", "count", "sink"];
@@ -413,6 +413,16 @@ impl Plan {
     pub fn may_refuse(&self) -> bool {
         !self.truncations.is_empty()
             || self.sink.transactional_us.is_some_and(|limit| limit < PATIENT_US)
+    }
+
+    /// How long somebody stands still at most: what began just before everything is healed goes on
+    /// after that.
+    pub(super) fn longest_stall_us(&self) -> u64 {
+        let lasts_ms = |fault: &Fault| match fault.action {
+            FaultAction::Stall { ms } | FaultAction::Delay { ms } | FaultAction::Pause { ms } => ms,
+            _ => 0,
+        };
+        self.faults.iter().map(lasts_ms).max().unwrap_or(0) * 1_000
     }
 
     /// Whether checkpoints may hold records in flight.

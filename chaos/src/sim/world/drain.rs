@@ -65,9 +65,10 @@ impl World<'_> {
             let visible_us = *self.all_visible_us.get_or_insert(now);
             return now < visible_us + QUIET_US;
         }
-        let is_late = now > ended.at_us + VISIBLE_US;
+        let may_us = VISIBLE_US + self.plan.longest_stall_us();
+        let is_late = now > ended.at_us + may_us;
         if is_late {
-            let waited_ms = VISIBLE_US / 1_000;
+            let waited_ms = may_us / 1_000;
             let what = format!(
                 "{id} has read all of {all} records for {waited_ms} ms, everything is sound, and \
                  {visible} of them are to be seen"

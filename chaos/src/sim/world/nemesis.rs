@@ -1,7 +1,7 @@
 //! What befalls processes from outside, and what faults at steps ask of the scheduler.
 
 use super::{HEALED_US, World};
-use crate::fault::{Fault, FaultAction};
+use crate::fault::FaultAction;
 use crate::sim::core::{Actor, Event, ProcessId};
 use crate::sim::hook::Strike;
 use crate::sim::plan::Services;
@@ -97,13 +97,8 @@ impl World<'_> {
     pub(super) fn heal(&mut self) {
         self.core.trace(|| "everything is healed".to_owned());
         self.is_healed = true;
-        let lasts_ms = |fault: &Fault| match fault.action {
-            FaultAction::Stall { ms } | FaultAction::Delay { ms } | FaultAction::Pause { ms } => ms,
-            _ => 0,
-        };
-        let longest_ms = self.plan.faults.iter().map(lasts_ms).max().unwrap_or(0);
         // An answer that never came is waited for as long as any other.
-        let lasts_us = (longest_ms + self.plan.sink.call_timeout_ms) * 1_000;
+        let lasts_us = self.plan.longest_stall_us() + self.plan.sink.call_timeout_ms * 1_000;
         let calm_us = self.core.now() + lasts_us + self.plan.services.outlast_us();
         // What the job needs may be gone: then it fails, and rightly so.
         if !self.plan.may_refuse() {
