@@ -1,5 +1,7 @@
 //! The codec: frames in and out of a lane buffer, state files in and out of bytes.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use stormproof_engine::api::{ListKind, StateSnapshot};
@@ -37,6 +39,7 @@ fn write_frames(value: &[u8]) -> BytesMut {
 fn frames(c: &mut Criterion) {
     let value = [7_u8; 100];
     let mut group = c.benchmark_group("codec/frame/100B");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     let written = write_frames(&value).freeze();
     group.throughput(of_records(written.len()));
     group.bench_function("write", |b| b.iter(|| write_frames(&value)));
@@ -63,6 +66,7 @@ fn state_files(c: &mut Criterion) {
         items.push(record.frame().clone());
     }
     let mut group = c.benchmark_group("codec/state-file/1000-records");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     let write = |items: Vec<Bytes>| {
         let mut state = StateSnapshot::default();
         state.put_list("buffer", ListKind::EvenSplit, items);

@@ -1,5 +1,7 @@
 //! What it costs to measure: one latency recorded into an HdrHistogram.
 
+use std::time::Duration;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hdrhistogram::Histogram;
 
@@ -7,6 +9,7 @@ const RECORDS: u64 = 10_000;
 
 fn record(c: &mut Criterion) {
     let mut group = c.benchmark_group("hdr-histogram/record");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     group.throughput(Throughput::Elements(RECORDS));
     for digits in [2, 3] {
         let mut histogram: Histogram<u64> =

@@ -4,6 +4,7 @@
 //! `cargo bench --bench state`. 2000 subtasks hold 100 keys and 10 buffered rows each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -53,6 +54,7 @@ fn files(c: &mut Criterion) {
     let states = snapshots(subtasks());
     let (file, crc32) = write(&states);
     let mut group = c.benchmark_group("state");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     group.sample_size(20).throughput(Throughput::Bytes(file.len() as u64));
     group.bench_function("snapshot", |b| b.iter(|| write(&states)));
     group.bench_function("restore", |b| b.iter(|| read_state_file(&file, crc32)));
@@ -99,6 +101,7 @@ fn sections(parallelism: u16) -> Vec<Section> {
 
 fn rescale(c: &mut Criterion) {
     let mut group = c.benchmark_group("state/rescale");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     group.sample_size(20);
     for (from, to) in [(2000, 1500), (1500, 3000)] {
         let (from, to) = if subtasks() == 2000 { (from, to) } else { (from / 100, to / 100) };
